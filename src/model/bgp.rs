@@ -1,0 +1,75 @@
+//! What BGP is asked to do, towards the fabric and towards a customer.
+//!
+//! Policies are default deny in both directions (RFC 8212): what is not named
+//! is refused and counted.
+
+use crate::net::{Asn, Prefix};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// The tenant's speaker on the fabric side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FabricBgp {
+    /// Our AS.
+    pub local_asn: Asn,
+    /// Our BGP identifier (RFC 6286), not zero.
+    pub router_id: Ipv4Addr,
+    /// Whom to speak with.
+    pub neighbors: Vec<BgpNeighbor>,
+    /// What to accept.
+    pub import: BgpImport,
+    /// What to attach to what we advertise.
+    pub export: BgpExport,
+}
+
+/// One neighbor on the fabric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BgpNeighbor {
+    /// What it is called in status and metrics.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS.
+    pub remote_asn: Asn,
+    /// Whether BFD watches it (RFC 5880).
+    pub bfd: bool,
+    /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
+    pub ttl_security: Option<u8>,
+    /// The Secret that holds the TCP-MD5 password (RFC 2385): name and key.
+    pub password: Option<(String, String)>,
+}
+
+/// What to accept from the fabric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BgpImport {
+    /// Networks, each with the longest length accepted inside it.
+    pub prefixes: Vec<(Prefix, u8)>,
+    /// Communities of which a route must carry one; empty asks for none.
+    pub communities: Vec<String>,
+    /// Route targets of which a VPN route must carry one.
+    pub route_targets: Vec<String>,
+    /// More prefixes than this end the session (Cease/1, RFC 4486).
+    pub maximum_prefixes: Option<u32>,
+}
+
+/// What to attach to what we advertise to the fabric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BgpExport {
+    /// Communities.
+    pub communities: Vec<String>,
+    /// The multi-exit discriminator.
+    pub med: Option<u32>,
+}
+
+/// BGP with the customer's router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteBgp {
+    /// Its AS.
+    pub remote_asn: Asn,
+    /// Its address, inside the tunnel or on the VLAN.
+    pub neighbor: IpAddr,
+    /// More prefixes than this end the session.
+    pub maximum_prefixes: u32,
+    /// Silence for this long ends the session (RFC 4271 §6.5); 3 s or more.
+    pub hold_time: Duration,
+}

@@ -1,0 +1,63 @@
+//! The cluster's side of a tenant: how its applications are reached.
+
+use super::FabricBgp;
+use crate::net::{InterfaceAddress, LinkName, Mtu, VlanId};
+use std::net::IpAddr;
+
+/// The link to the applications and what is spoken over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fabric {
+    /// The link itself.
+    pub link: FabricLink,
+    /// Our addresses on it. Empty for a link somebody else has configured.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Where to send what is for an app prefix that is not on the link itself:
+    /// at most one of each family.
+    pub next_hops: Vec<IpAddr>,
+    /// The link's MTU; `None` leaves it as it is.
+    pub mtu: Option<Mtu>,
+    /// The tenant's BGP speaker, when it has one.
+    pub bgp: Option<FabricBgp>,
+}
+
+/// What the fabric link is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FabricLink {
+    /// An existing link of the underlay, moved into the tenant's namespace.
+    /// It is given back when the tenant goes.
+    Interface(LinkName),
+    /// The link the pod came with, configured by its CNI and left as it is
+    /// (`--netns current` only).
+    Pod(LinkName),
+    /// A veth pair: our end in the tenant's namespace, the other in the underlay
+    /// under this name, for whoever attaches the applications there.
+    Veth {
+        /// The name of the other end.
+        peer: LinkName,
+    },
+    /// A tagged VLAN of a trunk in the underlay.
+    Vlan(Vlan),
+}
+
+/// A tagged VLAN of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// The trunk, in the underlay.
+    pub parent: LinkName,
+    /// The outer tag.
+    pub id: VlanId,
+    /// The outer tag's protocol.
+    pub protocol: VlanProtocol,
+    /// The inner 802.1Q tag, for QinQ.
+    pub inner_id: Option<VlanId>,
+}
+
+/// The protocol of a VLAN tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VlanProtocol {
+    /// IEEE 802.1Q, ethertype 0x8100.
+    #[default]
+    Dot1q,
+    /// IEEE 802.1ad, ethertype 0x88a8.
+    Dot1ad,
+}

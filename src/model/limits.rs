@@ -1,0 +1,45 @@
+//! Every maximum, with its reason.
+//!
+//! What can grow has an end, and what happens there is defined where it is used.
+
+/// Tenants in one process: two thousand of them hold 4,000 descriptors, a third
+/// of a GiB of kernel memory for their namespaces, and about as much of ours.
+pub const TENANTS: usize = 4_096;
+
+/// Sites of one tenant: beyond this the peers' engines alone take 100 MiB.
+pub const SITES_PER_TENANT: usize = 10_000;
+
+/// Prefixes of one site: a document has to stay below etcd's 1.5 MiB.
+pub const PREFIXES_PER_SITE: usize = 10_000;
+
+/// Application prefixes of one tenant.
+pub const APP_PREFIXES: usize = 1_024;
+
+/// Allow rules of one site; each is up to four rules in the kernel.
+pub const ALLOWS_PER_SITE: usize = 64;
+
+/// Port ranges of one allow rule: its text has to fit a rule's comment in the
+/// kernel, 128 bytes, together with a site name of 63.
+pub const PORTS_PER_ALLOW: usize = 5;
+
+/// Probes of one site.
+pub const PROBES_PER_SITE: usize = 16;
+
+/// Bytes of one document file. etcd takes 1.5 MiB of one object.
+pub const DOCUMENT_FILE_BYTES: u64 = 64 << 20;
+
+/// Levels of nesting in a document.
+pub const DOCUMENT_DEPTH: usize = 64;
+
+/// Errors reported of one set of documents; the rest are counted.
+pub const REPORTED_ERRORS: usize = 1_000;
+
+/// Packets kept for one peer while its handshake runs: a TCP connection's first
+/// flight and a few questions more. The kernel keeps 128 (`MAX_STAGED_PACKETS`).
+pub const STAGED_PACKETS: usize = 128;
+
+/// Bytes kept for one peer while its handshake runs.
+pub const STAGED_BYTES: usize = 64 << 10;
+
+/// Events kept for each tenant.
+pub const EVENTS_PER_TENANT: usize = 64;

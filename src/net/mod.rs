@@ -1,0 +1,21 @@
+//! The words of the wire and of Linux, as types that cannot hold a wrong value.
+//!
+//! Every other room speaks in these. Nothing here does input or output, and
+//! nothing here knows what a tenant wants.
+//!
+//! In reading order: [`Instant`] and [`Timestamp`] (time), [`PublicKey`] and
+//! its secret siblings (keys), [`Prefix`] (networks), [`TenantName`],
+//! [`SiteName`] and [`ManagedName`] (names), [`Mtu`], [`VlanId`], [`Asn`]
+//! (numbers with a range).
+
+mod key;
+mod name;
+mod number;
+mod prefix;
+mod time;
+
+pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};
+pub use number::{Asn, Mtu, NumberError, VlanId};
+pub use prefix::{InterfaceAddress, Prefix, PrefixError};
+pub use time::{Instant, Now, Timestamp};

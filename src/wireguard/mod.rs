@@ -1,0 +1,5 @@
+//! WireGuard without sockets.
+
+mod config;
+
+pub use config::{DeviceConfig, PeerConfig, PeerSample, Sample, Translation};

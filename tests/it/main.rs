@@ -1,0 +1,3 @@
+//! Everything that needs no privilege, in one binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panicking")]
