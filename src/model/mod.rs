@@ -17,7 +17,7 @@ mod tenant;
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, SiteBgp};
 pub use fabric::{Fabric, FabricLink, Vlan, VlanProtocol};
 pub use site::{
-    Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix, VlanLink,
-    WireGuardPeer,
+    Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix,
+    VlanLink, WireGuardPeer,
 };
 pub use tenant::{Class, Config, Tenant};
