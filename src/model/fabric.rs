@@ -39,6 +39,16 @@ pub enum FabricLink {
     Vlan(Vlan),
 }
 
+/// Where tenants are put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Each in a network namespace of its own, made by us (`--netns per-tenant`).
+    #[default]
+    PerTenant,
+    /// The only one in the namespace we are in, as in a pod (`--netns current`).
+    Current,
+}
+
 /// A tagged VLAN of a trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vlan {

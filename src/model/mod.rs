@@ -6,16 +6,18 @@
 //! at the world: whether a tunnel is up is not a matter of what was asked.
 //!
 //! In reading order: [`Config`], [`Tenant`], [`Fabric`], [`Site`],
-//! [`Attachment`], [`limits`].
+//! [`Attachment`], [`Refusal`], [`limits`].
 
 mod bgp;
 mod fabric;
 pub mod limits;
+mod refusal;
 mod site;
 mod tenant;
 
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, SiteBgp};
-pub use fabric::{Fabric, FabricLink, Vlan, VlanProtocol};
+pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
+pub use refusal::{Refusal, RefusalReason};
 pub use site::{
     Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix,
     VlanLink, WireGuardPeer,

@@ -1,7 +1,7 @@
 //! A tenant, and all of them together.
 
-use super::{Fabric, Site};
-use crate::net::{Mtu, Prefix, SiteName, TenantName};
+use super::{Fabric, Refusal, Site};
+use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub struct Config {
     /// The tenants by name.
     pub tenants: BTreeMap<TenantName, Tenant>,
+    /// What was asked for and is left out, each with its reason.
+    pub refused: Vec<Refusal>,
 }
 
 /// What the platform allows and offers to the tenants of one class.
@@ -19,8 +21,14 @@ pub struct Class {
     pub name: String,
     /// The host customers dial, as printed in their configuration.
     pub advertised_host: Option<String>,
-    /// Networks no site may name: pod, service and node networks and the like.
+    /// Networks no site may name and no neighbor may advertise: pod, service
+    /// and node networks and the like, those that are nobody's
+    /// (`crate::config::ALWAYS_FORBIDDEN`) among them.
     pub forbidden_prefixes: Vec<Prefix>,
+    /// Whether a site may be the default route, `0.0.0.0/0` or `::/0`.
+    pub allow_default_route: bool,
+    /// The most prefixes a site may name, and advertise.
+    pub maximum_prefixes: u32,
 }
 
 /// One tenant: kept apart from every other.
@@ -30,6 +38,9 @@ pub struct Tenant {
     pub name: TenantName,
     /// The class it is of.
     pub class: Arc<Class>,
+    /// Its private key, when the platform gives it one; `None` is the one that
+    /// the daemon made for it once and keeps.
+    pub private_key: Option<PrivateKey>,
     /// The UDP port its WireGuard sites send to, in the underlay; no other tenant's.
     pub listen_port: u16,
     /// The MTU inside its tunnels.
