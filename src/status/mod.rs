@@ -1,1 +1,35 @@
-//! The room `status`.
+//! How it is, as one value.
+//!
+//! The machine makes a [`Snapshot`]; the page, the metrics, the JSON, the
+//! custom resources' status and `lockgate status` are views of it and know
+//! nothing else. So two views never disagree.
+//! Nothing here judges a tunnel or reads a clock, and no type here can hold a
+//! secret: keys are public ones, and text comes from reasons and errors, which
+//! carry none.
+//!
+//! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
+//! [`SiteState`] and [`SiteReason`], [`Conditions`], [`History`],
+//! [`Check`] (readiness), [`Count`] and [`Ago`] (how numbers and times are
+//! written).
+
+mod age;
+mod condition;
+mod history;
+mod ready;
+mod site;
+mod site_state;
+mod snapshot;
+mod tenant;
+mod text;
+
+pub use age::Ago;
+pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
+pub use history::{Event, EventReason, History};
+pub use ready::Check;
+pub use site::{AttachmentKind, PrefixSource, SitePrefixStatus, SiteSnapshot};
+pub use site_state::{SiteReason, SiteState};
+pub use snapshot::{
+    Backend, ConfigSnapshot, Offloads, RefusedDocument, Reload, ReloadOutcome, SCHEMA, Snapshot,
+};
+pub use tenant::{DropPlace, DropSnapshot, RouteSnapshot, RouteSource, TenantSnapshot};
+pub use text::Count;

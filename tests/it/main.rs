@@ -6,4 +6,6 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod sample;
+mod status;
 mod tidy;

@@ -1,0 +1,140 @@
+//! One site as everyone may see it.
+
+use super::text::{self, Count};
+use super::{Conditions, SiteReason, SiteState};
+use crate::net::{Prefix, PublicKey, SiteName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// How a site reaches the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttachmentKind {
+    /// A WireGuard tunnel.
+    WireGuard,
+    /// A VLAN.
+    #[serde(rename = "VLAN")]
+    Vlan,
+}
+
+impl fmt::Display for AttachmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::WireGuard => "WireGuard",
+            Self::Vlan => "VLAN",
+        })
+    }
+}
+
+/// Where a prefix comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PrefixSource {
+    /// The site's document.
+    Static,
+    /// The customer's router, over BGP.
+    #[serde(rename = "BGP")]
+    Bgp,
+}
+
+/// A network of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SitePrefixStatus {
+    /// As the customer has it.
+    #[serde(with = "text::display")]
+    pub cidr: Prefix,
+    /// As the apps see it instead.
+    #[serde(with = "text::display_option", default)]
+    pub alias: Option<Prefix>,
+    /// Where it comes from.
+    pub source: PrefixSource,
+    /// Whether its route is in the kernel.
+    pub installed: bool,
+}
+
+/// One site. The counters are since the gateway started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteSnapshot {
+    /// Its name within the tenant's namespace.
+    #[serde(with = "text::display")]
+    pub name: SiteName,
+    /// How it reaches the gateway.
+    #[serde(rename = "type")]
+    pub kind: AttachmentKind,
+    /// How it is.
+    pub state: SiteState,
+    /// Why.
+    pub reason: SiteReason,
+    /// Why, for a person.
+    pub message: String,
+    /// When it came into this state.
+    #[serde(with = "text::time")]
+    pub since: Timestamp,
+    /// The customer's public key; none for a VLAN.
+    #[serde(with = "text::display_option", default)]
+    pub public_key: Option<PublicKey>,
+    /// Where the peer was last heard, or where we send.
+    #[serde(with = "text::display_option", default)]
+    pub endpoint: Option<SocketAddr>,
+    /// When the last handshake completed, absolute.
+    #[serde(with = "text::time_option", default)]
+    pub last_handshake_time: Option<Timestamp>,
+    /// When something authentic was last received.
+    #[serde(with = "text::time_option", default)]
+    pub last_received_time: Option<Timestamp>,
+    /// When a packet was last sent.
+    #[serde(with = "text::time_option", default)]
+    pub last_sent_time: Option<Timestamp>,
+    /// Bytes received, headers of the tunnel included.
+    #[serde(default)]
+    pub received_bytes: Count,
+    /// Bytes sent, headers of the tunnel included.
+    #[serde(default)]
+    pub sent_bytes: Count,
+    /// Packets received.
+    #[serde(default)]
+    pub received_packets: Count,
+    /// Packets sent.
+    #[serde(default)]
+    pub sent_packets: Count,
+    /// Handshakes completed.
+    #[serde(default)]
+    pub handshakes: Count,
+    /// Handshakes of ours that nobody answered in time.
+    #[serde(default)]
+    pub handshake_timeouts: Count,
+    /// Its networks.
+    #[serde(default)]
+    pub prefixes: Vec<SitePrefixStatus>,
+    /// Its conditions.
+    #[serde(default)]
+    pub conditions: Conditions,
+}
+
+impl SiteSnapshot {
+    /// A site nothing is known of yet.
+    pub fn starting(name: SiteName, kind: AttachmentKind, now: Timestamp) -> Self {
+        Self {
+            name,
+            kind,
+            state: SiteState::NeverConnected,
+            reason: SiteReason::Starting,
+            message: SiteReason::Starting.message().to_owned(),
+            since: now,
+            public_key: None,
+            endpoint: None,
+            last_handshake_time: None,
+            last_received_time: None,
+            last_sent_time: None,
+            received_bytes: Count(0),
+            sent_bytes: Count(0),
+            received_packets: Count(0),
+            sent_packets: Count(0),
+            handshakes: Count(0),
+            handshake_timeouts: Count(0),
+            prefixes: Vec::new(),
+            conditions: Conditions::default(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Snapshots to look at, written down.
+
+use lockgate::model::limits;
+use lockgate::net::{SiteName, TenantName, Timestamp};
+use lockgate::status::{
+    AttachmentKind, ConditionReason, ConditionStatus, ConditionType, Conditions, Count, DropPlace,
+    DropSnapshot, EventReason, History, PrefixSource, RefusedDocument, Reload, ReloadOutcome,
+    RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot,
+    TenantSnapshot,
+};
+
+/// 2026-11-24T03:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp::new(1_795_489_200, 0);
+
+/// A moment before [`NOW`].
+pub(crate) fn ago(seconds: u64) -> Timestamp {
+    Timestamp::new(NOW.seconds() - seconds, 0)
+}
+
+/// A site of the tenant's, in `state`.
+pub(crate) fn site(name: &str, state: SiteState, reason: SiteReason) -> SiteSnapshot {
+    let mut site =
+        SiteSnapshot::starting(name.parse().unwrap(), AttachmentKind::WireGuard, ago(7_500));
+    site.state = state;
+    site.reason = reason;
+    site.message = reason.message().to_owned();
+    site.public_key = Some("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=".parse().unwrap());
+    let prefix = "192.168.1.0/24".parse().unwrap();
+    site.prefixes = vec![SitePrefixStatus {
+        cidr: prefix,
+        alias: None,
+        source: PrefixSource::Static,
+        installed: true,
+    }];
+    site.conditions = Conditions::unknown(&ConditionType::SITE, 3, ago(7_500));
+    site
+}
+
+/// A tenant with a site in every state.
+pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
+    let name = TenantName::new(namespace, "gw").unwrap();
+    let mut up = site("poznan", SiteState::Up, SiteReason::SessionAlive);
+    up.endpoint = Some("198.51.100.7:51820".parse().unwrap());
+    up.last_handshake_time = Some(ago(12));
+    up.last_received_time = Some(ago(1));
+    up.last_sent_time = Some(ago(0));
+    up.received_bytes = Count(1_234_567_890);
+    up.sent_bytes = Count(u64::MAX);
+    up.received_packets = Count(1_000_000);
+    up.sent_packets = Count(17);
+    up.handshakes = Count(63);
+    up.prefixes[0].alias = Some("10.200.1.0/24".parse().unwrap());
+    let mut stale = site("gdansk", SiteState::Stale, SiteReason::SessionExpired);
+    stale.last_handshake_time = Some(ago(7_500));
+    let mut blackholed = site("lodz", SiteState::Blackholed, SiteReason::NoReply);
+    blackholed.last_handshake_time = Some(ago(90));
+    let mut down = site("krakow", SiteState::Down, SiteReason::HandshakeTimeout);
+    down.last_handshake_time = Some(ago(375_000));
+    down.handshake_timeouts = Count(40);
+    let never = site("wroclaw", SiteState::NeverConnected, SiteReason::WaitingForCustomer);
+
+    let mut conditions = Conditions::default();
+    for (kind, reason) in [
+        (ConditionType::Accepted, ConditionReason::Accepted),
+        (ConditionType::ResolvedRefs, ConditionReason::ResolvedRefs),
+        (ConditionType::Programmed, ConditionReason::Programmed),
+        (ConditionType::Isolated, ConditionReason::Verified),
+    ] {
+        conditions.set(kind, ConditionStatus::True, reason, "", 3, ago(7_500));
+    }
+    let mut history = History::new(limits::EVENTS_PER_TENANT);
+    history.push(EventReason::TenantAdded, None, "serving".to_owned(), ago(7_500));
+    let krakow: SiteName = "krakow".parse().unwrap();
+    history.push(EventReason::SiteStateChanged, Some(krakow), "Up → Down".to_owned(), ago(60));
+
+    TenantSnapshot {
+        netns: name.netns(),
+        name,
+        device: Some("lg-wg".to_owned()),
+        listen_port: 51_834,
+        endpoint_host: Some("vpn.example.net".to_owned()),
+        public_key: Some("HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=".parse().unwrap()),
+        app_prefixes: vec!["10.136.40.0/24".parse().unwrap()],
+        conditions,
+        sites: vec![stale, down, blackholed, up, never],
+        drops: vec![
+            DropSnapshot {
+                place: DropPlace::Datapath,
+                reason: "source_not_allowed".to_owned(),
+                packets: Count(3),
+            },
+            DropSnapshot {
+                place: DropPlace::Firewall,
+                reason: "not_allowed".to_owned(),
+                packets: Count(41),
+            },
+        ],
+        routes: vec![
+            RouteSnapshot {
+                prefix: "10.200.1.0/24".parse().unwrap(),
+                via: None,
+                link: "lg-wg".to_owned(),
+                site: Some("poznan".parse().unwrap()),
+                source: RouteSource::Static,
+                installed: true,
+            },
+            RouteSnapshot {
+                prefix: "10.136.40.0/24".parse().unwrap(),
+                via: Some("172.16.130.1".parse().unwrap()),
+                link: "eth1.130".to_owned(),
+                site: None,
+                source: RouteSource::App,
+                installed: false,
+            },
+        ],
+        events: history.to_vec(),
+    }
+}
+
+/// A gateway with two tenants, one set of documents refused.
+pub(crate) fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot::starting("0.1.0", ago(7_500));
+    snapshot.taken = NOW;
+    snapshot.config.source = "config/two-tenants.yaml".to_owned();
+    snapshot.config.loaded_generation = 3;
+    snapshot.config.applied_generation = 3;
+    snapshot.config.last_applied = Some(ago(3_600));
+    snapshot.config.apply_duration_micros = Some(12_500);
+    snapshot.config.last_reload = Some(Reload {
+        at: ago(30),
+        outcome: ReloadOutcome::Refused,
+        errors: vec![
+            "acme.yaml: SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)".to_owned(),
+        ],
+    });
+    let mut quiet = tenant("beta");
+    quiet.sites.retain(|site| site.state == SiteState::Up);
+    snapshot.tenants = vec![tenant("acme"), quiet];
+    snapshot.refused = vec![RefusedDocument {
+        origin: Some("acme.yaml".to_owned()),
+        document: "SiteAttachment/hq".to_owned(),
+        path: Some("spec.vlan.id".to_owned()),
+        reason: "reserved".to_owned(),
+        message: "4095 is reserved (1–4094)".to_owned(),
+    }];
+    snapshot
+}
+
+/// What an attacker who may choose a text would write.
+#[expect(dead_code, reason = "the views to test it with follow")]
+pub(crate) const HOSTILE: &str =
+    "</td><script>alert(1)</script>\"'&\\\n\u{202e}lmth\u{0}\u{1b}[31m lockgate_up 1";
