@@ -43,3 +43,10 @@ pub const STAGED_BYTES: usize = 64 << 10;
 
 /// Events kept for each tenant.
 pub const EVENTS_PER_TENANT: usize = 64;
+
+/// Threads that enter tenants' namespaces: their work is waiting for the kernel
+/// and for `nft`, and creating namespaces takes one lock in the kernel anyway.
+pub const NETNS_WORKERS: usize = 4;
+
+/// Pieces of work that wait for such a thread; whoever brings more waits.
+pub const NETNS_ORDERS: usize = 64;

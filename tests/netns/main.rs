@@ -6,3 +6,5 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod kernel;
+mod lab;
