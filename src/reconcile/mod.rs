@@ -1,1 +1,38 @@
-//! The room `reconcile`.
+//! Desired against observed, and what to do about the difference.
+//!
+//! Planning is a pure function of two values. It makes every choice; applying a
+//! [`Plan`] makes none. So a plan can be printed, kept, tested and compared
+//! before anything happens, and applying it is one match arm per [`Step`].
+//!
+//! **Invariant:** a plan between equal states is empty.
+//! **Invariant:** a plan applied in full leaves nothing to plan.
+//! **Invariant:** a tenant's rules stand before its links come up, change in one
+//! transaction, and go last.
+//!
+//! In reading order: [`KernelState`] (both sides of the comparison), its
+//! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
+//! the text form of it all, [`Step`] and [`Plan`].
+
+mod link;
+mod prefix_set;
+mod route;
+mod rule;
+mod rule_text;
+mod ruleset;
+mod state;
+mod step;
+mod sysctl;
+mod text;
+
+pub use link::{Device, Link, LinkKind};
+pub use prefix_set::{Family, PrefixSet};
+pub use route::{Route, RouteKey, RouteTarget};
+pub use rule::{Conntrack, Icmp, Match, Membership, Rule, Side, Transport, Verdict};
+pub use rule_text::RuleError;
+pub use ruleset::{
+    Base, Chain, ChainName, Dispatch, DropReason, Hook, List, Policy, Ruleset, SetName,
+};
+pub use state::{KernelState, Namespace, Placement, ROUTE_PROTOCOL, TABLE};
+pub use step::{Plan, Step};
+pub use sysctl::{LinkSetting, Scope, Sysctl, SysctlError};
+pub use text::{LineError, StateError};
