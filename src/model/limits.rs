@@ -50,3 +50,13 @@ pub const NETNS_WORKERS: usize = 4;
 
 /// Pieces of work that wait for such a thread; whoever brings more waits.
 pub const NETNS_ORDERS: usize = 64;
+
+/// Connections to the status endpoint at one time, on all its listeners: far
+/// below the 1,024 descriptors a process may have open by default.
+pub const HTTP_CONNECTIONS: usize = 256;
+
+/// Bytes of the head of a request to the status endpoint.
+pub const HTTP_HEAD_BYTES: usize = 16 << 10;
+
+/// Header fields of a request to the status endpoint.
+pub const HTTP_HEADERS: usize = 64;

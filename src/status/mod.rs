@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
 //! [`SiteState`] and [`SiteReason`], [`Conditions`], [`History`],
-//! [`Check`] (readiness), [`Count`] and [`Ago`] (how numbers and times are
+//! [`Check`] (readiness), [`Count`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
@@ -32,4 +32,4 @@ pub use snapshot::{
     Backend, ConfigSnapshot, Offloads, RefusedDocument, Reload, ReloadOutcome, SCHEMA, Snapshot,
 };
 pub use tenant::{DropPlace, DropSnapshot, RouteSnapshot, RouteSource, TenantSnapshot};
-pub use text::Count;
+pub use text::{Count, Visible};

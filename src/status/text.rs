@@ -189,3 +189,23 @@ fn digits(text: &str) -> Option<u64> {
     }
     text.parse().ok()
 }
+
+/// A text from a document, an error or the wire, made safe to show: control
+/// characters and those that turn the direction of writing become `�`, so that
+/// it can neither drive a terminal nor read as something it is not.
+#[derive(Clone, Copy, Debug)]
+pub struct Visible<'a>(pub &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().try_for_each(|c| f.write_char(if is_harmless(c) { c } else { '\u{fffd}' }))
+    }
+}
+
+/// Neither a control character (Unicode Cc) nor one of the bidirectional
+/// controls and line separators (UAX #9 §2).
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

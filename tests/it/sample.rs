@@ -147,6 +147,5 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 /// What an attacker who may choose a text would write.
-#[expect(dead_code, reason = "the views to test it with follow")]
 pub(crate) const HOSTILE: &str =
     "</td><script>alert(1)</script>\"'&\\\n\u{202e}lmth\u{0}\u{1b}[31m lockgate_up 1";

@@ -25,7 +25,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
 const SHELLS: &[(&str, &[&str])] = &[
     ("linux", &["net", "model", "reconcile"]),
     ("datapath", &["net", "packet", "wireguard"]),
-    ("http", &["net", "status"]),
+    ("http", &["net", "model", "status"]),
 ];
 
 /// What the ground floor may not name: clocks, sockets, files, threads, locks,

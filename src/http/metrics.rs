@@ -1,0 +1,244 @@
+//! The snapshot as Prometheus metrics, text format 0.0.4.
+//!
+//! The families are built from the snapshot at each scrape: what is shown is
+//! one moment, and nothing is kept that a tenant's end would have to clear.
+//! Labels are names from documents that were accepted and reasons from enums;
+//! never an endpoint or a network, which would make a new series each time a
+//! peer roams.
+//!
+//! `wireguard_peer_*` keep the names and meanings dashboards know; their
+//! `device` is the tenant's network namespace, which unlike the link's name is
+//! no other tenant's.
+
+use super::Views;
+use crate::net::Timestamp;
+use crate::status::{
+    ConditionType, Count, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot,
+    TenantSnapshot,
+};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{TEXT_FORMAT, TextEncoder};
+
+/// The media type of what [`render`] writes.
+pub const METRICS_TYPE: &str = TEXT_FORMAT;
+
+pub(super) async fn metrics(State(views): State<Views>) -> Response {
+    let snapshot = views.snapshot();
+    // Ten thousand sites are some megabytes of text; other answers go on.
+    match tokio::task::spawn_blocking(move || render(&snapshot)).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot write the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Writes the metrics of one snapshot.
+///
+/// # Errors
+/// When a family breaks the format's rules, which is a defect of ours.
+pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
+    let mut families: Vec<MetricFamily> = gateway(snapshot);
+    families.extend(tenants(&snapshot.tenants));
+    families.extend(sites(&snapshot.tenants));
+    families.extend(peers(&snapshot.tenants));
+    families.retain(|family| !family.get_metric().is_empty());
+    TextEncoder::new().encode_to_string(&families)
+}
+
+fn gateway(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let config = &snapshot.config;
+    let mut build = gauges("lockgate_build_info", "Which program this is; always 1.");
+    build.add(vec![label("version", &snapshot.version)], 1.0);
+    let mut started = gauges("lockgate_start_timestamp_seconds", "When the gateway began to run.");
+    started.add(vec![], unix(snapshot.started));
+    let mut taken = gauges(
+        "lockgate_snapshot_timestamp_seconds",
+        "The moment these metrics are of; it stands still when the control loop hangs.",
+    );
+    taken.add(vec![], unix(snapshot.taken));
+    let mut generation = gauges(
+        "lockgate_config_generation",
+        "The config that is accepted, and that is programmed.",
+    );
+    generation.add(vec![label("stage", "loaded")], number(config.loaded_generation));
+    generation.add(vec![label("stage", "applied")], number(config.applied_generation));
+    let mut applied = gauges(
+        "lockgate_config_last_applied_timestamp_seconds",
+        "When a config was last programmed in full; 0 before the first.",
+    );
+    applied.add(vec![], config.last_applied.map_or(0.0, unix));
+    let mut refused = gauges(
+        "lockgate_config_refused",
+        "1 when the documents as they stand are refused and an earlier set is in force.",
+    );
+    let last = config.last_reload.as_ref();
+    refused.add(vec![], truth(last.is_some_and(|r| r.outcome == ReloadOutcome::Refused)));
+    let mut documents = gauges("lockgate_refused_documents", "Documents that are not served.");
+    documents.add(vec![], amount(snapshot.refused.len()));
+    let mut duration =
+        gauges("lockgate_apply_duration_seconds", "How long the last plan took to apply.");
+    if let Some(micros) = config.apply_duration_micros {
+        duration.add(vec![], number(micros) / 1e6);
+    }
+    [build, started, taken, generation, applied, refused, documents, duration]
+        .into_iter()
+        .map(Family::finish)
+        .collect()
+}
+
+fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
+    let mut programmed =
+        gauges("lockgate_tenant_programmed", "1 when kernel and datapath hold what was asked for.");
+    let mut isolated =
+        gauges("lockgate_isolation_ok", "1 when the tenant's rules were read back and are ours.");
+    let mut dropped = counters(
+        "lockgate_dropped_packets_total",
+        "Packets dropped, by place (datapath, firewall) and reason.",
+    );
+    let mut routes = gauges("lockgate_routes", "Routes in the kernel, by where they come from.");
+    for tenant in tenants {
+        let name = label("tenant", &tenant.name.to_string());
+        programmed
+            .add(vec![name.clone()], truth(tenant.conditions.holds(ConditionType::Programmed)));
+        isolated.add(vec![name.clone()], truth(tenant.conditions.holds(ConditionType::Isolated)));
+        for drop in &tenant.drops {
+            let place = label("place", &drop.place.to_string());
+            let labels = vec![name.clone(), place, label("reason", &drop.reason)];
+            dropped.add(labels, number(drop.packets.0));
+        }
+        for source in RouteSource::ALL {
+            let is_counted =
+                |route: &&crate::status::RouteSnapshot| route.source == source && route.installed;
+            let labels = vec![name.clone(), label("source", source.name())];
+            routes.add(labels, amount(tenant.routes.iter().filter(is_counted).count()));
+        }
+    }
+    [programmed, isolated, dropped, routes].into_iter().map(Family::finish).collect()
+}
+
+fn sites(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
+    let mut up = gauges("lockgate_site_up", "1 when the site's state is Up.");
+    let mut state =
+        gauges("lockgate_site_state", "1 for the state the site is in, 0 for the others.");
+    let mut since =
+        gauges("lockgate_site_state_since_timestamp_seconds", "When the site came into its state.");
+    let mut received = counters("lockgate_site_received_packets_total", "Packets received.");
+    let mut sent = counters("lockgate_site_sent_packets_total", "Packets sent.");
+    let mut handshakes = counters("lockgate_handshakes_total", "Handshakes, by how they ended.");
+    for (tenant, site) in every_site(tenants) {
+        let labels =
+            vec![label("tenant", &tenant.name.to_string()), label("site", site.name.as_str())];
+        let with = |name, value| [labels.as_slice(), &[label(name, value)]].concat();
+        up.add(labels.clone(), truth(site.state == SiteState::Up));
+        for each in SiteState::ALL {
+            state.add(with("state", each.name()), truth(site.state == each));
+        }
+        since.add(labels.clone(), unix(site.since));
+        received.add(labels.clone(), number(site.received_packets.0));
+        sent.add(labels.clone(), number(site.sent_packets.0));
+        if site.public_key.is_some() {
+            handshakes.add(with("result", "completed"), number(site.handshakes.0));
+            handshakes.add(with("result", "timeout"), number(site.handshake_timeouts.0));
+        }
+    }
+    [up, state, since, received, sent, handshakes].into_iter().map(Family::finish).collect()
+}
+
+fn peers(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
+    let mut whois = gauges("wireguard_peer_info", "Which site a peer is; always 1.");
+    let mut handshake = gauges(
+        "wireguard_peer_last_handshake_seconds",
+        "Unix time of the last completed handshake; 0 when there was none.",
+    );
+    let mut received =
+        counters("wireguard_peer_receive_bytes_total", "Bytes received from a peer.");
+    let mut sent = counters("wireguard_peer_transmit_bytes_total", "Bytes sent to a peer.");
+    for (tenant, site) in every_site(tenants) {
+        let Some(key) = site.public_key else { continue };
+        let labels = vec![label("device", &tenant.netns), label("public_key", &key.to_string())];
+        let named = [label("tenant", &tenant.name.to_string()), label("name", site.name.as_str())];
+        whois.add([labels.as_slice(), &named].concat(), 1.0);
+        handshake.add(labels.clone(), site.last_handshake_time.map_or(0.0, unix));
+        let Count(bytes) = site.received_bytes;
+        received.add(labels.clone(), number(bytes));
+        sent.add(labels, number(site.sent_bytes.0));
+    }
+    [whois, handshake, received, sent].into_iter().map(Family::finish).collect()
+}
+
+fn every_site(
+    tenants: &[TenantSnapshot],
+) -> impl Iterator<Item = (&TenantSnapshot, &SiteSnapshot)> {
+    tenants.iter().flat_map(|tenant| tenant.sites.iter().map(move |site| (tenant, site)))
+}
+
+/// A family under construction.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    metrics: Vec<Metric>,
+}
+
+const fn gauges(name: &'static str, help: &'static str) -> Family {
+    Family { name, help, kind: MetricType::GAUGE, metrics: Vec::new() }
+}
+
+const fn counters(name: &'static str, help: &'static str) -> Family {
+    Family { name, help, kind: MetricType::COUNTER, metrics: Vec::new() }
+}
+
+impl Family {
+    fn add(&mut self, labels: Vec<LabelPair>, value: f64) {
+        let mut metric = Metric::from_label(labels);
+        if matches!(self.kind, MetricType::COUNTER) {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.metrics.push(metric);
+    }
+
+    fn finish(self) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(self.kind);
+        family.set_metric(self.metrics);
+        family
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn truth(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+/// Prometheus knows doubles only: above 2⁵³ the last digits go.
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn amount(value: usize) -> f64 {
+    value as f64
+}
+
+fn unix(at: Timestamp) -> f64 {
+    number(at.seconds())
+}
