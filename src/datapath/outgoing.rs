@@ -1,0 +1,137 @@
+//! From the TUN to the peer.
+//!
+//! One read is one packet or one superpacket, which has one destination: one
+//! lookup finds the peer. Its segments are laid out where they will be sent
+//! from and sealed there. What is read next for the same peer goes behind them,
+//! so that a flood of small packets leaves in few calls, too.
+
+use super::batch::Batch;
+use super::buffer::Buffers;
+use super::reason::PathDrop;
+use super::tenant::{Tenant, TunLost};
+use super::udp::{Flow, MAX_SEGMENTS};
+use crate::net::Now;
+use crate::wireguard::{DropReason, HEADER_LEN, PeerIndex, SendState};
+use std::net::IpAddr;
+
+/// Bytes read from one TUN in one round; then it is another tenant's turn.
+const SHARE: usize = 256 << 10;
+
+/// Packets read from one TUN in one round.
+const SHARE_PACKETS: usize = 2 * MAX_SEGMENTS;
+
+/// What to do with packets for one destination, as found for the last one.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    destination: IpAddr,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy)]
+enum Verdict {
+    Seal(PeerIndex, Flow),
+    Stage(PeerIndex),
+    Unreachable(DropReason),
+}
+
+impl Tenant {
+    /// Sends what there is to read, up to a share.
+    pub(super) fn handle_tun(&mut self, buffers: &mut Buffers, now: Now) -> Result<(), TunLost> {
+        let mut read = 0;
+        let mut route = None;
+        let mut result = Ok(());
+        for _ in 0..SHARE_PACKETS {
+            match self.tun.read(&mut buffers.packet) {
+                Ok(Some(len)) => {
+                    let Buffers { packet, batch, .. } = buffers;
+                    if let Some(packet) = packet.get_mut(..len) {
+                        self.outgoing(packet, batch, &mut route, now);
+                    }
+                    read += len;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    result = Err(error.into());
+                    break;
+                }
+            }
+            if SHARE <= read {
+                break;
+            }
+        }
+        self.flush(&mut buffers.batch, now);
+        self.finish(buffers, now);
+        result
+    }
+
+    fn outgoing(
+        &mut self,
+        read: &mut [u8],
+        batch: &mut Batch,
+        route: &mut Option<Route>,
+        now: Now,
+    ) {
+        let Some((_header, packet)) = read.split_at_mut_checked(10) else {
+            return self.drops.count(PathDrop::TunHeader, 1);
+        };
+        let Some(destination) = destination(packet) else {
+            return self.device.count_drops(DropReason::InnerVersion, 1);
+        };
+        let verdict = match route {
+            Some(found) if found.destination == destination => found.verdict,
+            _ => {
+                let verdict = self.verdict(destination, now);
+                *route = Some(Route { destination, verdict });
+                verdict
+            }
+        };
+        match verdict {
+            Verdict::Seal(peer, flow) => self.seal(packet, peer, flow, batch, now),
+            Verdict::Stage(peer) => drop(self.device.stage(peer, packet, now)),
+            Verdict::Unreachable(reason) => self.device.count_drops(reason, 1),
+        }
+    }
+
+    fn verdict(&mut self, destination: IpAddr, now: Now) -> Verdict {
+        let Some(peer) = self.device.route(destination) else {
+            return Verdict::Unreachable(DropReason::NoRoute);
+        };
+        match self.device.begin_send(peer, now) {
+            SendState::Ready(destination) => {
+                let flow = Flow { to: destination.to, from: destination.from, ecn: 0 };
+                Verdict::Seal(peer, flow)
+            }
+            SendState::Staging => Verdict::Stage(peer),
+            SendState::NoEndpoint => Verdict::Unreachable(DropReason::NoEndpoint),
+        }
+    }
+
+    fn seal(&mut self, packet: &[u8], peer: PeerIndex, flow: Flow, batch: &mut Batch, now: Now) {
+        let mtu = usize::from(self.device.mtu().bytes());
+        let len = sealed_len(packet.len(), mtu);
+        if !batch.fits(peer, &flow, len) {
+            self.flush(batch, now);
+        }
+        let Some(room) = batch.room().get_mut(..len) else { return };
+        let Some(place) = room.get_mut(HEADER_LEN..HEADER_LEN + packet.len()) else { return };
+        place.copy_from_slice(packet);
+        if let Ok(len) = self.device.seal(peer, room, packet.len()) {
+            batch.push(peer, flow, len);
+        }
+    }
+}
+
+/// Bytes of the datagram that a packet of `len` bytes becomes: padded to a
+/// multiple of 16, but not beyond the MTU, between header and tag.
+fn sealed_len(len: usize, mtu: usize) -> usize {
+    let padded = len.next_multiple_of(16).min(mtu.max(len));
+    2 * HEADER_LEN + padded
+}
+
+fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => Some(IpAddr::from(*packet.get(16..)?.first_chunk::<4>()?)),
+        6 => Some(IpAddr::from(*packet.get(24..)?.first_chunk::<16>()?)),
+        _ => None,
+    }
+}
