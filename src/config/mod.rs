@@ -1,1 +1,29 @@
-//! The room `config`.
+//! Documents in, [`crate::model::Config`] out.
+//!
+//! Text becomes documents ([`Documents::parse`]), and documents become a
+//! config ([`validate()`]) in which nothing collides. What is wrong is found
+//! all at once, and each error says where it is and what to do.
+//! This room reads no file and knows nothing of Kubernetes but the shape of
+//! its resources; what Secrets hold is an argument.
+//!
+//! In reading order: [`schema`] (documents as written), `yaml` and `node`
+//! (text), `shape` (which fields there are), `document`, `error`, `host`,
+//! `overlap`, `secrets`, [`validate()`].
+
+mod document;
+mod error;
+mod host;
+mod node;
+mod overlap;
+pub mod schema;
+mod secrets;
+mod shape;
+mod validate;
+mod yaml;
+
+pub use document::{DEFAULT_NAMESPACE, Document, Documents, Kind, ObjectName};
+pub use error::{ConfigError, Errors, Forbidden, HostProblem, Problem};
+pub use host::parse_host;
+pub use overlap::{ALWAYS_FORBIDDEN, always_forbidden};
+pub use secrets::Secrets;
+pub use validate::{Allocations, Options, Outcome, validate};

@@ -31,6 +31,22 @@ pub const DOCUMENT_FILE_BYTES: u64 = 64 << 20;
 /// Levels of nesting in a document.
 pub const DOCUMENT_DEPTH: usize = 64;
 
+/// Bytes that the aliases of one file may stand for: a set of ten thousand sites
+/// that share their rules needs a tenth of it.
+pub const ALIAS_BYTES: usize = 16 << 20;
+
+/// Neighbors of one tenant on the fabric.
+pub const NEIGHBORS_PER_TENANT: usize = 64;
+
+/// Networks, communities or route targets in one import or export policy.
+pub const POLICY_ENTRIES: usize = 1_024;
+
+/// Addresses of one interface.
+pub const ADDRESSES_PER_LINK: usize = 16;
+
+/// Networks a class forbids.
+pub const FORBIDDEN_PREFIXES: usize = 1_024;
+
 /// Errors reported of one set of documents; the rest are counted.
 pub const REPORTED_ERRORS: usize = 1_000;
 

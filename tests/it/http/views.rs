@@ -174,7 +174,8 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         wireguard_peer_last_handshake_seconds gauge {device,public_key}
         wireguard_peer_receive_bytes_total counter {device,public_key}
         wireguard_peer_transmit_bytes_total counter {device,public_key}
-    "#]].assert_eq(&names);
+    "#]]
+    .assert_eq(&names);
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! The cluster's side of a tenant, as a `TenantGateway` writes it.
+#![allow(unreachable_pub, reason = "KubeSchema repeats the struct inside a function")]
+
+use super::SecretKeyRef;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a tenant meets the applications: at most one link, and BGP over it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    cel,
+    validation = ("[has(self.interface), has(self.veth), has(self.vlan)].filter(x, x).size() <= 1", "at most one of interface, veth and vlan")
+)]
+pub struct FabricSpec {
+    /// An existing interface, moved into the tenant's namespace and given back when the tenant goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<FabricInterfaceSpec>,
+    /// A veth pair: one end in the tenant's namespace, the other in the gateway's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub veth: Option<FabricVethSpec>,
+    /// A tagged VLAN of a trunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<FabricVlanSpec>,
+    /// BGP with the fabric's routers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<FabricBgpSpec>,
+}
+
+/// An existing interface as the fabric link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricInterfaceSpec {
+    /// The interface.
+    #[schemars(length(min = 1, max = 15))]
+    pub name: String,
+    /// Our addresses on it, each with the length of its network. Empty leaves
+    /// the interface as somebody else configures it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub addresses: Vec<String>,
+    /// Where to send what is for an app prefix that is not on the link: at most one of each family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub next_hops: Vec<String>,
+    /// The link's MTU in bytes. Absent leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 576, max = 65535))]
+    pub mtu: Option<u32>,
+}
+
+/// A veth pair as the fabric link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricVethSpec {
+    /// The name of the end outside the tenant's namespace.
+    #[schemars(length(min = 1, max = 15))]
+    pub peer: String,
+    /// Our addresses on it, each with the length of its network.
+    #[schemars(length(min = 1, max = 16))]
+    pub addresses: Vec<String>,
+    /// Where to send what is for an app prefix that is not on the link: at most one of each family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub next_hops: Vec<String>,
+    /// The link's MTU in bytes. Absent leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 576, max = 65535))]
+    pub mtu: Option<u32>,
+}
+
+/// A tagged VLAN as the fabric link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricVlanSpec {
+    /// The trunk's interface.
+    #[schemars(length(min = 1, max = 15))]
+    pub parent: String,
+    /// The outer tag.
+    #[schemars(range(min = 1, max = 4094))]
+    pub id: u32,
+    /// The outer tag's protocol.
+    #[serde(default)]
+    pub protocol: VlanProtocolName,
+    /// The inner 802.1Q tag, for QinQ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4094))]
+    pub inner_id: Option<u32>,
+    /// Our addresses on it, each with the length of its network.
+    #[schemars(length(min = 1, max = 16))]
+    pub addresses: Vec<String>,
+    /// Where to send what is for an app prefix that is not on the link: at most one of each family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub next_hops: Vec<String>,
+    /// The link's MTU in bytes. Absent leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 576, max = 65535))]
+    pub mtu: Option<u32>,
+}
+
+/// The protocol of an outer VLAN tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum VlanProtocolName {
+    /// Ethertype 0x8100.
+    #[default]
+    #[serde(rename = "802.1Q")]
+    Dot1q,
+    /// Ethertype 0x88a8.
+    #[serde(rename = "802.1ad")]
+    Dot1ad,
+}
+
+/// BGP with the fabric's routers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricBgpSpec {
+    /// Our AS.
+    #[serde(rename = "localASN")]
+    #[schemars(range(min = 1, max = 4294967294_u32))]
+    pub local_asn: u32,
+    /// Our BGP identifier, written as an IPv4 address.
+    #[serde(rename = "routerID")]
+    pub router_id: String,
+    /// Whom to speak with.
+    #[schemars(length(min = 1, max = 64))]
+    pub neighbors: Vec<NeighborSpec>,
+    /// What to accept. What is not named is refused and counted.
+    #[serde(default)]
+    pub import: FabricImportSpec,
+    /// What to attach to what we advertise.
+    #[serde(default)]
+    pub export: FabricExportSpec,
+}
+
+/// A router of the fabric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NeighborSpec {
+    /// What it is called in status and metrics.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Its AS.
+    #[serde(rename = "remoteASN")]
+    #[schemars(range(min = 1, max = 4294967294_u32))]
+    pub remote_asn: u32,
+    /// The Secret that holds the TCP-MD5 password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
+    /// Whether BFD watches it.
+    #[serde(default)]
+    pub bfd: bool,
+    /// Hops it may be away, checked on every packet (GTSM). Absent checks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 254))]
+    pub ttl_security: Option<u32>,
+}
+
+/// What to accept from the fabric.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricImportSpec {
+    /// Networks, each with the longest prefix length accepted inside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub prefixes: Vec<ImportPrefixSpec>,
+    /// Communities of which a route must carry one, `ASN:value`. Empty asks for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub communities: Vec<String>,
+    /// Route targets of which a VPN route must carry one, `ASN:value`. Empty asks for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub route_targets: Vec<String>,
+    /// More prefixes than this end the session. Absent sets no end but the gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub maximum_prefixes: Option<u32>,
+}
+
+/// A network to accept, and what inside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportPrefixSpec {
+    /// The network.
+    pub cidr: String,
+    /// The longest prefix length accepted inside it. Absent accepts the network itself only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 128))]
+    pub le: Option<u32>,
+}
+
+/// What to attach to what we advertise to the fabric.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricExportSpec {
+    /// Communities, `ASN:value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub communities: Vec<String>,
+    /// The multi-exit discriminator. Absent sends none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub med: Option<u32>,
+}

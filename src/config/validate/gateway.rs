@@ -1,0 +1,108 @@
+//! One `TenantGateway`, checked by itself.
+
+use super::class::CheckedClass;
+use super::finding::Findings;
+use super::{Inputs, Unresolved, fabric};
+use crate::config::error::Problem;
+use crate::config::schema::TenantGatewaySpec;
+use crate::model::{Fabric, limits};
+use crate::net::{Mtu, Prefix, PrivateKey, PublicKey, TenantName};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A tenant without its sites.
+#[derive(Debug)]
+pub(super) struct CheckedGateway {
+    pub(super) name: TenantName,
+    pub(super) class: Arc<CheckedClass>,
+    pub(super) listen_port: Option<u16>,
+    pub(super) tunnel_mtu: Mtu,
+    pub(super) private_key: Option<PrivateKey>,
+    /// Its public key, where that is known here.
+    pub(super) public_key: Option<PublicKey>,
+    pub(super) app_prefixes: Vec<Prefix>,
+    pub(super) fabric: Fabric,
+    /// A Secret that is not as it has to be.
+    pub(super) unresolved: Option<Unresolved>,
+}
+
+/// The largest MTU inside a tunnel whose datagrams fit into 65,535 bytes.
+const MAX_TUNNEL_MTU: u32 = 65_535 - 80;
+
+pub(super) fn check(
+    name: TenantName,
+    spec: &TenantGatewaySpec,
+    class: Arc<CheckedClass>,
+    inputs: &Inputs<'_>,
+    found: &mut Findings,
+) -> Option<CheckedGateway> {
+    found.ranged::<u32>("spec.replicas", spec.replicas, 1, 8);
+    let listen_port =
+        spec.listen_port.map(|port| found.ranged::<u16>("spec.listenPort", port, 1, 65_535));
+    let tunnel_mtu = found.mtu("spec.tunnelMTU", spec.tunnel_mtu, false);
+    if MAX_TUNNEL_MTU < spec.tunnel_mtu && tunnel_mtu.is_some() {
+        let (value, max) = (u64::from(spec.tunnel_mtu), u64::from(MAX_TUNNEL_MTU));
+        found.note("spec.tunnelMTU", Problem::Range { value, min: 576, max });
+    }
+    let app_prefixes = app_prefixes(&spec.app_prefixes, &class, found);
+    let fabric = fabric::check(
+        spec.fabric.as_ref(),
+        name.namespace(),
+        &class,
+        inputs.options.placement,
+        found,
+    );
+    let mut unresolved = None;
+    let mut private_key = None;
+    if let Some(secret) = &spec.private_key_secret_ref {
+        match inputs.secret(name.namespace(), secret).and_then(|text| private(&text)) {
+            Ok(key) => private_key = Some(key),
+            Err(why) => unresolved = Some(why),
+        }
+    }
+    let public_key = private_key.as_ref().map(PrivateKey::public);
+    let public_key = public_key.or_else(|| inputs.options.public_keys.get(&name).copied());
+    Some(CheckedGateway {
+        name,
+        class,
+        listen_port: listen_port.flatten(),
+        tunnel_mtu: tunnel_mtu?,
+        private_key,
+        public_key,
+        app_prefixes,
+        fabric: fabric?,
+        unresolved,
+    })
+}
+
+fn private(text: &Zeroizing<String>) -> Result<PrivateKey, Unresolved> {
+    let key: PrivateKey = text.parse().map_err(Unresolved::NotAKey)?;
+    if key.as_bytes().iter().all(|byte| *byte == 0) { Err(Unresolved::AllZero) } else { Ok(key) }
+}
+
+fn app_prefixes(texts: &[String], class: &CheckedClass, found: &mut Findings) -> Vec<Prefix> {
+    let path = "spec.appPrefixes";
+    if texts.is_empty() {
+        found.note(path, Problem::Empty);
+    }
+    if limits::APP_PREFIXES < texts.len() {
+        found.note(path, Problem::TooMany { max: limits::APP_PREFIXES });
+        return Vec::new();
+    }
+    let mut prefixes = Vec::with_capacity(texts.len());
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, text) in texts.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(prefix) = found.prefix(&path, text) else { continue };
+        if prefix.length() == 0 {
+            found.note(path, Problem::DefaultRoute(prefix));
+        } else if let Some((forbidden, why)) = class.nobodys.meets(prefix) {
+            found.note(path, Problem::Forbidden { prefix, forbidden, why });
+        } else if !seen.insert(prefix) {
+            found.note(path, Problem::Twice);
+        } else {
+            prefixes.push(prefix);
+        }
+    }
+    prefixes
+}

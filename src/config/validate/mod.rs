@@ -1,0 +1,357 @@
+//! Documents → [`Config`]: every check, every error at once.
+//!
+//! All or nothing for each tenant: one with an error in any of its documents
+//! is left out and the others are not touched by it. Two things leave out one
+//! site only: a Secret that is not as it has to be, and a VLAN or interface
+//! that an older document has claimed.
+//!
+//! In reading order: [`validate`], `class`, `gateway`, `fabric`, `site` (one
+//! document each), `tenant` (a tenant's sites together), `claims` (all tenants
+//! together), `finding` (what a value means).
+
+mod claims;
+mod class;
+mod fabric;
+mod finding;
+mod gateway;
+mod site;
+mod tenant;
+
+use super::document::{Document, Documents, Kind, ObjectName};
+use super::error::{Errors, Problem};
+use super::schema::{ConnectivityClassSpec, SecretKeyRef};
+use super::secrets::Secrets;
+use crate::model::{Config, Placement, Refusal, RefusalReason, limits};
+use crate::net::{KeyError, PublicKey, SiteName, TenantName};
+use class::CheckedClass;
+use finding::Findings;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tenant::Draft;
+use zeroize::Zeroizing;
+
+/// The class of a gateway that names none.
+const DEFAULT_CLASS: &str = "default";
+
+/// The UDP ports that tenants have been given, so that they keep them.
+pub type Allocations = BTreeMap<TenantName, u16>;
+
+/// What the checks have to know beside the documents.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where tenants are put.
+    pub placement: Placement,
+    /// The public keys of tenants whose private key the daemon made.
+    pub public_keys: BTreeMap<TenantName, PublicKey>,
+}
+
+/// What came of the documents.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The tenants without errors, and what was refused.
+    pub config: Config,
+    /// What is wrong, those errors included that were found while reading.
+    pub errors: Errors,
+    /// The ports given, to be handed in the next time.
+    pub allocations: Allocations,
+}
+
+/// Why a Secret does not help. Nothing of what it holds is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    #[error("Secret `{name}` has no key `{key}`, or is not there")]
+    Missing { name: String, key: String },
+    #[error("Secret `{name}` has nothing in `{key}`")]
+    Empty { name: String, key: String },
+    #[error("Secret `{name}` holds no text in `{key}`")]
+    NotText { name: String, key: String },
+    #[error("what the Secret holds {0}")]
+    NotAKey(KeyError),
+    #[error("what the Secret holds is all zero, which is no key")]
+    AllZero,
+}
+
+/// What is given beside the documents.
+pub(super) struct Inputs<'a> {
+    secrets: &'a Secrets,
+    options: &'a Options,
+}
+
+impl Inputs<'_> {
+    /// The text of a Secret, blanks around it left out: files end in a newline.
+    fn secret(
+        &self,
+        namespace: &str,
+        secret: &SecretKeyRef,
+    ) -> Result<Zeroizing<String>, Unresolved> {
+        let (name, key) = (secret.name.clone(), secret.key.clone());
+        let Some(bytes) = self.secrets.find(namespace, &name, &key) else {
+            return Err(Unresolved::Missing { name, key });
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(Unresolved::NotText { name, key });
+        };
+        match text.trim() {
+            "" => Err(Unresolved::Empty { name, key }),
+            text => Ok(Zeroizing::new(text.to_owned())),
+        }
+    }
+}
+
+/// Checks documents and makes a config of those without errors.
+///
+/// Given the same arguments it gives the same outcome. The caller decides what
+/// errors mean: from files, a set with errors is not to be applied at all.
+pub fn validate(
+    documents: &Documents,
+    secrets: &Secrets,
+    allocations: &Allocations,
+    options: &Options,
+) -> Outcome {
+    let inputs = Inputs { secrets, options };
+    let mut set = Set { documents, errors: documents.errors.clone(), refused: Vec::new() };
+    let classes = set.check_classes();
+    let mut drafts = set.check_gateways(&classes, &inputs);
+    set.check_sites(&mut drafts, &inputs);
+    set.spoil_by_reading_errors(&mut drafts);
+    for draft in drafts.values_mut() {
+        tenant::check(draft, documents, &mut set);
+    }
+    let allocations = claims::check(&mut drafts, documents, allocations, &mut set);
+    let mut config = Config { refused: set.refused, ..Config::default() };
+    for (name, draft) in drafts {
+        match draft.into_tenant(&allocations) {
+            Ok((tenant, refused)) => {
+                config.refused.extend(refused);
+                config.tenants.insert(name, tenant);
+            }
+            Err(refusals) => config.refused.extend(refusals),
+        }
+    }
+    config.refused.sort();
+    config.refused.dedup();
+    Outcome { config, errors: set.errors, allocations }
+}
+
+/// The documents while they are checked.
+struct Set<'a> {
+    documents: &'a Documents,
+    errors: Errors,
+    refused: Vec<Refusal>,
+}
+
+impl Set<'_> {
+    /// Takes over what was found in one document. Whether there was anything.
+    fn report<S>(&mut self, document: &Document<S>, found: Findings) -> Option<String> {
+        let first = found
+            .0
+            .first()
+            .map(|(path, problem)| format!("{}: {path}: {problem}", document.object));
+        for (path, problem) in found.0 {
+            self.errors.push(document.error(path, problem));
+        }
+        first
+    }
+
+    /// The classes by name; `None` for one with errors.
+    fn check_classes(&mut self) -> BTreeMap<String, Option<Arc<CheckedClass>>> {
+        let mut classes = BTreeMap::new();
+        let documents = self.documents;
+        for document in &documents.classes {
+            let mut found = Findings::default();
+            let class = class::check(&document.object.name, &document.spec, &mut found);
+            let sound = self.report(document, found).is_none();
+            classes.insert(document.object.name.clone(), class.filter(|_| sound).map(Arc::new));
+        }
+        let default = ObjectName {
+            kind: Kind::ConnectivityClass,
+            namespace: String::new(),
+            name: DEFAULT_CLASS.to_owned(),
+        };
+        if documents.was_seen(&default) {
+            // It was there and could not be read.
+            classes.entry(default.name).or_insert(None);
+        } else if !classes.contains_key(DEFAULT_CLASS) {
+            let spec = ConnectivityClassSpec::default();
+            let class = class::check(DEFAULT_CLASS, &spec, &mut Findings::default());
+            classes.insert(DEFAULT_CLASS.to_owned(), class.map(Arc::new));
+        }
+        classes
+    }
+
+    fn check_gateways(
+        &mut self,
+        classes: &BTreeMap<String, Option<Arc<CheckedClass>>>,
+        inputs: &Inputs<'_>,
+    ) -> BTreeMap<TenantName, Draft> {
+        let mut drafts: BTreeMap<TenantName, Draft> = BTreeMap::new();
+        let mut first = None;
+        let documents = self.documents;
+        for (index, document) in documents.gateways.iter().enumerate() {
+            let mut found = Findings::default();
+            let object = &document.object;
+            let name = match TenantName::new(&object.namespace, &object.name) {
+                Ok(name) => name,
+                Err(error) => {
+                    self.errors.push(document.error("metadata.name", Problem::Name(error)));
+                    continue;
+                }
+            };
+            if limits::TENANTS <= drafts.len() {
+                self.errors.push(document.error("", Problem::TooMany { max: limits::TENANTS }));
+                break;
+            }
+            if inputs.options.placement == Placement::Current {
+                match &first {
+                    Some(other) => found.note("", Problem::OnlyOneTenant(String::clone(other))),
+                    None => first = Some(object.to_string()),
+                }
+            }
+            let mut draft = Draft::new(name.clone(), index);
+            let class_name = &document.spec.class_name;
+            match classes.get(class_name) {
+                None => {
+                    let problem = Problem::ClassNotFound(super::shape::clip(class_name));
+                    draft.refuse(RefusalReason::ClassNotFound, problem.to_string());
+                    found.note("spec.className", problem);
+                }
+                Some(None) => {
+                    let problem = Problem::ClassInvalid(class_name.clone());
+                    draft.refuse(RefusalReason::Invalid, problem.to_string());
+                    found.note("spec.className", problem);
+                }
+                Some(Some(class)) => {
+                    draft.gateway = gateway::check(
+                        name.clone(),
+                        &document.spec,
+                        Arc::clone(class),
+                        inputs,
+                        &mut found,
+                    );
+                }
+            }
+            if let Some(why) = draft.gateway.as_ref().and_then(|gateway| gateway.unresolved.clone())
+            {
+                draft.refuse(RefusalReason::SecretUnresolved, why.to_string());
+            }
+            if let Some(first) = self.report(document, found) {
+                draft.refuse(RefusalReason::Invalid, first);
+            }
+            drafts.insert(name, draft);
+        }
+        drafts
+    }
+
+    fn check_sites(&mut self, drafts: &mut BTreeMap<TenantName, Draft>, inputs: &Inputs<'_>) {
+        let documents = self.documents;
+        for (index, document) in documents.sites.iter().enumerate() {
+            let (object, gateway_name) = (&document.object, &document.spec.gateway_ref.name);
+            let path = "spec.gatewayRef.name";
+            let names =
+                (TenantName::new(&object.namespace, gateway_name), object.name.parse::<SiteName>());
+            let (tenant, name) = match names {
+                (Ok(tenant), Ok(name)) => (tenant, name),
+                (Err(error), _) => {
+                    self.errors.push(document.error(path, Problem::Name(error)));
+                    continue;
+                }
+                (_, Err(error)) => {
+                    self.errors.push(document.error("metadata.name", Problem::Name(error)));
+                    continue;
+                }
+            };
+            let Some(draft) = drafts.get_mut(&tenant) else {
+                self.refuse_without_gateway(document, tenant, name);
+                continue;
+            };
+            if limits::SITES_PER_TENANT <= draft.sites.len() {
+                let problem = Problem::TooMany { max: limits::SITES_PER_TENANT };
+                draft.refuse(RefusalReason::Invalid, problem.to_string());
+                self.errors.push(document.error("", problem));
+                continue;
+            }
+            // Without its gateway's values a site cannot be judged, and the
+            // gateway's own error is the one to repair first.
+            let Some(gateway) = &draft.gateway else { continue };
+            let mut found = Findings::default();
+            let site = site::check(name, &document.spec, gateway, inputs, &mut found);
+            if let Some(first) = self.report(document, found) {
+                draft.refuse(RefusalReason::Invalid, first);
+            }
+            if let Some(site) = site {
+                draft.sites.push((index, site));
+            }
+        }
+    }
+
+    fn refuse_without_gateway<S>(
+        &mut self,
+        document: &Document<S>,
+        tenant: TenantName,
+        site: SiteName,
+    ) {
+        let gateway = ObjectName {
+            kind: Kind::TenantGateway,
+            namespace: tenant.namespace().to_owned(),
+            name: tenant.name().to_owned(),
+        };
+        let problem = Problem::GatewayNotFound(tenant.name().to_owned());
+        let (reason, message) = if self.documents.was_seen(&gateway) {
+            (RefusalReason::Invalid, format!("{gateway} could not be read"))
+        } else {
+            (RefusalReason::GatewayNotFound, problem.to_string())
+        };
+        if reason == RefusalReason::GatewayNotFound {
+            self.errors.push(document.error("spec.gatewayRef.name", problem));
+        }
+        self.refused.push(Refusal { tenant, site: Some(site), reason, message });
+    }
+
+    /// Leaves out tenants of which a document could not be read. Where nobody
+    /// can tell whose it is, they are those with a document in the same file;
+    /// a site that cannot be read is its namespace's.
+    fn spoil_by_reading_errors(&self, drafts: &mut BTreeMap<TenantName, Draft>) {
+        let mut files: BTreeMap<&Arc<str>, String> = BTreeMap::new();
+        let mut namespaces: BTreeMap<&str, String> = BTreeMap::new();
+        for error in &self.documents.errors {
+            match (&error.object, &error.file) {
+                (Some(object), _) => {
+                    namespaces.entry(&object.namespace).or_insert_with(|| error.to_string());
+                }
+                (None, Some(file)) => {
+                    files.entry(file).or_insert_with(|| error.to_string());
+                }
+                (None, None) => {}
+            }
+        }
+        if files.is_empty() && namespaces.is_empty() {
+            return;
+        }
+        let mut in_files: BTreeSet<(TenantName, &Arc<str>)> = BTreeSet::new();
+        for document in &self.documents.gateways {
+            let object = &document.object;
+            if let (Ok(name), Some(file)) =
+                (TenantName::new(&object.namespace, &object.name), &document.file)
+            {
+                in_files.insert((name, file));
+            }
+        }
+        for document in &self.documents.sites {
+            let gateway = &document.spec.gateway_ref.name;
+            let name = TenantName::new(&document.object.namespace, gateway);
+            if let (Ok(name), Some(file)) = (name, &document.file) {
+                in_files.insert((name, file));
+            }
+        }
+        for (tenant, file) in in_files {
+            if let (Some(why), Some(draft)) = (files.get(file), drafts.get_mut(&tenant)) {
+                draft.refuse(RefusalReason::Invalid, why.clone());
+            }
+        }
+        for (tenant, draft) in drafts {
+            if let Some(why) = namespaces.get(tenant.namespace()) {
+                draft.refuse(RefusalReason::Invalid, why.clone());
+            }
+        }
+    }
+}

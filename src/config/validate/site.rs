@@ -1,0 +1,410 @@
+//! One `SiteAttachment`, checked by itself and against its tenant's class.
+
+use super::finding::Findings;
+use super::gateway::CheckedGateway;
+use super::{Inputs, Unresolved, fabric};
+use crate::config::error::{HostProblem, Problem};
+use crate::config::host::parse_host;
+use crate::config::schema::{
+    AllowSpec, AttachmentType, DirectionName, EndpointSpec, ProtocolName, SiteAttachmentSpec,
+    SiteVlanSpec, WireGuardSpec,
+};
+use crate::config::shape::clip;
+use crate::model::{
+    Allow, Attachment, Direction, Endpoint, Ports, Probe, Protocol, Site, SiteBgp, SitePrefix,
+    VlanLink, WireGuardPeer, limits,
+};
+use crate::net::{InterfaceAddress, Prefix, PresharedKey, SiteName};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A site, or what Secret keeps it from being one.
+#[derive(Debug)]
+pub(super) struct CheckedSite {
+    pub(super) site: Site,
+    pub(super) unresolved: Option<Unresolved>,
+}
+
+pub(super) fn check(
+    name: SiteName,
+    spec: &SiteAttachmentSpec,
+    gateway: &CheckedGateway,
+    inputs: &Inputs<'_>,
+    found: &mut Findings,
+) -> Option<CheckedSite> {
+    let prefixes = check_prefixes(spec, gateway, found);
+    let ipv6 = prefixes.iter().any(|prefix| !prefix.real.is_v4());
+    let mut unresolved = None;
+    let attachment = match (spec.type_, &spec.wire_guard, &spec.vlan) {
+        (AttachmentType::WireGuard, Some(spec), None) => {
+            let peer = check_wire_guard(spec, gateway, ipv6, inputs, &mut unresolved, found);
+            peer.map(Attachment::WireGuard)
+        }
+        (AttachmentType::Vlan, None, Some(spec)) => check_vlan(spec, gateway, ipv6, found),
+        (AttachmentType::WireGuard, None, _) => {
+            found.note("spec.wireGuard", Problem::Union("is missing; spec.type is WireGuard"));
+            None
+        }
+        (AttachmentType::Vlan, _, None) => {
+            found.note("spec.vlan", Problem::Union("is missing; spec.type is VLAN"));
+            None
+        }
+        (AttachmentType::WireGuard, Some(_), Some(_)) => {
+            found.note("spec.vlan", Problem::Union("has no place here; spec.type is WireGuard"));
+            None
+        }
+        (AttachmentType::Vlan, Some(_), Some(_)) => {
+            found.note("spec.wireGuard", Problem::Union("has no place here; spec.type is VLAN"));
+            None
+        }
+    };
+    let own: &[InterfaceAddress] = match &attachment {
+        Some(Attachment::WireGuard(peer)) => &peer.tunnel_addresses,
+        Some(Attachment::Vlan { addresses, .. }) => addresses,
+        None => &[],
+    };
+    let bgp = spec.bgp.as_ref().map(|_| check_bgp(spec, gateway, attachment.is_some(), own, found));
+    let allow = spec.allow.as_deref().map(|allows| check_allow(allows, found));
+    let probes = check_probes(spec, &prefixes, found);
+    let priority = found.ranged::<u32>("spec.priority", spec.priority, 0, 65_535);
+    let site = Site {
+        name,
+        priority: priority?,
+        attachment: attachment?,
+        prefixes,
+        allow,
+        probes,
+        bgp: bgp.flatten(),
+    };
+    Some(CheckedSite { site, unresolved })
+}
+
+fn check_prefixes(
+    spec: &SiteAttachmentSpec,
+    gateway: &CheckedGateway,
+    found: &mut Findings,
+) -> Vec<SitePrefix> {
+    let path = "spec.prefixes";
+    if spec.prefixes.is_empty() {
+        found.note(path, Problem::Empty);
+    }
+    let most = usize::try_from(gateway.class.class.maximum_prefixes).unwrap_or(usize::MAX);
+    if most < spec.prefixes.len() {
+        found.note(path, Problem::TooMany { max: most });
+        return Vec::new();
+    }
+    let mut prefixes = Vec::with_capacity(spec.prefixes.len());
+    for (index, entry) in spec.prefixes.iter().enumerate() {
+        let cidr = format!("{path}[{index}].cidr");
+        let Some(real) = found.prefix(&cidr, &entry.cidr) else { continue };
+        let alias = match &entry.alias {
+            None => None,
+            Some(text) => {
+                let path = format!("{path}[{index}].alias");
+                let Some(alias) = found.prefix(&path, text) else { continue };
+                check_alias(&path, real, alias, gateway, found);
+                Some(alias)
+            }
+        };
+        let forbidden =
+            if alias.is_some() { &gateway.class.nobodys } else { &gateway.class.forbidden };
+        if real.length() == 0 {
+            if alias.is_some() {
+                found.note(cidr, Problem::DefaultRoute(real));
+            } else if !gateway.class.class.allow_default_route {
+                found.note(
+                    cidr,
+                    Problem::DefaultRouteNotAllowed(real, gateway.class.class.name.clone()),
+                );
+            }
+        } else if let Some((forbidden, why)) = forbidden.meets(real) {
+            found.note(cidr, Problem::Forbidden { prefix: real, forbidden, why });
+        }
+        prefixes.push(SitePrefix { real, alias });
+    }
+    prefixes
+}
+
+fn check_alias(
+    path: &str,
+    real: Prefix,
+    alias: Prefix,
+    gateway: &CheckedGateway,
+    found: &mut Findings,
+) {
+    if real.is_v4() != alias.is_v4() {
+        found.note(path, Problem::AliasFamily);
+    } else if real.length() != alias.length() {
+        found.note(path, Problem::AliasLength { prefix: real.length(), alias: alias.length() });
+    } else if real == alias {
+        found.note(path, Problem::AliasOfItselfPrefix);
+    } else if let Some((forbidden, why)) = gateway.class.forbidden.meets(alias) {
+        found.note(path, Problem::Forbidden { prefix: alias, forbidden, why });
+    } else if !gateway.class.alias_pool.is_empty()
+        && !gateway.class.alias_pool.iter().any(|pool| pool.covers(alias))
+    {
+        found.note(path, Problem::OutsideAliasPool(alias, gateway.class.class.name.clone()));
+    }
+}
+
+fn check_wire_guard(
+    spec: &WireGuardSpec,
+    gateway: &CheckedGateway,
+    ipv6: bool,
+    inputs: &Inputs<'_>,
+    unresolved: &mut Option<Unresolved>,
+    found: &mut Findings,
+) -> Option<WireGuardPeer> {
+    let path = "spec.wireGuard";
+    let public_key = found.public_key(&format!("{path}.publicKey"), &spec.public_key);
+    let next = spec.next_public_key.as_deref().filter(|text| !text.is_empty());
+    let next_public_key = next.map(|text| found.public_key(&format!("{path}.nextPublicKey"), text));
+    if next.is_some() && next_public_key.flatten() == public_key && public_key.is_some() {
+        found.note(format!("{path}.nextPublicKey"), Problem::Twice);
+    }
+    let endpoint = spec.endpoint.as_ref().map(|endpoint| check_endpoint(endpoint, found));
+    let keepalive = found.ranged::<u16>(
+        &format!("{path}.persistentKeepaliveSeconds"),
+        spec.persistent_keepalive_seconds,
+        0,
+        65_535,
+    );
+    let addresses_path = format!("{path}.tunnelAddresses");
+    let tunnel_addresses = found.interface_addresses(&addresses_path, &spec.tunnel_addresses);
+    for (index, address) in tunnel_addresses.iter().enumerate() {
+        let mut before = tunnel_addresses.iter().take(index);
+        if before.any(|other| other.address().is_ipv4() == address.address().is_ipv4()) {
+            found.note(format!("{addresses_path}[{index}]"), Problem::SecondOfFamily);
+        }
+        let prefix = address.network();
+        if let Some((forbidden, why)) = gateway.class.forbidden.meets(prefix) {
+            found.note(
+                format!("{addresses_path}[{index}]"),
+                Problem::Forbidden { prefix, forbidden, why },
+            );
+        }
+    }
+    let ipv6 = ipv6 || tunnel_addresses.iter().any(|address| !address.address().is_ipv4());
+    if ipv6 && gateway.tunnel_mtu < crate::net::Mtu::IPV6_MIN {
+        let mtu = gateway.tunnel_mtu.bytes();
+        found.note("spec", Problem::MtuForIpv6 { mtu });
+    }
+    let mut preshared_key = None;
+    if let Some(secret) = &spec.preshared_key_secret_ref {
+        match inputs.secret(gateway.name.namespace(), secret).and_then(|text| preshared(&text)) {
+            Ok(key) => preshared_key = Some(key),
+            Err(why) => *unresolved = Some(why),
+        }
+    }
+    Some(WireGuardPeer {
+        public_key: public_key?,
+        next_public_key: next_public_key.flatten(),
+        preshared_key,
+        endpoint: endpoint.flatten(),
+        keepalive: keepalive
+            .filter(|seconds| *seconds != 0)
+            .map(|s| Duration::from_secs(u64::from(s))),
+        tunnel_addresses,
+    })
+}
+
+/// A preshared key. All zero is WireGuard's way of saying that there is none.
+fn preshared(text: &Zeroizing<String>) -> Result<PresharedKey, Unresolved> {
+    let key: PresharedKey = text.parse().map_err(Unresolved::NotAKey)?;
+    if key.as_bytes().iter().all(|byte| *byte == 0) { Err(Unresolved::AllZero) } else { Ok(key) }
+}
+
+fn check_endpoint(spec: &EndpointSpec, found: &mut Findings) -> Option<Endpoint> {
+    let host = parse_host(&spec.host);
+    let host = host
+        .map_err(|why: HostProblem| found.note("spec.wireGuard.endpoint.host", Problem::Host(why)));
+    let port = found.ranged::<u16>("spec.wireGuard.endpoint.port", spec.port, 1, 65_535);
+    Some(Endpoint { host: host.ok()?, port: port? })
+}
+
+fn check_vlan(
+    spec: &SiteVlanSpec,
+    gateway: &CheckedGateway,
+    ipv6: bool,
+    found: &mut Findings,
+) -> Option<Attachment> {
+    let path = "spec.vlan";
+    let link = match (&spec.interface, &spec.parent, spec.id) {
+        (Some(interface), None, None) if spec.inner_id.is_none() => {
+            found.link(&format!("{path}.interface"), interface).map(VlanLink::Interface)
+        }
+        (None, Some(parent), Some(id)) => {
+            let vlan = (parent.as_str(), id, spec.protocol, spec.inner_id);
+            let vlan =
+                fabric::check_vlan(path, vlan, gateway.name.namespace(), &gateway.class, found);
+            vlan.map(VlanLink::Tagged)
+        }
+        (Some(_), ..) => {
+            let why = "has parent, id or innerId beside interface, which has its tags already";
+            found.note(path, Problem::Union(why));
+            None
+        }
+        (None, ..) => {
+            found.note(path, Problem::Union("needs either interface, or parent and id"));
+            None
+        }
+    };
+    if spec.addresses.is_empty() {
+        found.note(format!("{path}.addresses"), Problem::Empty);
+    }
+    let addresses = found.interface_addresses(&format!("{path}.addresses"), &spec.addresses);
+    for (index, address) in addresses.iter().enumerate() {
+        let prefix = address.network();
+        if let Some((forbidden, why)) = gateway.class.forbidden.meets(prefix) {
+            found.note(
+                format!("{path}.addresses[{index}]"),
+                Problem::Forbidden { prefix, forbidden, why },
+            );
+        }
+    }
+    let next_hop = found.neighbor(&format!("{path}.nextHop"), &spec.next_hop, &addresses);
+    let ipv6 = ipv6 || addresses.iter().any(|address| !address.address().is_ipv4());
+    let mtu = spec.mtu.map(|mtu| found.mtu(&format!("{path}.mtu"), mtu, ipv6));
+    Some(Attachment::Vlan { link: link?, addresses, next_hop: next_hop?, mtu: mtu.flatten() })
+}
+
+fn check_bgp(
+    spec: &SiteAttachmentSpec,
+    gateway: &CheckedGateway,
+    attached: bool,
+    own: &[InterfaceAddress],
+    found: &mut Findings,
+) -> Option<SiteBgp> {
+    let spec = spec.bgp.as_ref()?;
+    if gateway.fabric.bgp.is_none() {
+        found.note("spec.bgp", Problem::NoLocalAsn);
+    }
+    let remote_asn = found.asn("spec.bgp.remoteASN", spec.remote_asn);
+    let neighbor = found.neighbor("spec.bgp.neighbor", &spec.neighbor, own);
+    if attached && own.is_empty() {
+        found
+            .note("spec.bgp", Problem::Union("needs spec.wireGuard.tunnelAddresses to speak from"));
+    }
+    let hold_time =
+        found.ranged::<u16>("spec.bgp.holdTimeSeconds", spec.hold_time_seconds, 3, 65_535);
+    let most = gateway.class.class.maximum_prefixes;
+    let maximum_prefixes = spec.maximum_prefixes.unwrap_or(most);
+    if maximum_prefixes == 0 {
+        found.note(
+            "spec.bgp.maximumPrefixes",
+            Problem::Range { value: 0, min: 1, max: u64::from(most) },
+        );
+    } else if most < maximum_prefixes {
+        found.note(
+            "spec.bgp.maximumPrefixes",
+            Problem::AboveClass { value: maximum_prefixes, max: most },
+        );
+    }
+    Some(SiteBgp {
+        remote_asn: remote_asn?,
+        neighbor: neighbor?,
+        maximum_prefixes,
+        hold_time: Duration::from_secs(u64::from(hold_time?)),
+    })
+}
+
+fn check_allow(specs: &[AllowSpec], found: &mut Findings) -> Vec<Allow> {
+    if limits::ALLOWS_PER_SITE < specs.len() {
+        found.note("spec.allow", Problem::TooMany { max: limits::ALLOWS_PER_SITE });
+        return Vec::new();
+    }
+    let mut allows = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let path = format!("spec.allow[{index}].ports");
+        let direction = match spec.direction {
+            DirectionName::FromSite => Direction::FromSite,
+            DirectionName::ToSite => Direction::ToSite,
+        };
+        let (protocol, has_ports) = match spec.protocol {
+            ProtocolName::Any => (Protocol::Any, false),
+            ProtocolName::Icmp => (Protocol::Icmp, false),
+            ProtocolName::Sctp => (Protocol::Sctp, true),
+            ProtocolName::Tcp => (Protocol::Tcp, true),
+            ProtocolName::Udp => (Protocol::Udp, true),
+        };
+        if !spec.ports.is_empty() && !has_ports {
+            found.note(&path, Problem::PortsOfProtocol);
+        }
+        if limits::PORTS_PER_ALLOW < spec.ports.len() {
+            found.note(&path, Problem::TooMany { max: limits::PORTS_PER_ALLOW });
+            continue;
+        }
+        let mut ports: Vec<Ports> = Vec::with_capacity(spec.ports.len());
+        for (index, text) in spec.ports.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match parse_ports(text) {
+                Some(range) if ports.contains(&range) => found.note(path, Problem::Twice),
+                Some(range) => ports.push(range),
+                None => {
+                    let text = match text {
+                        IntOrString::Int(number) => number.to_string(),
+                        IntOrString::String(text) => clip(text),
+                    };
+                    found.note(path, Problem::Ports(text));
+                }
+            }
+        }
+        allows.push(Allow { direction, protocol, ports });
+    }
+    allows
+}
+
+/// A port, or two with `-` between.
+fn parse_ports(text: &IntOrString) -> Option<Ports> {
+    let port = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse::<u16>().ok().filter(|port| *port != 0) } else { None }
+    };
+    match text {
+        IntOrString::Int(number) => {
+            let port = u16::try_from(*number).ok().filter(|port| *port != 0)?;
+            Some(Ports { first: port, last: port })
+        }
+        IntOrString::String(text) => {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let (first, last) = (port(first)?, port(last)?);
+            (first <= last).then_some(Ports { first, last })
+        }
+    }
+}
+
+fn check_probes(
+    spec: &SiteAttachmentSpec,
+    prefixes: &[SitePrefix],
+    found: &mut Findings,
+) -> Vec<Probe> {
+    if limits::PROBES_PER_SITE < spec.probes.len() {
+        found.note("spec.probes", Problem::TooMany { max: limits::PROBES_PER_SITE });
+        return Vec::new();
+    }
+    let mut probes = Vec::with_capacity(spec.probes.len());
+    for (index, spec) in spec.probes.iter().enumerate() {
+        let path = format!("spec.probes[{index}]");
+        let address = found.address(&format!("{path}.address"), &spec.address);
+        if let Some(address) = address
+            && !prefixes.iter().any(|prefix| prefix.visible().contains(address))
+        {
+            found.note(format!("{path}.address"), Problem::NotInPrefixes(address));
+        }
+        let tcp_port = spec
+            .tcp_port
+            .map(|port| found.ranged::<u16>(&format!("{path}.tcpPort"), port, 1, 65_535));
+        let interval = found.ranged::<u32>(
+            &format!("{path}.intervalSeconds"),
+            spec.interval_seconds,
+            1,
+            86_400,
+        );
+        if let (Some(address), Some(interval)) = (address, interval) {
+            let interval = Duration::from_secs(u64::from(interval));
+            probes.push(Probe { address, tcp_port: tcp_port.flatten(), interval });
+        }
+    }
+    probes
+}

@@ -1,0 +1,292 @@
+//! A tenant's documents together: its sites may not meet.
+
+use super::Set;
+use super::gateway::CheckedGateway;
+use super::site::CheckedSite;
+use crate::config::document::Documents;
+use crate::config::error::{Forbidden, Problem};
+use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
+use crate::model::{Attachment, Refusal, RefusalReason, Tenant, limits};
+use crate::net::{PrivateKey, PublicKey, SiteName, TenantName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A tenant while its documents are checked.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) name: TenantName,
+    /// Which of the `TenantGateway` documents.
+    pub(super) document: usize,
+    /// `None` when its document has an error.
+    pub(super) gateway: Option<CheckedGateway>,
+    /// The sites without errors, each with which of the `SiteAttachment` documents it is.
+    pub(super) sites: Vec<(usize, CheckedSite)>,
+    /// Sites that are left out alone.
+    refused_sites: BTreeMap<SiteName, (RefusalReason, String)>,
+    /// Why the tenant is left out: the first thing found.
+    refused: Option<(RefusalReason, String)>,
+}
+
+impl Draft {
+    pub(super) const fn new(name: TenantName, document: usize) -> Self {
+        Self {
+            name,
+            document,
+            gateway: None,
+            sites: Vec::new(),
+            refused_sites: BTreeMap::new(),
+            refused: None,
+        }
+    }
+
+    /// Leaves out the tenant. Of several reasons an error counts more than a
+    /// Secret that may come, and the first error more than the later.
+    pub(super) fn refuse(&mut self, reason: RefusalReason, message: String) {
+        let is_weak =
+            |(reason, _): &(RefusalReason, String)| *reason == RefusalReason::SecretUnresolved;
+        if self.refused.as_ref().is_none_or(is_weak) {
+            self.refused = Some((reason, message));
+        }
+    }
+
+    /// Leaves out one site.
+    pub(super) fn refuse_site(&mut self, site: &SiteName, reason: RefusalReason, message: String) {
+        self.refused_sites.entry(site.clone()).or_insert((reason, message));
+    }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// The tenant and the sites it is without; or why there is none.
+    pub(super) fn into_tenant(
+        self,
+        allocations: &super::Allocations,
+    ) -> Result<(Tenant, Vec<Refusal>), Vec<Refusal>> {
+        let tenant = self.name;
+        let refusal = |site: Option<SiteName>, reason, message| Refusal {
+            tenant: tenant.clone(),
+            site,
+            reason,
+            message,
+        };
+        let port = allocations.get(&tenant).copied();
+        let (gateway, listen_port) = match (self.refused, self.gateway, port) {
+            (None, Some(gateway), Some(port)) => (gateway, port),
+            (Some((reason, message)), ..) => return Err(vec![refusal(None, reason, message)]),
+            (None, ..) => return Err(vec![refusal(None, RefusalReason::Invalid, String::new())]),
+        };
+        let mut refused = self.refused_sites;
+        let mut sites = BTreeMap::new();
+        for (_, CheckedSite { site, unresolved }) in self.sites {
+            if let Some(why) = unresolved {
+                refused
+                    .entry(site.name.clone())
+                    .or_insert_with(|| (RefusalReason::SecretUnresolved, why.to_string()));
+            }
+            if !refused.contains_key(&site.name) {
+                sites.insert(site.name.clone(), site);
+            }
+        }
+        let refused = refused
+            .into_iter()
+            .map(|(site, (reason, message))| refusal(Some(site), reason, message));
+        let refused = refused.collect();
+        let tenant = Tenant {
+            name: tenant.clone(),
+            class: Arc::clone(&gateway.class.class),
+            private_key: gateway.private_key,
+            listen_port,
+            tunnel_mtu: gateway.tunnel_mtu,
+            app_prefixes: gateway.app_prefixes,
+            fabric: gateway.fabric,
+            sites,
+        };
+        Ok((tenant, refused))
+    }
+}
+
+/// Checks a tenant's sites against each other and against its gateway.
+pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>) {
+    let Some(gateway) = &draft.gateway else { return };
+    let mut problems = Vec::new();
+    check_keys(gateway, &draft.sites, documents, &mut problems);
+    check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
+    problems.truncate(limits::REPORTED_ERRORS + 1);
+    for (place, path, problem) in problems {
+        let error = match place {
+            Place::Gateway => documents.gateways[draft.document].error(path, problem),
+            Place::Site(index) => documents.sites[index].error(path, problem),
+        };
+        draft.refuse(RefusalReason::Invalid, error.to_string());
+        set.errors.push(error);
+    }
+}
+
+/// Whose document is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Gateway,
+    Site(usize),
+}
+
+type Problems = Vec<(Place, String, Problem)>;
+
+/// Each site has keys of its own, and none of them is a secret.
+///
+/// A private key is told for certain when it is the one behind a public key we
+/// know: this tenant's own, or one of its sites'. One in sixteen public keys
+/// has the bits that a private key has, so its looks alone prove nothing.
+fn check_keys(
+    gateway: &CheckedGateway,
+    sites: &[(usize, CheckedSite)],
+    documents: &Documents,
+    problems: &mut Problems,
+) {
+    let mut owners: BTreeMap<PublicKey, (usize, &'static str)> = BTreeMap::new();
+    let mut keys = Vec::with_capacity(sites.len());
+    for (index, CheckedSite { site, .. }) in sites {
+        let Attachment::WireGuard(peer) = &site.attachment else { continue };
+        let both = [("publicKey", Some(peer.public_key)), ("nextPublicKey", peer.next_public_key)];
+        for (field, key) in both {
+            keys.extend(key.map(|key| (*index, field, key)));
+        }
+    }
+    for (index, field, key) in &keys {
+        let path = format!("spec.wireGuard.{field}");
+        if Some(*key) == gateway.public_key {
+            problems.push((Place::Site(*index), path, Problem::OwnKey));
+        } else if let Some((other, _)) = owners.get(key).filter(|(other, _)| other != index) {
+            let owner = documents.sites[*other].object.to_string();
+            problems.push((Place::Site(*index), path, Problem::KeyOfOther(owner)));
+        } else {
+            owners.insert(*key, (*index, field));
+        }
+    }
+    for (index, field, key) in &keys {
+        let bytes = key.as_bytes();
+        let clamped = bytes[0] & 0b111 == 0 && bytes[31] & 0b1100_0000 == 0b0100_0000;
+        if !clamped {
+            continue;
+        }
+        let public = PrivateKey::from_random(*bytes).public();
+        if owners.contains_key(&public) || Some(public) == gateway.public_key {
+            let path = format!("spec.wireGuard.{field}");
+            problems.push((Place::Site(*index), path, Problem::PrivateKey));
+        }
+    }
+}
+
+fn check_networks(
+    gateway: &CheckedGateway,
+    sites: &[(usize, CheckedSite)],
+    document: usize,
+    documents: &Documents,
+    problems: &mut Problems,
+) {
+    let claims = collect(gateway, sites);
+    let place = |claim: &Claim| match claim.site {
+        usize::MAX => Place::Gateway,
+        site => Place::Site(sites[site].0),
+    };
+    let name = |claim: &Claim| match place(claim) {
+        Place::Gateway => documents.gateways[document].object.to_string(),
+        Place::Site(index) => documents.sites[index].object.to_string(),
+    };
+    for meeting in meetings(&claims) {
+        let (later, earlier) = (&claims[meeting.later], &claims[meeting.earlier]);
+        let what = format!("{} of {}", earlier.path, name(earlier));
+        let both_visible = later.role == Role::Visible && earlier.role == Role::Visible;
+        let problem =
+            if later.prefix == earlier.prefix && both_visible && later.site != earlier.site {
+                Problem::SamePrefix { prefix: later.prefix, what }
+            } else {
+                Problem::Overlap { prefix: later.prefix, other: earlier.prefix, what }
+            };
+        problems.push((place(later), later.path.clone(), problem));
+        if limits::REPORTED_ERRORS < problems.len() {
+            return;
+        }
+    }
+    // Behind an alias, a site's own network is hidden from us and not from the customer.
+    let apps = gateway.app_prefixes.iter().map(|prefix| (*prefix, Forbidden::Class));
+    let apps = ForbiddenSet::new(apps.collect());
+    for (index, CheckedSite { site, .. }) in sites {
+        let aliased = site.prefixes.iter().enumerate().filter(|(_, prefix)| prefix.alias.is_some());
+        for (at, prefix) in aliased {
+            if let Some((app, _)) = apps.meets(prefix.real) {
+                let problem = Problem::AppInsideSite { prefix: prefix.real, app };
+                problems.push((Place::Site(*index), format!("spec.prefixes[{at}].cidr"), problem));
+            }
+        }
+        let reals = site.prefixes.iter().enumerate().map(|(at, prefix)| Claim {
+            prefix: prefix.real,
+            role: Role::Visible,
+            site: 0,
+            priority: 0,
+            path: format!("spec.prefixes[{at}].cidr"),
+        });
+        if site.prefixes.iter().all(|prefix| prefix.alias.is_none()) {
+            continue;
+        }
+        let reals: Vec<Claim> = reals.collect();
+        for meeting in meetings(&reals) {
+            let (later, earlier) = (&reals[meeting.later], &reals[meeting.earlier]);
+            let what = format!("{} of the same site", earlier.path);
+            let problem = Problem::Overlap { prefix: later.prefix, other: earlier.prefix, what };
+            problems.push((Place::Site(*index), later.path.clone(), problem));
+        }
+    }
+}
+
+/// All networks of a tenant, as its own namespace knows them.
+fn collect(gateway: &CheckedGateway, sites: &[(usize, CheckedSite)]) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for (index, prefix) in gateway.app_prefixes.iter().enumerate() {
+        let path = format!("spec.appPrefixes[{index}]");
+        claims.push(Claim {
+            prefix: *prefix,
+            role: Role::App,
+            site: usize::MAX,
+            priority: 0,
+            path,
+        });
+    }
+    for address in &gateway.fabric.addresses {
+        let path = format!("spec.fabric address {address}");
+        let prefix = address.network();
+        claims.push(Claim { prefix, role: Role::Fabric, site: usize::MAX, priority: 0, path });
+    }
+    for (at, (_, CheckedSite { site, .. })) in sites.iter().enumerate() {
+        let (addresses, field) = match &site.attachment {
+            Attachment::WireGuard(peer) => {
+                (&peer.tunnel_addresses, "spec.wireGuard.tunnelAddresses")
+            }
+            Attachment::Vlan { addresses, .. } => (addresses, "spec.vlan.addresses"),
+        };
+        for (index, address) in addresses.iter().enumerate() {
+            let path = format!("{field}[{index}]");
+            let prefix = address.network();
+            claims.push(Claim {
+                prefix,
+                role: Role::Link,
+                site: at,
+                priority: site.priority,
+                path,
+            });
+        }
+        for (index, prefix) in site.prefixes.iter().enumerate() {
+            let field = if prefix.alias.is_some() { "alias" } else { "cidr" };
+            let path = format!("spec.prefixes[{index}].{field}");
+            let claim = Claim {
+                prefix: prefix.visible(),
+                role: Role::Visible,
+                site: at,
+                priority: site.priority,
+                path,
+            };
+            claims.push(claim);
+        }
+    }
+    claims
+}
