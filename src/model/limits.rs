@@ -76,3 +76,11 @@ pub const HTTP_HEAD_BYTES: usize = 16 << 10;
 
 /// Header fields of a request to the status endpoint.
 pub const HTTP_HEADERS: usize = 64;
+
+/// Sources of handshakes remembered at once, twice over, while a device is
+/// under load: 600 KiB. Beyond this the ones seen longest ago begin afresh.
+pub const HANDSHAKE_SOURCES: usize = 4_096;
+
+/// Cookie replies waiting to be sent: what a flood puts into one batch of
+/// datagrams. Who gets none tries again in 5 s.
+pub const COOKIE_REPLIES: usize = 256;

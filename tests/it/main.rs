@@ -11,3 +11,4 @@ mod http;
 mod sample;
 mod status;
 mod tidy;
+mod wireguard;

@@ -1,0 +1,156 @@
+//! Handshake messages that come.
+
+use super::{Device, enqueue, schedule};
+use crate::model::limits::COOKIE_REPLIES;
+use crate::net::{Now, PublicKey};
+use crate::wireguard::constants::{FORGED_RESPONSES, PEER_INITIATION_INTERVAL};
+use crate::wireguard::handshake::Responder;
+use crate::wireguard::messages::{
+    INITIATION_NOISE, Kind, RESPONSE_NOISE, receiver, sender, start_response,
+};
+use crate::wireguard::session::Session;
+use crate::wireguard::{Destination, DropReason, Received};
+use std::net::{IpAddr, SocketAddr};
+
+impl Device {
+    /// The looks that come before any multiplication: does the sender know our
+    /// key, and, when there is much to do, does it get what is sent to it, and
+    /// has it had its share.
+    fn admit(
+        &mut self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        message: &[u8],
+        now: Now,
+    ) -> Result<(), DropReason> {
+        if !self.checker.is_mac1_right(message) {
+            return Err(DropReason::Mac1);
+        }
+        if self.limiter.is_loaded(now.mono) {
+            let random = &mut self.random;
+            if !self.checker.is_mac2_right(message, from, random, now.mono) {
+                if COOKIE_REPLIES <= self.replies.len() {
+                    return Err(DropReason::CookieBacklog);
+                }
+                let reply = self.checker.reply(message, from, random, now.mono);
+                let destination = Destination { to: from, from: to };
+                self.replies.extend(reply.map(|reply| (reply, destination)));
+                return Err(DropReason::UnderLoad);
+            }
+            if !self.limiter.take_source(from.ip(), now.mono) {
+                return Err(DropReason::SourceRate);
+            }
+        }
+        if self.limiter.take_device(now.mono) { Ok(()) } else { Err(DropReason::DeviceRate) }
+    }
+
+    pub(super) fn handle_initiation(
+        &mut self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        message: &[u8],
+        now: Now,
+    ) -> Result<Received, DropReason> {
+        self.admit(from, to, message, now)?;
+        let noise = message.get(INITIATION_NOISE).unwrap_or_default();
+        let responder = Responder::read(&self.private, noise, self.random.bytes())?;
+        let key = PublicKey::from_bytes(responder.theirs).map_err(|_| DropReason::UnknownPeer)?;
+        let index = self.peers.find(&key).ok_or(DropReason::UnknownPeer)?;
+        let peer = self.peers.get(index).ok_or(DropReason::UnknownPeer)?;
+        if responder.stamp <= peer.greatest_stamp {
+            return Err(DropReason::InitiationReplayed);
+        }
+        let taken = peer.initiation_taken;
+        if taken.is_some_and(|taken| now.mono.since(taken) < PEER_INITIATION_INTERVAL) {
+            return Err(DropReason::PeerRate);
+        }
+        peer.greatest_stamp = responder.stamp;
+        peer.initiation_taken = Some(now.mono);
+
+        let local = self.indices.allocate(index.slot, &mut self.random);
+        let remote = sender(message);
+        let mut response = start_response(local, remote);
+        let out = response.get_mut(RESPONSE_NOISE).unwrap_or_default();
+        let session = responder
+            .answer(peer.config.preshared_key.as_ref(), out)
+            .and_then(|keys| Session::new(&keys, local, remote, false, now.mono));
+        let session = match session {
+            Ok(session) => session,
+            Err(reason) => {
+                self.indices.free(local);
+                return Err(reason);
+            }
+        };
+        for gone in peer.install_answered(session).into_iter().flatten() {
+            self.indices.free(gone.local);
+        }
+        peer.cookies.stamp(&peer.key, &mut response, now.mono);
+        peer.owed.response = Some(Box::new(response));
+        peer.roam(from, to);
+        peer.handshake_sent = Some(now.mono);
+        peer.counters.received_bytes += message.len() as u64;
+        peer.counters.last_received = Some(now.mono);
+        peer.timers.keys_made(now.mono);
+        peer.timers.received(peer.config.keepalive, now.mono);
+        enqueue(&mut self.queue, peer);
+        schedule(&mut self.deadlines, peer);
+        Ok(Received::Nothing)
+    }
+
+    pub(super) fn handle_response(
+        &mut self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        message: &[u8],
+        now: Now,
+    ) -> Result<Received, DropReason> {
+        if !self.checker.is_mac1_right(message) {
+            return Err(DropReason::Mac1);
+        }
+        let local = receiver(Kind::Response, message);
+        let slot = self.indices.slot(local).ok_or(DropReason::UnknownIndex)?;
+        let peer = self.peers.at(slot).ok_or(DropReason::UnknownIndex)?;
+        let initiation = peer.initiation.as_mut().filter(|begun| begun.index == local);
+        let initiation = initiation.ok_or(DropReason::UnknownIndex)?;
+        // No cookie is asked for, even under load: the index shows that the
+        // sender saw our initiation, and there are only as many of those as we
+        // sent. To ask would hold up our own handshakes after a restart.
+        if FORGED_RESPONSES <= initiation.forged {
+            return Err(DropReason::PeerRate);
+        }
+        let noise = message.get(RESPONSE_NOISE).unwrap_or_default();
+        let keys = initiation.noise.finish(noise).inspect_err(|_| initiation.forged += 1)?;
+        let session = Session::new(&keys, local, sender(message), true, now.mono)?;
+
+        // Its index is the session's from now on.
+        peer.initiation = None;
+        for gone in peer.install_begun(session).into_iter().flatten() {
+            self.indices.free(gone.local);
+        }
+        peer.roam(from, to);
+        peer.handshake_done(now);
+        peer.counters.received_bytes += message.len() as u64;
+        peer.counters.last_received = Some(now.mono);
+        peer.timers.keys_made(now.mono);
+        peer.timers.received(peer.config.keepalive, now.mono);
+        // The peer does not use the session before it has heard of us in it.
+        peer.owed.keepalive = true;
+        enqueue(&mut self.queue, peer);
+        schedule(&mut self.deadlines, peer);
+        Ok(Received::Nothing)
+    }
+
+    pub(super) fn handle_cookie(
+        &mut self,
+        message: &[u8],
+        now: Now,
+    ) -> Result<Received, DropReason> {
+        let local = receiver(Kind::Cookie, message);
+        let slot = self.indices.slot(local).ok_or(DropReason::UnknownIndex)?;
+        let peer = self.peers.at(slot).ok_or(DropReason::UnknownIndex)?;
+        if !peer.cookies.take_reply(&peer.key, message, now.mono) {
+            return Err(DropReason::CookieReply);
+        }
+        Ok(Received::Nothing)
+    }
+}

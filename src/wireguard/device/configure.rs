@@ -1,0 +1,173 @@
+//! How a device becomes what is wanted: only what differs is touched, so that
+//! no running session notices a change elsewhere.
+
+use super::{Device, enqueue, forget_initiation, forget_sessions, schedule};
+use crate::net::{Instant, Now, PublicKey};
+use crate::wireguard::constants::{SPREAD_BATCH, SPREAD_INTERVAL};
+use crate::wireguard::cookie::{Checker, Stamper};
+use crate::wireguard::peer::Peer;
+use crate::wireguard::{DeviceConfig, DropReason, PeerConfig, PeerIndex};
+use std::collections::BTreeMap;
+
+impl Device {
+    /// Makes the device what `config` describes.
+    ///
+    /// Peers that are as before keep their sessions, counters and learned
+    /// endpoints. Another private key ends all sessions and begins new ones
+    /// with whoever had one; another preshared key does so for its peer.
+    pub fn configure(&mut self, config: DeviceConfig, now: Now) {
+        let DeviceConfig { private_key, listen_port, mtu, mut peers } = config;
+        self.listen_port = listen_port;
+        self.mtu = mtu;
+        // Handshakes with oneself lead nowhere.
+        peers.remove(&private_key.public());
+
+        let mut starts = Vec::new();
+        if private_key != self.private {
+            self.public = private_key.public();
+            self.private = private_key;
+            self.checker = Checker::new(&self.public);
+            self.replies.clear();
+            for peer in self.peers.iter_mut() {
+                if peer.current.is_some() {
+                    starts.push(peer.index);
+                }
+                forget_sessions(peer, &mut self.indices);
+                forget_initiation(peer, &mut self.indices);
+                peer.owed.response = None;
+                peer.handshake_sent = None;
+                peer.timers.reset();
+            }
+        }
+
+        self.remove_absent(&peers);
+        for (key, wanted) in &peers {
+            self.release_prefixes(key, wanted);
+        }
+        for (key, wanted) in peers {
+            let (index, is_start) = match self.peers.find(&key) {
+                Some(index) => (index, self.change_peer(index, wanted, now.mono)),
+                None => self.add_peer(key, wanted, now.mono),
+            };
+            if is_start {
+                starts.push(index);
+            }
+        }
+        self.begin_handshakes(starts, now.mono);
+    }
+
+    fn remove_absent(&mut self, wanted: &BTreeMap<PublicKey, PeerConfig>) {
+        let gone: Vec<PublicKey> =
+            self.peers.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+        if gone.is_empty() {
+            return;
+        }
+        for key in &gone {
+            let Some(mut peer) = self.peers.remove(key) else { continue };
+            for prefix in &peer.config.allowed_ips {
+                self.allowed.remove(*prefix, peer.index);
+            }
+            for index in peer.indices() {
+                self.indices.free(index);
+            }
+            if let Some(at) = peer.scheduled {
+                self.deadlines.remove(&(at, peer.index.slot));
+            }
+            // Should it come back, with our clock set back meanwhile, its next
+            // stamp has to be after this one.
+            self.stamp_floor = self.stamp_floor.max(peer.last_stamp);
+            let staged = peer.staging.clear();
+            self.count_drops(DropReason::PeerGone, staged);
+        }
+        let peers = &mut self.peers;
+        self.queue.retain(|slot| peers.at(*slot).is_some());
+    }
+
+    /// Takes from a peer the prefixes it is not to have, before anyone else is
+    /// given them.
+    fn release_prefixes(&mut self, key: &PublicKey, wanted: &PeerConfig) {
+        let Some(index) = self.peers.find(key) else { return };
+        let Some(peer) = self.peers.get(index) else { return };
+        peer.last_source = None;
+        if peer.config.allowed_ips == wanted.allowed_ips {
+            return;
+        }
+        for prefix in &peer.config.allowed_ips {
+            self.allowed.remove(*prefix, index);
+        }
+        peer.config.allowed_ips.clear();
+    }
+
+    fn add_peer(&mut self, key: PublicKey, wanted: PeerConfig, now: Instant) -> (PeerIndex, bool) {
+        let index = self.peers.add(key, wanted);
+        let Some(peer) = self.peers.get(index) else { return (index, false) };
+        for prefix in &peer.config.allowed_ips {
+            self.allowed.insert(*prefix, index);
+        }
+        peer.timers.persistent_changed(peer.config.keepalive, now);
+        schedule(&mut self.deadlines, peer);
+        (index, is_eager(peer))
+    }
+
+    /// Changes a peer; gives whether a handshake is to begin.
+    fn change_peer(&mut self, index: PeerIndex, wanted: PeerConfig, now: Instant) -> bool {
+        let Some(peer) = self.peers.get(index) else { return false };
+        let was_eager = is_eager(peer);
+        let mut start = false;
+        let old = std::mem::replace(&mut peer.config, wanted);
+        let wanted = &peer.config;
+        if old.allowed_ips != wanted.allowed_ips {
+            for prefix in &wanted.allowed_ips {
+                self.allowed.insert(*prefix, index);
+            }
+        }
+        if old.endpoint != wanted.endpoint && wanted.endpoint.is_some() {
+            peer.endpoint = wanted.endpoint;
+            peer.local = None;
+        }
+        if peer.endpoint.is_none() {
+            peer.endpoint = wanted.last_endpoint;
+        }
+        if old.preshared_key != wanted.preshared_key {
+            start = peer.current.is_some();
+            forget_sessions(peer, &mut self.indices);
+            forget_initiation(peer, &mut self.indices);
+            peer.owed.response = None;
+            peer.handshake_sent = None;
+            peer.cookies = Stamper::default();
+            peer.timers.reset();
+        }
+        if old.keepalive != peer.config.keepalive {
+            peer.timers.persistent_changed(peer.config.keepalive, now);
+        }
+        schedule(&mut self.deadlines, peer);
+        start
+            || !was_eager && is_eager(peer)
+            || is_eager(peer) && old.endpoint != peer.config.endpoint
+    }
+
+    /// Begins handshakes: all at once if they are few, else a batch after the
+    /// other, so that packets of others find their way in between.
+    fn begin_handshakes(&mut self, starts: Vec<PeerIndex>, now: Instant) {
+        for (at, index) in starts.into_iter().enumerate() {
+            let Some(peer) = self.peers.get(index) else { continue };
+            if peer.endpoint.is_none() || peer.can_send(now) {
+                continue;
+            }
+            let turn = u32::try_from(at / SPREAD_BATCH).unwrap_or(u32::MAX);
+            if turn == 0 {
+                peer.attempts = 0;
+                peer.owed.initiation = true;
+                enqueue(&mut self.queue, peer);
+            } else {
+                peer.timers.begin_at(now + SPREAD_INTERVAL * turn);
+                schedule(&mut self.deadlines, peer);
+            }
+        }
+    }
+}
+
+/// Whether a handshake is to begin without anything to send.
+const fn is_eager(peer: &Peer) -> bool {
+    (peer.config.initiate || peer.config.keepalive.is_some()) && peer.endpoint.is_some()
+}

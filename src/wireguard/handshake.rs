@@ -1,0 +1,239 @@
+//! The handshake of two keys, `Noise_IKpsk2` (WireGuard paper §5.4.2–5.4.4):
+//! what stands in the Noise part of an initiation and a response.
+//!
+//! `snow` runs the pattern. This file gives it what it must not take by itself:
+//! random bytes, and a Diffie–Hellman that refuses points of small order. MACs,
+//! indices and stamps' meaning are others' matter.
+
+use super::DropReason;
+use crate::net::{PresharedKey, PrivateKey, PublicKey};
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
+    HandshakePattern, HashChoice, NoiseParams,
+};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, Error, HandshakeState};
+use x25519_dalek::StaticSecret;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
+const PROLOGUE: &[u8] = b"WireGuard v1 zx2c4 Jason@zx2c4.com";
+/// Where in the pattern the preshared key is mixed in.
+const PSK_POSITION: u8 = 2;
+/// Mixed in when there is no preshared key (paper §5.2).
+const NO_PSK: [u8; 32] = [0; 32];
+
+/// Bytes of a TAI64N stamp.
+pub(super) const STAMP_LEN: usize = 12;
+
+/// The two keys of a session.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Keys {
+    /// Seals what we send.
+    pub(super) send: [u8; 32],
+    /// Opens what we receive.
+    pub(super) receive: [u8; 32],
+}
+
+/// A handshake we began and wait for the answer of.
+pub(super) struct Initiator(Box<HandshakeState>);
+
+impl Initiator {
+    /// Writes the Noise part of an initiation into `out`.
+    pub(super) fn start(
+        ours: &PrivateKey,
+        theirs: &PublicKey,
+        psk: Option<&PresharedKey>,
+        stamp: &[u8; STAMP_LEN],
+        random: Zeroizing<[u8; 32]>,
+        out: &mut [u8],
+    ) -> Result<Self, DropReason> {
+        let start = || -> Result<HandshakeState, Error> {
+            let mut state = builder(random)
+                .local_private_key(ours.as_bytes())?
+                .remote_public_key(theirs.as_bytes())?
+                .prologue(PROLOGUE)?
+                .psk(PSK_POSITION, psk.map_or(&NO_PSK, PresharedKey::as_bytes))?
+                .build_initiator()?;
+            state.write_message(stamp, out)?;
+            Ok(state)
+        };
+        start().map(|state| Self(Box::new(state))).map_err(|_| DropReason::Handshake)
+    }
+
+    /// Reads the Noise part of a response. After a forged one the true one is
+    /// still taken.
+    pub(super) fn finish(&mut self, noise: &[u8]) -> Result<Keys, DropReason> {
+        self.0.read_message(noise, &mut []).map_err(|_| DropReason::Handshake)?;
+        let (send, receive) = self.0.dangerously_get_raw_split();
+        Ok(Keys { send, receive })
+    }
+}
+
+/// A handshake another one began.
+pub(super) struct Responder {
+    state: HandshakeState,
+    /// Who claims, and has shown, to have begun it.
+    pub(super) theirs: [u8; 32],
+    /// Its stamp.
+    pub(super) stamp: [u8; STAMP_LEN],
+}
+
+impl Responder {
+    /// Reads the Noise part of an initiation.
+    pub(super) fn read(
+        ours: &PrivateKey,
+        noise: &[u8],
+        random: Zeroizing<[u8; 32]>,
+    ) -> Result<Self, DropReason> {
+        let read = || -> Result<Self, Error> {
+            let mut state = builder(random)
+                .local_private_key(ours.as_bytes())?
+                .prologue(PROLOGUE)?
+                .build_responder()?;
+            let mut stamp = [0; STAMP_LEN];
+            let length = state.read_message(noise, &mut stamp)?;
+            let theirs = state.get_remote_static().and_then(|key| <[u8; 32]>::try_from(key).ok());
+            match theirs {
+                Some(theirs) if length == STAMP_LEN => Ok(Self { state, theirs, stamp }),
+                Some(_) | None => Err(Error::Input),
+            }
+        };
+        read().map_err(|_| DropReason::Handshake)
+    }
+
+    /// Writes the Noise part of the response into `out`.
+    pub(super) fn answer(
+        mut self,
+        psk: Option<&PresharedKey>,
+        out: &mut [u8],
+    ) -> Result<Keys, DropReason> {
+        let psk = psk.map_or(&NO_PSK, PresharedKey::as_bytes);
+        let mut answer = || -> Result<Keys, Error> {
+            self.state.set_psk(usize::from(PSK_POSITION), psk)?;
+            self.state.write_message(&[], out)?;
+            let (receive, send) = self.state.dangerously_get_raw_split();
+            Ok(Keys { send, receive })
+        };
+        answer().map_err(|_| DropReason::Handshake)
+    }
+}
+
+fn builder<'a>(random: Zeroizing<[u8; 32]>) -> Builder<'a> {
+    let params = NoiseParams::new(
+        PATTERN.to_owned(),
+        BaseChoice::Noise,
+        HandshakeChoice {
+            pattern: HandshakePattern::IK,
+            modifiers: HandshakeModifierList { list: vec![HandshakeModifier::Psk(PSK_POSITION)] },
+        },
+        DHChoice::Curve25519,
+        CipherChoice::ChaChaPoly,
+        HashChoice::Blake2s,
+    );
+    Builder::with_resolver(params, Box::new(Resolver { random }))
+}
+
+/// Gives `snow` its primitives.
+struct Resolver {
+    random: Zeroizing<[u8; 32]>,
+}
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(Once(Some(self.random.clone()))))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        match choice {
+            DHChoice::Curve25519 => Some(Box::new(X25519::new([0; 32]))),
+            DHChoice::Curve448 => None,
+        }
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+/// The bytes of the one ephemeral key a handshake makes. A second draw fails
+/// instead of repeating them.
+struct Once(Option<Zeroizing<[u8; 32]>>);
+
+impl Random for Once {
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Error> {
+        match self.0.take() {
+            Some(bytes) if out.len() == bytes.len() => {
+                out.copy_from_slice(&*bytes);
+                Ok(())
+            }
+            Some(_) | None => Err(Error::Rng),
+        }
+    }
+}
+
+/// Curve25519 that wipes its key and refuses a shared secret of zero, which
+/// every point of small order gives (RFC 7748 §6.1). `snow`'s own does neither.
+struct X25519 {
+    secret: StaticSecret,
+    public: [u8; 32],
+}
+
+impl X25519 {
+    fn new(secret: [u8; 32]) -> Self {
+        let secret = StaticSecret::from(secret);
+        let public = x25519_dalek::PublicKey::from(&secret).to_bytes();
+        Self { secret, public }
+    }
+}
+
+impl Dh for X25519 {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+
+    fn pub_len(&self) -> usize {
+        32
+    }
+
+    fn priv_len(&self) -> usize {
+        32
+    }
+
+    fn set(&mut self, secret: &[u8]) {
+        if let Ok(secret) = <[u8; 32]>::try_from(secret) {
+            *self = Self::new(secret);
+        }
+    }
+
+    fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
+        let mut secret = Zeroizing::new([0; 32]);
+        random.try_fill_bytes(&mut *secret)?;
+        *self = Self::new(*secret);
+        Ok(())
+    }
+
+    fn pubkey(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn privkey(&self) -> &[u8] {
+        self.secret.as_bytes()
+    }
+
+    fn dh(&self, theirs: &[u8], out: &mut [u8]) -> Result<(), Error> {
+        let theirs: [u8; 32] =
+            theirs.get(..32).unwrap_or_default().try_into().map_err(|_| Error::Dh)?;
+        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(theirs));
+        if !shared.was_contributory() {
+            return Err(Error::Dh);
+        }
+        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
+        Ok(())
+    }
+}

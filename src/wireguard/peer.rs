@@ -1,0 +1,185 @@
+//! One peer: its sessions, its handshake, where it is, what it is owed.
+//!
+//! A device may have ten thousand of them, most of them idle, so what is large
+//! (keys, a running handshake) is boxed and goes with its use.
+
+use super::cookie::Stamper;
+use super::handshake::{Initiator, STAMP_LEN};
+use super::messages::RESPONSE_LEN;
+use super::session::Session;
+use super::staging::Staging;
+use super::timers::Timers;
+use super::{Destination, PeerConfig, PeerIndex, PeerSample};
+use crate::net::{Instant, Now, PublicKey, Timestamp};
+use std::net::{IpAddr, SocketAddr};
+
+/// A handshake we began.
+pub(super) struct Initiation {
+    pub(super) index: u32,
+    pub(super) noise: Initiator,
+    /// Answers that turned out to be no answer.
+    pub(super) forged: u8,
+}
+
+/// What is to be sent to a peer apart from packets.
+#[derive(Default)]
+pub(super) struct Owed {
+    pub(super) response: Option<Box<[u8; RESPONSE_LEN]>>,
+    pub(super) initiation: bool,
+    pub(super) keepalive: bool,
+    /// The peer is in the device's queue.
+    pub(super) is_queued: bool,
+}
+
+/// The counters and moments of [`PeerSample`].
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) last_handshake: Option<Timestamp>,
+    pub(super) last_received: Option<Instant>,
+    pub(super) last_sent: Option<Instant>,
+    pub(super) received_bytes: u64,
+    pub(super) sent_bytes: u64,
+    pub(super) received_packets: u64,
+    pub(super) sent_packets: u64,
+    pub(super) handshakes: u64,
+    pub(super) handshake_timeouts: u64,
+}
+
+/// One peer.
+pub(super) struct Peer {
+    pub(super) index: PeerIndex,
+    pub(super) key: PublicKey,
+    pub(super) config: PeerConfig,
+    pub(super) endpoint: Option<SocketAddr>,
+    /// The address of ours it last wrote to.
+    pub(super) local: Option<IpAddr>,
+
+    /// The session before the one in use; what was on its way still arrives.
+    pub(super) previous: Option<Box<Session>>,
+    /// The session we send in.
+    pub(super) current: Option<Box<Session>>,
+    /// A session the peer began and did not use yet.
+    pub(super) next: Option<Box<Session>>,
+    pub(super) initiation: Option<Box<Initiation>>,
+    pub(super) cookies: Stamper,
+
+    /// The latest stamp of an initiation taken of it.
+    pub(super) greatest_stamp: [u8; STAMP_LEN],
+    pub(super) initiation_taken: Option<Instant>,
+    /// The latest stamp we sent it.
+    pub(super) last_stamp: Timestamp,
+    pub(super) handshake_sent: Option<Instant>,
+    pub(super) attempts: u32,
+    /// A late handshake was asked for in the session at hand; once is enough.
+    pub(super) asked_late: bool,
+
+    pub(super) timers: Timers,
+    /// The deadline the device knows of for it.
+    pub(super) scheduled: Option<Instant>,
+    pub(super) staging: Staging,
+    pub(super) owed: Owed,
+    pub(super) counters: Counters,
+    /// The inner source its last packet had, which was found to be its own.
+    pub(super) last_source: Option<IpAddr>,
+}
+
+impl Peer {
+    pub(super) fn new(index: PeerIndex, key: PublicKey, config: PeerConfig) -> Self {
+        Self {
+            index,
+            key,
+            endpoint: config.endpoint.or(config.last_endpoint),
+            config,
+            local: None,
+            previous: None,
+            current: None,
+            next: None,
+            initiation: None,
+            cookies: Stamper::default(),
+            greatest_stamp: [0; STAMP_LEN],
+            initiation_taken: None,
+            last_stamp: Timestamp::default(),
+            handshake_sent: None,
+            attempts: 0,
+            asked_late: false,
+            timers: Timers::default(),
+            scheduled: None,
+            staging: Staging::default(),
+            owed: Owed::default(),
+            counters: Counters::default(),
+            last_source: None,
+        }
+    }
+
+    /// Where to send, if that is known.
+    pub(super) fn destination(&self) -> Option<Destination> {
+        self.endpoint.map(|to| Destination { to, from: self.local })
+    }
+
+    /// Takes the source of something authenticated for where the peer is.
+    pub(super) fn roam(&mut self, from: SocketAddr, to: Option<IpAddr>) {
+        self.endpoint = Some(from);
+        self.local = to;
+    }
+
+    /// The session with our index `local`.
+    pub(super) fn session(&mut self, local: u32) -> Option<&mut Session> {
+        let all = [&mut self.current, &mut self.previous, &mut self.next];
+        all.into_iter().flatten().map(|session| &mut **session).find(|s| s.local == local)
+    }
+
+    /// Whether a packet can be sent now.
+    pub(super) fn can_send(&self, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|session| session.can_send(now))
+    }
+
+    /// Takes up a session whose handshake we began: the peer is ready for it.
+    /// Gives the ones that are of no use any more.
+    pub(super) fn install_begun(&mut self, session: Session) -> [Option<Box<Session>>; 2] {
+        let current = self.current.replace(Box::new(session));
+        // A session the peer began at the same time may already be in its use.
+        if let Some(next) = self.next.take() {
+            return [self.previous.replace(next), current];
+        }
+        [std::mem::replace(&mut self.previous, current), None]
+    }
+
+    /// Takes up a session whose handshake the peer began; it is used once the
+    /// peer has shown that it got our answer.
+    pub(super) fn install_answered(&mut self, session: Session) -> [Option<Box<Session>>; 2] {
+        [self.next.replace(Box::new(session)), self.previous.take()]
+    }
+
+    /// The peer used the session `local`. Gives whether that was the first
+    /// sign of it, and what is of no use any more.
+    pub(super) fn confirm(&mut self, local: u32) -> (bool, Option<Box<Session>>) {
+        if self.next.as_ref().is_none_or(|next| next.local != local) {
+            return (false, None);
+        }
+        let current = std::mem::replace(&mut self.current, self.next.take());
+        (true, std::mem::replace(&mut self.previous, current))
+    }
+
+    /// Every index in its use.
+    pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
+        let sessions = [&self.previous, &self.current, &self.next];
+        let sessions = sessions.into_iter().flatten().map(|session| session.local);
+        sessions.chain(self.initiation.as_ref().map(|initiation| initiation.index))
+    }
+
+    pub(super) fn sample(&self, now: Now) -> PeerSample {
+        let counters = &self.counters;
+        PeerSample {
+            endpoint: self.endpoint,
+            last_handshake: counters.last_handshake,
+            last_received: counters.last_received.map(|at| now.wall_of(at)),
+            last_sent: counters.last_sent.map(|at| now.wall_of(at)),
+            received_bytes: counters.received_bytes,
+            sent_bytes: counters.sent_bytes,
+            received_packets: counters.received_packets,
+            sent_packets: counters.sent_packets,
+            handshakes: counters.handshakes,
+            handshake_timeouts: counters.handshake_timeouts,
+        }
+    }
+}

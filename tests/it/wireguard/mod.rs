@@ -1,0 +1,7 @@
+//! The WireGuard engine, in memory, with time moved by hand.
+
+mod hostile;
+mod net;
+mod paper;
+
+mod sessions;
