@@ -1,3 +1,7 @@
-//! The one binary.
+//! The one binary: hands its arguments to the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lockgate::cli::main()
+}

@@ -1,1 +1,67 @@
-//! The room `cli`.
+//! The command line: one file per verb.
+//!
+//! A verb that reads a running gateway asks it over its unix socket and knows
+//! nothing the JSON does not say. A verb that reads documents needs no gateway.
+//! Nothing here decides anything about packets.
+//!
+//! Exit codes, the same for every verb ([`Verdict`], [`Failure`]): 0 good,
+//! 1 a finding, 2 the command cannot be carried out as given, 3 the gateway
+//! cannot be reached.
+//!
+//! In reading order: `args` (the whole tree of arguments), `verdict` (how a
+//! verb ends), `client` (asking a gateway), `terminal` and `output` (what it
+//! is shown on, and in which form), then the verbs.
+
+mod args;
+mod check;
+mod client;
+mod completions;
+mod crds;
+mod customer_config;
+mod demo;
+mod diff;
+mod keys;
+mod output;
+mod run;
+mod schema;
+mod show;
+mod status;
+mod terminal;
+mod trace;
+mod verdict;
+
+pub use args::{Arguments, Directories, Verb};
+pub use run::RunArguments;
+pub use verdict::{Failure, Verdict};
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Reads the arguments of this process, does what they ask, and says on stderr
+/// why it could not.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to stdout and are no error.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { verdict::USAGE } else { verdict::GOOD });
+        }
+    };
+    let Arguments { directories, color, verb } = arguments;
+    let result = match verb {
+        Verb::Run(arguments) => run::run(arguments, &directories),
+        Verb::Check(arguments) => check::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments, &directories),
+        Verb::Trace(arguments) => trace::run(&arguments),
+        Verb::Status(arguments) => status::run(&arguments, &directories, color),
+        Verb::Show(arguments) => show::run(&arguments, &directories, color),
+        Verb::Keys(verb) => keys::run(&verb),
+        Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories),
+        Verb::Crds => crds::run(),
+        Verb::Schema => schema::run(),
+        Verb::Completions(arguments) => completions::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments),
+    };
+    verdict::end(result)
+}

@@ -84,3 +84,7 @@ pub const HANDSHAKE_SOURCES: usize = 4_096;
 /// Cookie replies waiting to be sent: what a flood puts into one batch of
 /// datagrams. Who gets none tries again in 5 s.
 pub const COOKIE_REPLIES: usize = 256;
+
+/// Bytes of a gateway's status, as its own command line reads it: a hundred
+/// thousand sites.
+pub const STATUS_BYTES: usize = 256 << 20;

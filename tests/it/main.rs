@@ -6,6 +6,7 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod cli;
 mod config_documents;
 mod http;
 mod sample;

@@ -1,5 +1,5 @@
 //! The status endpoint, over real sockets, asked well and badly.
 
 mod bad;
-mod server;
+pub(crate) mod server;
 mod views;

@@ -1,0 +1,105 @@
+//! The forms a verb's output can have, and how tables and numbers look.
+
+use super::terminal::Style;
+use crate::status::{SiteState, Visible};
+use anyhow::Context;
+use clap::ValueEnum;
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use serde::Serialize;
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For people with a wide screen.
+    Wide,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// `value` as JSON or YAML, ending in a newline.
+pub(super) fn serialize<T: Serialize>(value: &T, format: Format) -> anyhow::Result<String> {
+    if format == Format::Yaml {
+        let text = serde_saphyr::to_string(value).context("cannot write YAML")?;
+        return Ok(format!("{}\n", text.trim_end()));
+    }
+    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+    Ok(text + "\n")
+}
+
+/// A table without lines, as `kubectl` and `ip` draw them.
+pub(super) fn table(style: Style, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.iter().map(text));
+    }
+    if style.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    match style.width {
+        Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table
+}
+
+/// A table as text: no blanks at the ends of lines, a newline at its end.
+pub(super) fn draw(table: &mut Table) -> String {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if index == 0 { 0 } else { 1 }, 1));
+    }
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// A cell of any text.
+pub(super) fn text(value: impl ToString) -> Cell {
+    Cell::new(Visible(&value.to_string()))
+}
+
+/// A cell of a number, to the right.
+pub(super) fn number(value: impl ToString) -> Cell {
+    text(value).set_alignment(CellAlignment::Right)
+}
+
+/// A cell of a state: icon, word, colour.
+pub(super) fn state(state: SiteState) -> Cell {
+    let cell = Cell::new(format!("{} {state}", state.icon()));
+    match state {
+        SiteState::Up => cell.fg(Color::Green),
+        SiteState::Stale => cell.fg(Color::Yellow),
+        SiteState::NeverConnected => cell.fg(Color::Cyan),
+        SiteState::Blackholed | SiteState::Down => {
+            cell.fg(Color::Red).add_attribute(Attribute::Bold)
+        }
+    }
+}
+
+/// A number of bytes with three digits and a binary unit (IEC 80000-13).
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1_024.0;
+    let mut unit = 0;
+    // Up to 999.5, so that no number has four digits.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    let decimals = if value < 9.995 {
+        2
+    } else if value < 99.95 {
+        1
+    } else {
+        0
+    };
+    format!("{value:.decimals$} {}", UNITS.get(unit).unwrap_or(&"EiB"))
+}

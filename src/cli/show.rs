@@ -1,0 +1,163 @@
+//! `lockgate show`: tables of a running gateway.
+
+use super::args::Directories;
+use super::client;
+use super::output::{self, Format, number, text};
+use super::terminal::{self, ColorChoice, Style};
+use super::verdict::{Failure, Verdict};
+use crate::net::TenantName;
+use crate::status::{Ago, Count, RouteSnapshot, SiteState, Snapshot};
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// Which table
+    what: What,
+    /// One tenant only: NAMESPACE/NAME
+    #[arg(short, long)]
+    tenant: Option<TenantName>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// WireGuard peers
+    Peers,
+    /// Routes
+    Routes,
+}
+
+pub(super) fn run(
+    arguments: &ShowArguments,
+    directories: &Directories,
+    color: ColorChoice,
+) -> Result<Verdict, Failure> {
+    let mut snapshot = client::ask(&directories.socket())?.snapshot;
+    if let Some(wanted) = &arguments.tenant {
+        snapshot.tenants.retain(|tenant| tenant.name == *wanted);
+        if snapshot.tenants.is_empty() {
+            return Err(anyhow!(
+                "the gateway has no tenant {wanted}; `lockgate status` shows those it has"
+            )
+            .into());
+        }
+    }
+    let style = Style::of_stdout(color);
+    let text = match arguments.what {
+        What::Peers => show(&peers(&snapshot), arguments.output, |rows| draw_peers(rows, style)),
+        What::Routes => show(&routes(&snapshot), arguments.output, |rows| draw_routes(rows, style)),
+    };
+    terminal::print(&text?)?;
+    Ok(Verdict::Good)
+}
+
+fn show<T: Serialize>(
+    rows: &[T],
+    format: Format,
+    draw: impl FnOnce(&[T]) -> String,
+) -> anyhow::Result<String> {
+    match format {
+        Format::Json | Format::Yaml => output::serialize(&rows, format),
+        Format::Table | Format::Wide => Ok(draw(rows)),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Peer {
+    tenant: String,
+    site: String,
+    state: SiteState,
+    public_key: String,
+    endpoint: Option<std::net::SocketAddr>,
+    last_handshake_time: Option<String>,
+    received_bytes: Count,
+    sent_bytes: Count,
+    handshakes: Count,
+    #[serde(skip)]
+    age: String,
+}
+
+fn peers(snapshot: &Snapshot) -> Vec<Peer> {
+    let mut rows = Vec::new();
+    for tenant in &snapshot.tenants {
+        for site in &tenant.sites {
+            let Some(public_key) = site.public_key else { continue };
+            let handshake = site.last_handshake_time;
+            rows.push(Peer {
+                tenant: tenant.name.to_string(),
+                site: site.name.to_string(),
+                state: site.state,
+                public_key: public_key.to_string(),
+                endpoint: site.endpoint,
+                last_handshake_time: handshake.map(|at| at.to_string()),
+                received_bytes: site.received_bytes,
+                sent_bytes: site.sent_bytes,
+                handshakes: site.handshakes,
+                age: handshake.map_or_else(
+                    || "never".to_owned(),
+                    |at| Ago::between(at, snapshot.taken).to_string(),
+                ),
+            });
+        }
+    }
+    rows
+}
+
+fn draw_peers(rows: &[Peer], style: Style) -> String {
+    let header = ["TENANT", "SITE", "PEER", "STATE", "ENDPOINT", "HANDSHAKE", "RECEIVED", "SENT"];
+    let mut table = output::table(style, &header);
+    for row in rows {
+        table.add_row([
+            text(&row.tenant),
+            text(&row.site),
+            text(&row.public_key),
+            output::state(row.state),
+            text(row.endpoint.map_or_else(|| "—".to_owned(), |at| at.to_string())),
+            text(&row.age),
+            number(output::bytes(row.received_bytes.0)),
+            number(output::bytes(row.sent_bytes.0)),
+        ]);
+    }
+    output::draw(&mut table)
+}
+
+#[derive(Serialize)]
+struct Route<'a> {
+    tenant: String,
+    #[serde(flatten)]
+    route: &'a RouteSnapshot,
+}
+
+fn routes(snapshot: &Snapshot) -> Vec<Route<'_>> {
+    let of = |tenant: &crate::status::TenantSnapshot| tenant.name.to_string();
+    snapshot
+        .tenants
+        .iter()
+        .flat_map(|tenant| {
+            tenant.routes.iter().map(move |route| Route { tenant: of(tenant), route })
+        })
+        .collect()
+}
+
+fn draw_routes(rows: &[Route<'_>], style: Style) -> String {
+    let header = ["TENANT", "PREFIX", "VIA", "LINK", "SITE", "SOURCE", "INSTALLED"];
+    let mut table = output::table(style, &header);
+    for Route { tenant, route } in rows {
+        table.add_row([
+            text(tenant),
+            text(route.prefix),
+            text(route.via.map_or_else(|| "—".to_owned(), |via| via.to_string())),
+            text(&route.link),
+            text(route.site.as_ref().map_or("—", |site| site.as_str())),
+            text(route.source),
+            text(if route.installed { "yes" } else { "no" }),
+        ]);
+    }
+    output::draw(&mut table)
+}

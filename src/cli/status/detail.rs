@@ -1,0 +1,105 @@
+//! Everything about one site, for a person.
+
+use super::Place;
+use super::overview::age;
+use crate::cli::output::{self, text};
+use crate::cli::terminal::Style;
+use crate::net::Timestamp;
+use crate::status::Ago;
+
+pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
+    let mut out = facts(place, now, style);
+    out.push('\n');
+    out += &prefixes(place, style);
+    out.push('\n');
+    out += &conditions(place, now, style);
+    let events = events(place, now, style);
+    if !events.is_empty() {
+        out.push('\n');
+        out += &events;
+    }
+    out
+}
+
+fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> String {
+    let with_time = |at: Option<Timestamp>| match at {
+        Some(at) => format!("{} ({at})", age(Some(at), now)),
+        None => "never".to_owned(),
+    };
+    let key = |key: Option<crate::net::PublicKey>| {
+        key.map_or_else(|| "—".to_owned(), |key| key.to_string())
+    };
+    let traffic = |bytes: u64, packets: u64, at: Option<Timestamp>| {
+        format!("{} in {packets} packets, last {}", output::bytes(bytes), age(at, now))
+    };
+    let ours = match &tenant.endpoint_host {
+        Some(host) => format!("{host}:{}", tenant.listen_port),
+        None => format!("UDP port {}", tenant.listen_port),
+    };
+    let rows = [
+        ("site", format!("{}/{}", tenant.name.namespace(), site.name)),
+        ("tenant", tenant.name.to_string()),
+        ("type", site.kind.to_string()),
+        ("why", format!("{}: {}", site.reason, site.message)),
+        ("since", with_time(Some(site.since))),
+        ("endpoint", site.endpoint.map_or_else(|| "—".to_owned(), |at| at.to_string())),
+        ("their key", key(site.public_key)),
+        ("our key", key(tenant.public_key)),
+        ("our endpoint", ours),
+        ("handshake", with_time(site.last_handshake_time)),
+        ("handshakes", format!("{}, unanswered {}", site.handshakes, site.handshake_timeouts)),
+        (
+            "received",
+            traffic(site.received_bytes.0, site.received_packets.0, site.last_received_time),
+        ),
+        ("sent", traffic(site.sent_bytes.0, site.sent_packets.0, site.last_sent_time)),
+    ];
+    let mut table = output::table(style, &[]);
+    table.add_row([text("state"), output::state(site.state)]);
+    for (name, value) in rows {
+        table.add_row([text(name), text(value)]);
+    }
+    output::draw(&mut table)
+}
+
+fn prefixes(place: Place<'_>, style: Style) -> String {
+    let mut table = output::table(style, &["PREFIX", "SEEN AS", "INSTALLED"]);
+    for prefix in &place.site.prefixes {
+        table.add_row([
+            text(prefix.cidr),
+            text(prefix.alias.unwrap_or(prefix.cidr)),
+            text(if prefix.installed { "yes" } else { "no" }),
+        ]);
+    }
+    output::draw(&mut table)
+}
+
+fn conditions(place: Place<'_>, now: Timestamp, style: Style) -> String {
+    let mut table = output::table(style, &["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"]);
+    for condition in place.site.conditions.iter() {
+        table.add_row([
+            text(condition.kind),
+            text(condition.status),
+            text(condition.reason),
+            text(Ago::between(condition.last_transition_time, now)),
+            text(&condition.message),
+        ]);
+    }
+    output::draw(&mut table)
+}
+
+fn events(place: Place<'_>, now: Timestamp, style: Style) -> String {
+    let mut table = output::table(style, &["WHEN", "EVENT", "TIMES", "MESSAGE"]);
+    let of_site = |event: &&crate::status::Event| event.site.as_ref() == Some(&place.site.name);
+    let mut is_empty = true;
+    for event in place.tenant.events.iter().filter(of_site) {
+        is_empty = false;
+        table.add_row([
+            text(Ago::between(event.last, now)),
+            text(event.reason),
+            output::number(event.count),
+            text(&event.message),
+        ]);
+    }
+    if is_empty { String::new() } else { output::draw(&mut table) }
+}

@@ -1,0 +1,210 @@
+//! `lockgate status`: how a running gateway and its sites are.
+
+use super::args::Directories;
+use super::client::{self, Answer};
+use super::output::{self, Format};
+use super::terminal::{self, ColorChoice, Screen, Style};
+use super::verdict::{Failure, Verdict};
+use crate::status::{
+    ConditionType, ReloadOutcome, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+};
+use anyhow::anyhow;
+use clap::Args;
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+
+mod detail;
+mod overview;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// One site only: its name, or NAMESPACE/NAME
+    site: Option<String>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    /// Draw again and again until interrupted
+    #[arg(short, long)]
+    watch: bool,
+    /// Seconds between two drawings
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        requires = "watch"
+    )]
+    interval: u64,
+}
+
+/// A site with the tenant it is of.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    tenant: &'a TenantSnapshot,
+    site: &'a SiteSnapshot,
+}
+
+pub(super) fn run(
+    arguments: &StatusArguments,
+    directories: &Directories,
+    color: ColorChoice,
+) -> Result<Verdict, Failure> {
+    let socket = directories.socket();
+    if arguments.watch {
+        return client::runtime()?.block_on(watch(arguments, &socket, color));
+    }
+    let answer = client::ask(&socket)?;
+    warn_if_hung(&answer);
+    let (text, verdict) = render(&answer.snapshot, arguments, Style::of_stdout(color))?;
+    terminal::print(&text)?;
+    Ok(verdict)
+}
+
+fn warn_if_hung(answer: &Answer) {
+    if !answer.is_alive {
+        eprintln!(
+            "lockgate: the gateway's control loop hangs; this is how it was at {}",
+            answer.snapshot.taken
+        );
+    }
+}
+
+/// Draws until interrupted. A gateway that goes is waited for.
+async fn watch(
+    arguments: &StatusArguments,
+    socket: &Path,
+    color: ColorChoice,
+) -> Result<Verdict, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed =
+        |error| Failure::Other(anyhow::Error::new(error).context("cannot watch for signals"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut resize = signal(SignalKind::window_change()).map_err(failed)?;
+    let mut last = Verdict::Good;
+    let screen = Screen::take()?;
+    loop {
+        let asked = tokio::select! {
+            _ = interrupt.recv() => return Ok(last),
+            _ = terminate.recv() => return Ok(last),
+            asked = client::ask_now(socket) => asked,
+        };
+        let picture = match asked {
+            Ok(answer) => {
+                let style = Style::of_stdout(color);
+                let (text, verdict) = render(&answer.snapshot, arguments, style)?;
+                last = verdict;
+                if answer.is_alive { text } else { format!("✖ The control loop hangs.\n{text}") }
+            }
+            Err(error) if error.is_unreachable() => format!("✖ {error}\n"),
+            Err(error) => return Err(error.into()),
+        };
+        screen.draw(&picture)?;
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(last),
+            _ = terminate.recv() => return Ok(last),
+            _ = resize.recv() => {}
+            () = tokio::time::sleep(Duration::from_secs(arguments.interval)) => {}
+        }
+    }
+}
+
+fn render(
+    snapshot: &Snapshot,
+    arguments: &StatusArguments,
+    style: Style,
+) -> Result<(String, Verdict), Failure> {
+    match &arguments.site {
+        None => render_all(snapshot, arguments.output, style),
+        Some(wanted) => render_site(snapshot, wanted, arguments.output, style),
+    }
+}
+
+fn render_all(
+    snapshot: &Snapshot,
+    format: Format,
+    style: Style,
+) -> Result<(String, Verdict), Failure> {
+    let verdict = Verdict::finding_if(needs_a_look(snapshot));
+    let text = match format {
+        Format::Json | Format::Yaml => output::serialize(snapshot, format)?,
+        Format::Table => overview::draw(snapshot, style, false),
+        Format::Wide => overview::draw(snapshot, style, true),
+    };
+    Ok((text, verdict))
+}
+
+/// Whether somebody should look: a site that is cut off, a tenant that is not
+/// programmed or not kept apart, documents that are not served. A site that was
+/// never connected is no finding here, for it may not be due yet.
+fn needs_a_look(snapshot: &Snapshot) -> bool {
+    let last = snapshot.config.last_reload.as_ref();
+    let is_broken = |tenant: &TenantSnapshot| {
+        !tenant.conditions.holds(ConditionType::Programmed)
+            || tenant
+                .sites
+                .iter()
+                .any(|site| matches!(site.state, SiteState::Down | SiteState::Blackholed))
+    };
+    last.is_some_and(|reload| reload.outcome == ReloadOutcome::Refused)
+        || !snapshot.refused.is_empty()
+        || snapshot.tenants.iter().any(is_broken)
+}
+
+/// A site as JSON, with the tenant it is of.
+#[derive(Serialize)]
+struct SiteOf<'a> {
+    tenant: String,
+    #[serde(flatten)]
+    site: &'a SiteSnapshot,
+}
+
+fn render_site(
+    snapshot: &Snapshot,
+    wanted: &str,
+    format: Format,
+    style: Style,
+) -> Result<(String, Verdict), Failure> {
+    let place = find(snapshot, wanted)?;
+    let verdict = Verdict::finding_if(!place.site.state.is_usable());
+    let text = match format {
+        Format::Json | Format::Yaml => {
+            let tenant = place.tenant.name.to_string();
+            output::serialize(&SiteOf { tenant, site: place.site }, format)?
+        }
+        Format::Table | Format::Wide => detail::draw(place, snapshot.taken, style),
+    };
+    Ok((text, verdict))
+}
+
+/// The one site `wanted` names.
+fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Place<'a>, Failure> {
+    let (namespace, name) = match wanted.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, wanted),
+    };
+    let places: Vec<Place<'_>> = snapshot
+        .tenants
+        .iter()
+        .filter(|tenant| namespace.is_none_or(|wanted| tenant.name.namespace() == wanted))
+        .flat_map(|tenant| tenant.sites.iter().map(move |site| Place { tenant, site }))
+        .filter(|place| place.site.name.as_str() == name)
+        .collect();
+    match places.as_slice() {
+        [place] => Ok(*place),
+        [] => {
+            Err(anyhow!("the gateway has no site {wanted:?}; `lockgate status` shows those it has")
+                .into())
+        }
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|place| format!("{}/{}", place.tenant.name.namespace(), place.site.name))
+                .collect();
+            Err(anyhow!("several sites are called {wanted:?}; say which: {}", names.join(", "))
+                .into())
+        }
+    }
+}

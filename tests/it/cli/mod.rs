@@ -1,0 +1,6 @@
+//! The command line, as the built program shows it.
+
+mod keys;
+mod program;
+mod running;
+mod without;

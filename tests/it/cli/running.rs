@@ -1,0 +1,434 @@
+//! Verbs that read a running gateway, asked of a real socket.
+
+use super::program::{ask, command, run};
+use crate::http::server::Server;
+use crate::sample::{HOSTILE, NOW, snapshot};
+use expect_test::{Expect, expect};
+use lockgate::status::{SiteState, Snapshot};
+use std::time::Duration;
+
+/// What a verb prints of the sample, and its exit code.
+fn check(arguments: &[&str], code: i32, stdout: Expect) {
+    let server = Server::start();
+    let ended = ask(&server.socket, arguments);
+    stdout.assert_eq(&ended.stdout);
+    assert_eq!((ended.code, ended.stderr.as_str()), (code, ""));
+}
+
+/// The sample without anything amiss.
+fn healthy() -> Snapshot {
+    let mut snapshot = snapshot();
+    for tenant in &mut snapshot.tenants {
+        tenant.sites.retain(|site| site.state == SiteState::Up);
+    }
+    snapshot.config.last_reload = None;
+    snapshot.refused.clear();
+    snapshot
+}
+
+#[test]
+fn status_shows_the_worst_first_and_what_is_amiss() {
+    check(
+        &["status"],
+        1,
+        expect![[r#"
+        lockgate 0.1.0, running since 2026-11-24T00:55:00Z (2 h 5 min ago)
+        config config/two-tenants.yaml, generation 3 applied 1 h ago
+        tenants 2, sites: 1 Down, 1 Blackholed, 1 NeverConnected, 1 Stale, 2 Up
+
+        STATE             SITE     TENANT   WHY                   SINCE          HANDSHAKE      RECEIVED  SENT
+        ✖ Down            krakow   acme/gw  handshake_timeout     2 h 5 min ago  4 d 8 h ago         0 B       0 B
+        ◍ Blackholed      lodz     acme/gw  no_reply              2 h 5 min ago  1 min ago           0 B       0 B
+        ○ NeverConnected  wroclaw  acme/gw  waiting_for_customer  2 h 5 min ago  never               0 B       0 B
+        ◐ Stale           gdansk   acme/gw  session_expired       2 h 5 min ago  2 h 5 min ago       0 B       0 B
+        ● Up              poznan   acme/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB
+        ● Up              poznan   beta/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB
+
+        The documents were refused 30 s ago; the set before stays in force:
+          acme.yaml: SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+
+        Not served:
+          SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+    "#]],
+    );
+}
+
+#[test]
+fn status_shows_more_when_wide() {
+    check(
+        &["status", "-o", "wide"],
+        1,
+        expect![[r#"
+        lockgate 0.1.0, running since 2026-11-24T00:55:00Z (2 h 5 min ago)
+        config config/two-tenants.yaml, generation 3 applied 1 h ago
+        tenants 2, sites: 1 Down, 1 Blackholed, 1 NeverConnected, 1 Stale, 2 Up
+
+        STATE             SITE     TENANT   WHY                   SINCE          HANDSHAKE      RECEIVED  SENT      TYPE       ENDPOINT            HANDSHAKES  PREFIXES
+        ✖ Down            krakow   acme/gw  handshake_timeout     2 h 5 min ago  4 d 8 h ago         0 B       0 B  WireGuard  —                            0  192.168.1.0/24
+        ◍ Blackholed      lodz     acme/gw  no_reply              2 h 5 min ago  1 min ago           0 B       0 B  WireGuard  —                            0  192.168.1.0/24
+        ○ NeverConnected  wroclaw  acme/gw  waiting_for_customer  2 h 5 min ago  never               0 B       0 B  WireGuard  —                            0  192.168.1.0/24
+        ◐ Stale           gdansk   acme/gw  session_expired       2 h 5 min ago  2 h 5 min ago       0 B       0 B  WireGuard  —                            0  192.168.1.0/24
+        ● Up              poznan   acme/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
+        ● Up              poznan   beta/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
+
+        The documents were refused 30 s ago; the set before stays in force:
+          acme.yaml: SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+
+        Not served:
+          SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+    "#]],
+    );
+}
+
+#[test]
+fn status_of_a_site_shows_everything_about_it() {
+    check(
+        &["status", "acme/poznan"],
+        0,
+        expect![[r#"
+            state         ● Up
+            site          acme/poznan
+            tenant        acme/gw
+            type          WireGuard
+            why           session_alive: A session is alive and the site is heard.
+            since         2 h 5 min ago (2026-11-24T00:55:00Z)
+            endpoint      198.51.100.7:51820
+            their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
+            our endpoint  vpn.example.net:51834
+            handshake     12 s ago (2026-11-24T02:59:48Z)
+            handshakes    63, unanswered 0
+            received      1.15 GiB in 1000000 packets, last 1 s ago
+            sent          16.0 EiB in 17 packets, last now
+
+            PREFIX          SEEN AS        INSTALLED
+            192.168.1.0/24  10.200.1.0/24  yes
+
+            CONDITION       STATUS   REASON   SINCE          MESSAGE
+            Accepted        Unknown  Pending  2 h 5 min ago
+            ResolvedRefs    Unknown  Pending  2 h 5 min ago
+            Programmed      Unknown  Pending  2 h 5 min ago
+            Connected       Unknown  Pending  2 h 5 min ago
+            Reachable       Unknown  Pending  2 h 5 min ago
+            BGPEstablished  Unknown  Pending  2 h 5 min ago
+        "#]],
+    );
+}
+
+#[test]
+fn status_of_a_site_that_is_down_is_a_finding() {
+    check(
+        &["status", "krakow"],
+        1,
+        expect![[r#"
+            state         ✖ Down
+            site          acme/krakow
+            tenant        acme/gw
+            type          WireGuard
+            why           handshake_timeout: It was connected; handshakes are no longer answered.
+            since         2 h 5 min ago (2026-11-24T00:55:00Z)
+            endpoint      —
+            their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
+            our endpoint  vpn.example.net:51834
+            handshake     4 d 8 h ago (2026-11-19T18:50:00Z)
+            handshakes    0, unanswered 40
+            received      0 B in 0 packets, last never
+            sent          0 B in 0 packets, last never
+
+            PREFIX          SEEN AS         INSTALLED
+            192.168.1.0/24  192.168.1.0/24  yes
+
+            CONDITION       STATUS   REASON   SINCE          MESSAGE
+            Accepted        Unknown  Pending  2 h 5 min ago
+            ResolvedRefs    Unknown  Pending  2 h 5 min ago
+            Programmed      Unknown  Pending  2 h 5 min ago
+            Connected       Unknown  Pending  2 h 5 min ago
+            Reachable       Unknown  Pending  2 h 5 min ago
+            BGPEstablished  Unknown  Pending  2 h 5 min ago
+
+            WHEN       EVENT               TIMES  MESSAGE
+            1 min ago  site_state_changed      1  Up → Down
+        "#]],
+    );
+}
+
+#[test]
+fn a_site_as_yaml() {
+    check(
+        &["status", "krakow", "-o", "yaml"],
+        1,
+        expect![[r#"
+        tenant: acme/gw
+        name: krakow
+        type: WireGuard
+        state: Down
+        reason: handshake_timeout
+        message: It was connected; handshakes are no longer answered.
+        since: "2026-11-24T00:55:00Z"
+        publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+        endpoint: null
+        lastHandshakeTime: "2026-11-19T18:50:00Z"
+        lastReceivedTime: null
+        lastSentTime: null
+        receivedBytes: "0"
+        sentBytes: "0"
+        receivedPackets: "0"
+        sentPackets: "0"
+        handshakes: "0"
+        handshakeTimeouts: "40"
+        prefixes:
+        - cidr: 192.168.1.0/24
+          alias: null
+          source: Static
+          installed: true
+        conditions:
+        - type: Accepted
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+        - type: ResolvedRefs
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+        - type: Programmed
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+        - type: Connected
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+        - type: Reachable
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+        - type: BGPEstablished
+          status: Unknown
+          reason: Pending
+          message: ""
+          lastTransitionTime: "2026-11-24T00:55:00Z"
+          observedGeneration: 3
+    "#]],
+    );
+}
+
+#[test]
+fn peers() {
+    check(
+        &["show", "peers", "--tenant", "acme/gw"],
+        0,
+        expect![[r#"
+        TENANT   SITE     PEER                                          STATE             ENDPOINT            HANDSHAKE      RECEIVED  SENT
+        acme/gw  gdansk   xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  ◐ Stale           —                   2 h 5 min ago       0 B       0 B
+        acme/gw  krakow   xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  ✖ Down            —                   4 d 8 h ago         0 B       0 B
+        acme/gw  lodz     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  ◍ Blackholed      —                   1 min ago           0 B       0 B
+        acme/gw  poznan   xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  ● Up              198.51.100.7:51820  12 s ago       1.15 GiB  16.0 EiB
+        acme/gw  wroclaw  xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=  ○ NeverConnected  —                   never               0 B       0 B
+    "#]],
+    );
+}
+
+#[test]
+fn routes() {
+    check(
+        &["show", "routes"],
+        0,
+        expect![[r#"
+        TENANT   PREFIX          VIA           LINK      SITE    SOURCE  INSTALLED
+        acme/gw  10.200.1.0/24   —             lg-wg     poznan  Static  yes
+        acme/gw  10.136.40.0/24  172.16.130.1  eth1.130  —       App     no
+        beta/gw  10.200.1.0/24   —             lg-wg     poznan  Static  yes
+        beta/gw  10.136.40.0/24  172.16.130.1  eth1.130  —       App     no
+    "#]],
+    );
+}
+
+#[test]
+fn routes_as_json() {
+    check(
+        &["show", "routes", "--tenant", "beta/gw", "-o", "json"],
+        0,
+        expect![[r#"
+        [
+          {
+            "tenant": "beta/gw",
+            "prefix": "10.200.1.0/24",
+            "via": null,
+            "link": "lg-wg",
+            "site": "poznan",
+            "source": "Static",
+            "installed": true
+          },
+          {
+            "tenant": "beta/gw",
+            "prefix": "10.136.40.0/24",
+            "via": "172.16.130.1",
+            "link": "eth1.130",
+            "site": null,
+            "source": "App",
+            "installed": false
+          }
+        ]
+    "#]],
+    );
+}
+
+#[test]
+fn status_as_json_is_the_snapshot() {
+    let server = Server::start();
+    let ended = ask(&server.socket, &["status", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Snapshot>(&ended.stdout).unwrap(), snapshot());
+}
+
+#[test]
+fn a_healthy_gateway_is_no_finding() {
+    let server = Server::with(healthy(), Duration::from_secs(60));
+    assert_eq!(ask(&server.socket, &["status"]).code, 0);
+}
+
+#[test]
+fn a_gateway_that_serves_nobody_says_so() {
+    let server = Server::with(Snapshot::starting("0.1.0", NOW), Duration::from_secs(60));
+    let ended = ask(&server.socket, &["status"]);
+    expect![[r#"
+        lockgate 0.1.0, running since 2026-11-24T03:00:00Z (now)
+        config , generation 0 not applied yet
+        tenants 0, sites: none
+
+    "#]]
+    .assert_eq(&ended.stdout);
+}
+
+#[test]
+fn a_name_of_several_sites_or_of_none_is_refused() {
+    let server = Server::start();
+    let ended = ask(&server.socket, &["status", "poznan"]);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (2, "lockgate: several sites are called \"poznan\"; say which: acme/poznan, beta/poznan\n")
+    );
+    let ended = ask(&server.socket, &["status", "nowhere"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("no site \"nowhere\""));
+    let ended = ask(&server.socket, &["show", "peers", "-t", "acme/other"]);
+    assert_eq!(ended.code, 2);
+}
+
+#[test]
+fn a_gateway_that_is_not_there_is_code_3_and_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("lockgate.sock");
+    for verb in [&["status"][..], &["show", "peers"], &["status", "-o", "json"]] {
+        let ended = ask(&socket, verb);
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+        assert!(ended.stderr.contains("is `lockgate run` running"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("No such file").count(), 1, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_speak_http_is_code_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("lockgate.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let closer = std::thread::spawn(move || drop(listener.accept()));
+    assert_eq!(ask(&socket, &["status"]).code, 3);
+    closer.join().unwrap();
+}
+
+#[test]
+fn the_runtime_directory_can_come_from_the_environment() {
+    let server = Server::start();
+    let directory = server.socket.parent().unwrap();
+    let output = command(&["status"]).env("LOCKGATE_RUNTIME_DIR", directory).output().unwrap();
+    assert!(output.status.code() == Some(1), "{output:?}");
+}
+
+#[test]
+fn a_hung_gateway_is_shown_with_a_warning() {
+    let server = Server::with(healthy(), Duration::from_millis(20));
+    let warned =
+        (0..500).any(|_| ask(&server.socket, &["status"]).stderr.contains("control loop hangs"));
+    assert!(warned);
+}
+
+#[test]
+fn colour_follows_the_flag_and_not_a_pipe() {
+    let server = Server::start();
+    assert!(!ask(&server.socket, &["status"]).stdout.contains('\u{1b}'));
+    assert!(!ask(&server.socket, &["status", "--color", "never"]).stdout.contains('\u{1b}'));
+    assert!(
+        ask(&server.socket, &["status", "--color", "always"]).stdout.contains("\u{1b}[38;5;9m")
+    );
+}
+
+#[test]
+fn a_hostile_text_does_not_drive_the_terminal() {
+    let mut hostile = snapshot();
+    hostile.version = HOSTILE.to_owned();
+    hostile.config.source = HOSTILE.to_owned();
+    hostile.refused[0].message = HOSTILE.to_owned();
+    hostile.config.last_reload.as_mut().unwrap().errors = vec![HOSTILE.to_owned()];
+    for tenant in &mut hostile.tenants {
+        for site in &mut tenant.sites {
+            site.message = HOSTILE.to_owned();
+        }
+        for event in &mut tenant.events {
+            event.message = HOSTILE.to_owned();
+        }
+        for route in &mut tenant.routes {
+            route.link = HOSTILE.to_owned();
+        }
+    }
+    let server = Server::with(hostile, Duration::from_secs(60));
+    for verb in
+        [&["status"][..], &["status", "krakow"], &["show", "routes"], &["status", "-o", "json"]]
+    {
+        let ended = ask(&server.socket, verb);
+        assert!(!ended.stdout.contains(['\u{1b}', '\u{0}']), "{verb:?}: {}", ended.stdout);
+        assert!(ended.stdout.contains("alert(1)"), "{verb:?}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn watching_ends_when_interrupted_and_shows_what_was_before() {
+    use std::io::Read;
+    let server = Server::with(healthy(), Duration::from_secs(60));
+    let directory = server.socket.parent().unwrap().to_str().unwrap();
+    let mut child = command(&["--runtime-dir", directory, "status", "-w"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut seen = String::new();
+    let mut buffer = [0; 4_096];
+    // Two pictures: it has drawn again.
+    while seen.matches("running since").count() < 2 {
+        let read = stdout.read(&mut buffer).unwrap();
+        assert_ne!(read, 0, "it ended: {seen}");
+        seen += std::str::from_utf8(&buffer[..read]).unwrap_or("");
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!seen.contains('\u{1b}'), "control sequences in a pipe");
+}
+
+#[test]
+fn a_verb_that_nobody_knows_is_code_2() {
+    assert_eq!(run(&["no-such-verb"]).code, 2);
+    assert_eq!(run(&["status", "-o", "xml"]).code, 2);
+    assert_eq!(run(&["status", "--interval", "5"]).code, 2);
+    assert_eq!(run(&[]).code, 2);
+}
