@@ -179,8 +179,8 @@ pub enum Problem {
     DuplicateObject { file: String, line: u32 },
     #[error("there are more than {max} of them")]
     TooMany { max: usize },
-    #[error("{0}; it was accepted otherwise before")]
-    Immutable(String),
+    #[error("{0}")]
+    Rule(String),
 
     // Values.
     #[error("{0}")]

@@ -8,8 +8,9 @@
 //!
 //! In reading order: [`schema`] (documents as written), `yaml` and `node`
 //! (text), `shape` (which fields there are), `document`, `error`, `host`,
-//! `overlap`, `secrets`, [`validate()`].
+//! `overlap`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
 
+mod crds;
 mod document;
 mod error;
 mod host;
@@ -18,12 +19,15 @@ mod overlap;
 pub mod schema;
 mod secrets;
 mod shape;
+mod transition;
 mod validate;
 mod yaml;
 
+pub use crds::{crds, definitions, json_schema};
 pub use document::{DEFAULT_NAMESPACE, Document, Documents, Kind, ObjectName};
 pub use error::{ConfigError, Errors, Forbidden, HostProblem, Problem};
 pub use host::parse_host;
 pub use overlap::{ALWAYS_FORBIDDEN, always_forbidden};
 pub use secrets::Secrets;
+pub use transition::check_transition;
 pub use validate::{Allocations, Options, Outcome, validate};

@@ -8,6 +8,8 @@
 )]
 mod cli;
 mod config_documents;
+mod config_schema;
+mod customer_config;
 mod http;
 mod sample;
 mod status;
