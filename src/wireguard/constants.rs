@@ -55,8 +55,8 @@ pub(super) const LOADED_RATE: u32 = 1_000;
 /// How long a device goes on asking for cookies.
 pub(super) const LOADED_STICKY: Duration = Duration::from_secs(1);
 
-/// Handshakes a device answers in one second at most, cookie or not: a quarter
-/// of a core, so that the other tenants of that core keep theirs.
+/// Handshakes with a cookie that a device under load answers in one second: a
+/// quarter of a core, so that the other tenants of that core keep theirs.
 pub(super) const DEVICE_RATE: u32 = 1_000;
 
 /// Handshakes a second one source may begin while we are under load.

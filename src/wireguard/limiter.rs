@@ -84,7 +84,7 @@ impl Limiter {
         left.is_some()
     }
 
-    /// Whether the device may answer one more handshake.
+    /// Whether the device, under load, may answer one more handshake.
     pub(super) fn take_device(&mut self, now: Instant) -> bool {
         self.taken.count(now) <= DEVICE_RATE
     }

@@ -40,8 +40,11 @@ impl Device {
             if !self.limiter.take_source(from.ip(), now.mono) {
                 return Err(DropReason::SourceRate);
             }
+            if !self.limiter.take_device(now.mono) {
+                return Err(DropReason::DeviceRate);
+            }
         }
-        if self.limiter.take_device(now.mono) { Ok(()) } else { Err(DropReason::DeviceRate) }
+        Ok(())
     }
 
     pub(super) fn handle_initiation(

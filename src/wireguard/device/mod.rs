@@ -65,6 +65,10 @@ pub struct Device {
 }
 
 impl Device {
+    /// Bytes of memory a peer without sessions takes, its prefixes not counted.
+    pub const IDLE_PEER_BYTES: usize =
+        size_of::<Peer>() + Peers::SLOT_BYTES + size_of::<(PublicKey, PeerIndex)>();
+
     /// A device as `config` describes it.
     ///
     /// `seed` is 32 random bytes from the system, used once.

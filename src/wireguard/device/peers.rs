@@ -21,6 +21,9 @@ pub(super) struct Peers {
 }
 
 impl Peers {
+    /// Bytes a slot takes besides the peer in it.
+    pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
+
     /// Adds a peer; there must be none with this key.
     pub(super) fn add(&mut self, key: PublicKey, config: PeerConfig) -> PeerIndex {
         let slot = self.free.pop().unwrap_or_else(|| {

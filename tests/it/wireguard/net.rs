@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const MTU: u32 = 1_420;
 
 /// A datagram on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flight {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,

@@ -5,7 +5,7 @@ use blake2::digest::consts::U16;
 use blake2::digest::{Digest, FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Blake2sMac};
 use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce, XChaCha20Poly1305, XNonce};
 use x25519_dalek::{PublicKey, StaticSecret};
 
 type Hash = [u8; 32];
@@ -127,6 +127,16 @@ impl Paper {
         message.extend(mac1);
         let mac2 = cookie.map_or([0; 16], |cookie| mac(cookie, message));
         message.extend(mac2);
+    }
+
+    /// The cookie in the reply to a message of ours.
+    pub(crate) fn open_cookie(&self, message: &[u8], reply: &[u8]) -> [u8; 16] {
+        let key = hash(&[b"cookie--", &self.theirs]);
+        let mac1 = &message[message.len() - 32..message.len() - 16];
+        let payload = Payload { msg: &reply[32..], aad: mac1 };
+        let cookie = XChaCha20Poly1305::new((&key).into())
+            .decrypt(XNonce::from_slice(&reply[8..32]), payload);
+        cookie.unwrap().try_into().unwrap()
     }
 
     pub(crate) fn finish(&self, begun: &Begun, response: &[u8]) -> Option<Keys> {

@@ -1,0 +1,253 @@
+//! Changes while it runs, restarts, and many peers.
+
+use super::net::{Net, at, config, endpoint, packet, peer, private, public, secs};
+use lockgate::model::limits::{STAGED_BYTES, STAGED_PACKETS};
+use lockgate::net::{PresharedKey, PrivateKey, PublicKey, Timestamp};
+use lockgate::wireguard::{Device, DeviceConfig, DropReason, PeerConfig, SendState};
+use std::time::Duration;
+
+fn there() -> Vec<u8> {
+    packet("10.1.0.1", "10.0.0.1", 100, 0)
+}
+
+fn back() -> Vec<u8> {
+    packet("10.0.0.1", "10.1.0.1", 100, 0)
+}
+
+#[test]
+fn the_same_configuration_again_changes_nothing() {
+    let mut net = Net::connected();
+    let before = net.sample(0, 2);
+    net.configure(0, |_| {});
+    net.configure(1, |_| {});
+    assert_eq!(net.pass(Duration::ZERO), 0);
+    assert_eq!(net.sample(0, 2), before);
+    net.send(0, &back());
+    assert_eq!(net.pass(Duration::ZERO), 1, "the session is still there");
+}
+
+#[test]
+fn a_learned_endpoint_stays_until_another_one_is_configured() {
+    let mut net = Net::connected();
+    let learned = |net: &Net| net.sample(0, 2).endpoint;
+    assert_eq!(learned(&net), Some(endpoint(1)));
+    let set = |net: &mut Net, value| {
+        net.configure(0, |config| config.peers.get_mut(&public(2)).unwrap().endpoint = value);
+        net.sample(0, 2).endpoint
+    };
+    assert_eq!(set(&mut net, Some(endpoint(7))), Some(endpoint(7)));
+    net.send(1, &there());
+    net.settle();
+    assert_eq!(learned(&net), Some(endpoint(1)));
+    assert_eq!(set(&mut net, Some(endpoint(7))), Some(endpoint(1)));
+    assert_eq!(set(&mut net, None), Some(endpoint(1)));
+    assert_eq!(set(&mut net, Some(endpoint(8))), Some(endpoint(8)));
+}
+
+#[test]
+fn where_a_peer_was_last_seen_serves_when_nothing_better_is_known() {
+    let mut gateway = config(1, &[(2, peer(&["10.1.0.0/24"]))]);
+    let wanted = gateway.peers.get_mut(&public(2)).unwrap();
+    wanted.last_endpoint = Some(endpoint(1));
+    let mut net = Net::new(vec![gateway, config(2, &[(1, peer(&["10.0.0.0/24"]))])]);
+    net.send(0, &back());
+    net.settle();
+    assert_eq!(net.take_inbox(1).len(), 1);
+}
+
+#[test]
+fn another_private_key_begins_all_sessions_anew_at_once() {
+    let mut net = Net::connected();
+    net.send(0, &back());
+    net.settle();
+    net.configure(1, |config| {
+        let theirs = config.peers.remove(&public(1)).unwrap();
+        config.peers.insert(public(9), theirs);
+    });
+    net.configure(0, |config| config.private_key = private(9));
+    net.settle();
+    net.take_inbox(1);
+    assert_eq!(net.sample(1, 9).handshakes, 1, "and without a packet to send");
+    net.send(0, &back());
+    net.settle();
+    assert_eq!(net.take_inbox(1).len(), 1);
+}
+
+#[test]
+fn another_preshared_key_ends_the_session_and_is_needed() {
+    let mut net = Net::connected();
+    let set = |net: &mut Net, node, theirs| {
+        net.configure(node, |config: &mut DeviceConfig| {
+            config.peers.get_mut(&public(theirs)).unwrap().preshared_key =
+                Some(PresharedKey::from_random([5; 32]));
+        });
+    };
+    set(&mut net, 0, 2);
+    net.pass(secs(6));
+    net.take_inbox(0);
+    net.send(1, &there());
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 0);
+    set(&mut net, 1, 1);
+    net.pass(secs(6));
+    net.send(1, &there());
+    net.settle();
+    assert!(!net.take_inbox(0).is_empty());
+}
+
+#[test]
+fn a_peer_that_is_gone_is_forgotten_and_its_handle_leads_nowhere() {
+    let mut net = Net::connected();
+    let sealed = net.seal(1, &there()).unwrap().unwrap();
+    let old = net.device(0).peer(&public(2)).unwrap();
+    net.configure(0, |config| config.peers.clear());
+    net.deliver(0, &sealed);
+    assert_eq!(net.drops(0)["unknown_index"], 1);
+    assert_eq!(net.device(0).route("10.1.0.1".parse().unwrap()), None);
+    assert_eq!(net.device(0).poll_timeout(), None);
+    net.configure(0, |config| {
+        config.peers.insert(public(3), PeerConfig { endpoint: Some(endpoint(5)), ..peer(&[]) });
+    });
+    let now = net.now;
+    let device = net.device(0);
+    assert_ne!(device.peer(&public(3)), Some(old));
+    assert_eq!(device.begin_send(old, now), SendState::NoEndpoint);
+    assert_eq!(device.seal(old, &mut [0; 99], 20), Err(DropReason::PeerGone));
+    assert_eq!(device.stage(old, &[0; 20], now), Err(DropReason::PeerGone));
+}
+
+#[test]
+fn prefixes_change_hands_in_one_step_whichever_peer_comes_first() {
+    for (from, to) in [(2, 3), (3, 2)] {
+        let mut net = Net::new(vec![config(1, &[(from, peer(&["10.1.0.0/24"])), (to, peer(&[]))])]);
+        net.configure(0, |config| {
+            config.peers.insert(public(from), peer(&[]));
+            config.peers.insert(public(to), peer(&["10.1.0.0/24"]));
+        });
+        let routed = net.device(0).route("10.1.0.1".parse().unwrap());
+        assert_eq!(routed, net.device(0).peer(&public(to)));
+    }
+}
+
+/// Whether a site that starts again, its clock an hour back, gets through.
+fn restarts(last_initiation: impl Fn(&Net) -> Timestamp) -> bool {
+    let mut net = Net::connected();
+    net.pass(secs(200));
+    let last = last_initiation(&net);
+    net.now.wall = net.now.wall.before(secs(3_600));
+    let config = net.nodes[1].config.clone();
+    net.nodes[1].device = Device::new(config, [44; 32], last, net.now);
+    net.send(1, &there());
+    net.settle();
+    !net.take_inbox(0).is_empty()
+}
+
+#[test]
+fn a_restart_goes_on_after_the_last_stamp_although_the_clock_was_set_back() {
+    assert!(restarts(|net| net.nodes[1].device.sample(net.now).last_initiation));
+    assert!(!restarts(|_| Timestamp::default()), "else the peer takes it for a replay");
+}
+
+#[test]
+fn stamps_go_on_when_the_clock_is_set_back_while_it_runs() {
+    let mut net = Net::connected();
+    for _ in 0..3 {
+        let last = net.nodes[1].device.sample(net.now).last_initiation;
+        net.now.wall = net.now.wall.before(secs(3_600));
+        net.pass(secs(200));
+        net.send(1, &there());
+        net.settle();
+        assert_eq!(net.take_inbox(0).len(), 1);
+        let next = net.nodes[1].device.sample(net.now).last_initiation;
+        assert!(last < next);
+        assert!(next.since(last) < Duration::from_millis(34), "the least that is after it");
+    }
+    // Also for a peer that was removed meanwhile.
+    let theirs = net.nodes[1].config.peers[&public(1)].clone();
+    net.configure(1, |config| config.peers.clear());
+    net.configure(1, |config| {
+        config.peers.insert(public(1), theirs);
+    });
+    net.pass(secs(1));
+    net.now.wall = net.now.wall.before(secs(3_600));
+    net.send(1, &there());
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 1);
+}
+
+#[test]
+fn the_clock_cannot_be_read_off_the_stamps() {
+    let mut net = Net::pair();
+    net.now.wall = Timestamp::new(1_800_000_000, 123_456_789);
+    net.send(1, &there());
+    net.settle();
+    let stamp = net.nodes[1].device.sample(net.now).last_initiation;
+    assert_eq!(stamp, Timestamp::new(1_800_000_000, 123_456_789 / (1 << 24) * (1 << 24)));
+}
+
+#[test]
+fn what_waits_for_a_handshake_is_bounded_and_the_oldest_goes_first() {
+    let mut net = Net::pair();
+    for mark in 0..STAGED_PACKETS + 3 {
+        net.send(1, &packet("10.1.0.1", "10.0.0.1", 21, mark as u8));
+    }
+    assert_eq!(net.drops(1)["staging_full"], 3);
+    net.settle();
+    let arrived = net.take_inbox(0);
+    assert_eq!(arrived.len(), STAGED_PACKETS);
+    assert_eq!(arrived[0][20], 3 + 20, "in order, from the fourth");
+    assert_eq!(arrived[STAGED_PACKETS - 1][20], (STAGED_PACKETS + 2 + 20) as u8);
+
+    let mut net = Net::pair();
+    for _ in 0..STAGED_PACKETS {
+        net.send(1, &packet("10.1.0.1", "10.0.0.1", 1_420, 0));
+    }
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), STAGED_BYTES / 1_420);
+    let peer = net.device(1).peer(&public(1)).unwrap();
+    let now = net.now;
+    assert_eq!(net.device(1).stage(peer, &[0; 1_421], now), Err(DropReason::TooBig));
+}
+
+/// A key of its own for each of many peers.
+fn many(number: u32) -> PublicKey {
+    let mut bytes = [1; 32];
+    bytes[4..8].copy_from_slice(&number.to_le_bytes());
+    PrivateKey::from_random(bytes).public()
+}
+
+fn crowd(count: u32) -> DeviceConfig {
+    let mut crowd = config(1, &[]);
+    for number in 0..count {
+        let [_, _, high, low] = number.to_be_bytes();
+        let wanted = PeerConfig {
+            endpoint: Some(([198, 51, high, low], 51_820).into()),
+            initiate: true,
+            ..peer(&[&format!("10.{high}.{low}.0/24")])
+        };
+        crowd.peers.insert(many(number), wanted);
+    }
+    crowd
+}
+
+#[test]
+fn many_peers_begin_batch_by_batch_and_few_at_once() {
+    let mut net = Net::new(vec![crowd(200)]);
+    assert_eq!(net.pass_losing(Duration::ZERO, |_| true), 200);
+    let mut net = Net::new(vec![crowd(600)]);
+    assert_eq!(net.pass_losing(Duration::from_millis(100), |_| true), 256);
+    assert_eq!(net.pass_losing(Duration::from_millis(100), |_| true), 256);
+    assert_eq!(net.pass_losing(Duration::from_millis(200), |_| true), 88);
+}
+
+#[test]
+fn an_idle_device_of_ten_thousand_sleeps() {
+    let mut crowd = crowd(10_000);
+    crowd.peers.values_mut().for_each(|peer| peer.initiate = false);
+    let device = Device::new(crowd, [1; 32], Timestamp::default(), at(0));
+    assert_eq!(device.poll_timeout(), None);
+    assert_eq!(device.sample(at(0)).peers.len(), 10_000);
+    let peers = Device::IDLE_PEER_BYTES;
+    eprintln!("an idle peer takes {peers} bytes besides its prefixes");
+    assert!(peers <= 1_024, "{peers}");
+}
