@@ -22,6 +22,14 @@ pub const ALLOWS_PER_SITE: usize = 64;
 /// kernel, 128 bytes, together with a site name of 63.
 pub const PORTS_PER_ALLOW: usize = 5;
 
+/// Bytes of a rule's text: the kernel keeps 128 for its comment, the closing
+/// NUL among them (`NFTNL_UDATA_COMMENT_MAXLEN`).
+pub const RULE_TEXT_BYTES: usize = 127;
+
+/// Echo requests the gateway answers each second on each link, and as many at
+/// once: enough for every probe of a NOC, too few to load the control plane.
+pub const ECHOES_PER_SECOND: u32 = 100;
+
 /// Probes of one site.
 pub const PROBES_PER_SITE: usize = 16;
 

@@ -13,18 +13,25 @@
 //! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
 //! the text form of it all, [`Step`] and [`Plan`].
 
+mod desired;
+mod desired_rules;
+mod diff;
 mod link;
+mod plan;
 mod prefix_set;
 mod route;
 mod rule;
 mod rule_text;
 mod ruleset;
+mod serving;
 mod state;
 mod step;
 mod sysctl;
 mod text;
 
+pub use desired::{Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable};
 pub use link::{Device, Link, LinkKind};
+pub use plan::{plan, plan_tenant};
 pub use prefix_set::{Family, PrefixSet};
 pub use route::{Route, RouteKey, RouteTarget};
 pub use rule::{Conntrack, Icmp, Match, Membership, Rule, Side, Transport, Verdict};

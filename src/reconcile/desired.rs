@@ -1,0 +1,297 @@
+//! What the kernel should hold for what was asked.
+//!
+//! Never looks at what it does hold. What is asked for and cannot be held yet
+//! is left out here and named by [`unprogrammable`].
+
+use super::serving::{serving, tunnelled};
+use super::{
+    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Placement, Route,
+    RouteKey, RouteTarget, Scope, Sysctl, desired_rules,
+};
+use crate::model::{Attachment, Config, FabricLink, Tenant};
+use crate::net::{ManagedName, Mtu, SiteName, TenantName};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What the kernel should hold for `config`.
+pub fn desired(config: &Config, placement: Placement) -> KernelState {
+    let tenants = config.tenants.values().take(match placement {
+        Placement::PerTenant => usize::MAX,
+        Placement::Current => 1,
+    });
+    let namespaces = tenants.map(|tenant| (tenant.name.clone(), desired_tenant(tenant, placement)));
+    KernelState { tenants: namespaces.collect() }
+}
+
+/// What the kernel should hold for one tenant.
+pub fn desired_tenant(tenant: &Tenant, placement: Placement) -> Namespace {
+    let legs = Legs::of(tenant, placement);
+    Namespace {
+        loopback_up: true,
+        links: links(tenant, &legs),
+        routes: routes(tenant, &legs),
+        sysctls: sysctls(&legs, placement, speaks_v6(tenant)),
+        ruleset: Some(desired_rules::ruleset(tenant, &legs, placement)),
+    }
+}
+
+/// The two links between which a tenant's packets go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Legs {
+    /// To all its sites.
+    pub(super) tunnel: Device,
+    /// To the applications, when it can be had.
+    pub(super) fabric: Option<(Device, LinkKind)>,
+}
+
+impl Legs {
+    pub(super) fn of(tenant: &Tenant, placement: Placement) -> Self {
+        let fabric = match (&tenant.fabric.link, placement) {
+            (FabricLink::Interface(name), _) => {
+                Some((Device::Foreign(name.clone()), LinkKind::Moved))
+            }
+            (FabricLink::Pod(name), Placement::Current) => {
+                Some((Device::Foreign(name.clone()), LinkKind::Foreign))
+            }
+            (FabricLink::Veth { peer }, _) => Some((
+                Device::Managed(ManagedName::fabric()),
+                LinkKind::Veth { peer: peer.clone() },
+            )),
+            (FabricLink::Pod(_), Placement::PerTenant) | (FabricLink::Vlan(_), _) => None,
+        };
+        Self { tunnel: Device::Managed(ManagedName::wireguard()), fabric }
+    }
+
+    /// The fabric link, when there is one.
+    pub(super) fn fabric(&self) -> Option<&Device> {
+        self.fabric.as_ref().map(|(device, _)| device)
+    }
+
+    /// Whether the fabric link is the pod's own, with addresses we do not know
+    /// and traffic of its own.
+    pub(super) fn is_pod(&self) -> bool {
+        self.fabric.as_ref().is_some_and(|(_, kind)| *kind == LinkKind::Foreign)
+    }
+}
+
+/// A part of a tenant that the kernel is not made to hold, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unprogrammable {
+    /// The site, or `None` for the tenant's fabric or the whole tenant.
+    pub site: Option<SiteName>,
+    /// Why.
+    pub reason: UnprogrammableReason,
+}
+
+/// Why a part of a tenant cannot be programmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnprogrammableReason {
+    /// It is a tagged VLAN, which this version does not make.
+    VlanNotSupported,
+    /// The fabric is the pod's own link, and tenants have namespaces of their own.
+    PodLinkNotHere,
+    /// There is one namespace, and another tenant has it.
+    NamespaceTaken,
+}
+
+impl UnprogrammableReason {
+    /// The name as logs, metrics and status have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VlanNotSupported => "vlan_not_supported",
+            Self::PodLinkNotHere => "pod_link_not_here",
+            Self::NamespaceTaken => "namespace_taken",
+        }
+    }
+}
+
+/// What of `config` [`desired`] leaves out. A tenant with nothing left out is absent.
+pub fn unprogrammable(
+    config: &Config,
+    placement: Placement,
+) -> BTreeMap<TenantName, Vec<Unprogrammable>> {
+    let mut all = BTreeMap::new();
+    for (index, tenant) in config.tenants.values().enumerate() {
+        let mut parts = Vec::new();
+        let whole = |reason| Unprogrammable { site: None, reason };
+        if placement == Placement::Current && 0 < index {
+            parts.push(whole(UnprogrammableReason::NamespaceTaken));
+        } else {
+            match (&tenant.fabric.link, placement) {
+                (FabricLink::Vlan(_), _) => {
+                    parts.push(whole(UnprogrammableReason::VlanNotSupported));
+                }
+                (FabricLink::Pod(_), Placement::PerTenant) => {
+                    parts.push(whole(UnprogrammableReason::PodLinkNotHere));
+                }
+                (FabricLink::Pod(_), Placement::Current)
+                | (FabricLink::Interface(_) | FabricLink::Veth { .. }, _) => {}
+            }
+            parts.extend(tenant.sites.values().filter_map(|site| match &site.attachment {
+                Attachment::WireGuard(_) => None,
+                Attachment::Vlan { .. } => Some(Unprogrammable {
+                    site: Some(site.name.clone()),
+                    reason: UnprogrammableReason::VlanNotSupported,
+                }),
+            }));
+        }
+        if !parts.is_empty() {
+            all.insert(tenant.name.clone(), parts);
+        }
+    }
+    all
+}
+
+/// Whether anything of the tenant's is v6. If not, v6 is switched off.
+pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
+    let fabric = tenant.fabric.addresses.iter().map(|address| address.address());
+    let tunnels = tunnelled(tenant).flat_map(|(_, peer)| &peer.tunnel_addresses);
+    let sites = tunnelled(tenant).flat_map(|(site, _)| &site.prefixes);
+    let networks = tenant.app_prefixes.iter().copied().chain(sites.map(|prefix| prefix.visible()));
+    fabric
+        .chain(tenant.fabric.next_hops.iter().copied())
+        .chain(tunnels.map(|address| address.address()))
+        .chain(networks.map(|prefix| prefix.address()))
+        .any(|address| Family::of(address) == Family::V6)
+}
+
+fn links(tenant: &Tenant, legs: &Legs) -> BTreeMap<Device, Link> {
+    let tunnel = Link {
+        kind: LinkKind::Tun,
+        mtu: Some(tenant.tunnel_mtu),
+        up: true,
+        addresses: tunnelled(tenant)
+            .flat_map(|(_, peer)| &peer.tunnel_addresses)
+            .copied()
+            .collect(),
+    };
+    let fabric = legs.fabric.iter().map(|(device, kind)| {
+        let ours = *kind != LinkKind::Foreign;
+        let link = Link {
+            kind: kind.clone(),
+            mtu: if ours { tenant.fabric.mtu.or_else(|| default_mtu(kind)) } else { None },
+            up: true,
+            addresses: tenant.fabric.addresses.iter().copied().filter(|_| ours).collect(),
+        };
+        (device.clone(), link)
+    });
+    std::iter::once((legs.tunnel.clone(), tunnel)).chain(fabric).collect()
+}
+
+/// What a link of ours has when nothing is asked; somebody else's keeps its own.
+fn default_mtu(kind: &LinkKind) -> Option<Mtu> {
+    match kind {
+        LinkKind::Veth { .. } => Mtu::new(1500).ok(),
+        LinkKind::Tun | LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => None,
+    }
+}
+
+fn routes(tenant: &Tenant, legs: &Legs) -> BTreeMap<RouteKey, Route> {
+    let mut routes = BTreeMap::new();
+    // Nothing ever falls through to somebody else's default route. Without v6
+    // there is no v6 table to fall through.
+    let v6 = speaks_v6(tenant);
+    for family in Family::BOTH.into_iter().filter(|family| *family == Family::V4 || v6) {
+        routes.insert(RouteKey::last(family), Route { target: RouteTarget::Unreachable });
+    }
+    let mut link = |prefix, device: &Device, via, source| {
+        let target = RouteTarget::Link { device: device.clone(), via, source };
+        routes.insert(RouteKey::new(prefix), Route { target });
+    };
+    if let Some(fabric) = legs.fabric() {
+        let fits = |address: IpAddr, family| Family::of(address) == family;
+        for prefix in tenant.app_prefixes.iter().copied() {
+            let family = Family::of_prefix(prefix);
+            let connected = tenant.fabric.addresses.iter().any(|a| a.network().covers(prefix));
+            let next_hop = tenant.fabric.next_hops.iter().find(|hop| fits(**hop, family));
+            // The pod's own routes lead to what has no next hop here.
+            if !connected && (next_hop.is_some() || !legs.is_pod()) {
+                link(prefix, fabric, next_hop.copied(), None);
+            }
+        }
+    }
+    for (prefix, site) in serving(tenant) {
+        let Attachment::WireGuard(peer) = &site.attachment else { continue };
+        let ours = peer.tunnel_addresses.iter().map(|address| address.address());
+        let family = Family::of_prefix(prefix);
+        let source = ours.into_iter().find(|address| Family::of(*address) == family);
+        link(prefix, &legs.tunnel, None, source);
+    }
+    routes
+}
+
+/// What a tenant's links and namespace are set to, and why where it is not plain
+/// from the setting's name.
+fn sysctls(legs: &Legs, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32> {
+    use LinkSetting as S;
+    let mut all = BTreeMap::new();
+    let mut set = |family, scope: &Scope, settings: &[(S, i32)]| {
+        for (setting, value) in settings {
+            all.insert(Sysctl { family, scope: scope.clone(), setting: *setting }, *value);
+        }
+    };
+    let hygiene4: &[(S, i32)] = &[
+        (S::AcceptRedirects, 0),
+        (S::AcceptSourceRoute, 0),
+        (S::ProxyArp, 0),
+        (S::RouteLocalnet, 0),
+        (S::SecureRedirects, 0),
+        (S::SendRedirects, 0),
+    ];
+    let hygiene6: &[(S, i32)] = &[
+        (S::AcceptRa, 0),
+        (S::AcceptRedirects, 0),
+        (S::AcceptSourceRoute, 0),
+        (S::DisableIpv6, 0),
+        (S::ProxyNdp, 0),
+    ];
+    let off6: &[(S, i32)] = &[(S::DisableIpv6, 1)];
+    let (clean6, forward6) = if v6 { (hygiene6, 1) } else { (off6, 0) };
+
+    // `all` and `default` are the whole namespace's, so only where that is ours.
+    if placement == Placement::PerTenant {
+        for scope in [Scope::All, Scope::Default] {
+            set(Family::V4, &scope, hygiene4);
+            // `all` is the least a link can have; each has its own below.
+            set(Family::V4, &scope, &[(S::RpFilter, 0)]);
+            set(Family::V6, &scope, clean6);
+        }
+    }
+    // v4 forwarding is asked of the link a packet came by, v6 of the namespace.
+    if placement == Placement::PerTenant || v6 {
+        set(Family::V6, &Scope::All, &[(S::Forwarding, forward6)]);
+    }
+
+    let tunnel = Scope::Link(legs.tunnel.clone());
+    set(Family::V4, &tunnel, hygiene4);
+    // Everything that may come out of the tunnels also goes back there.
+    set(Family::V4, &tunnel, &[(S::Forwarding, 1), (S::PromoteSecondaries, 1), (S::RpFilter, 1)]);
+    set(Family::V6, &tunnel, clean6);
+    if v6 {
+        // No neighbours on a TUN, so no link-local address either.
+        set(Family::V6, &tunnel, &[(S::AddrGenMode, 1), (S::Forwarding, 1)]);
+    }
+
+    if let Some(device) = legs.fabric() {
+        let fabric = Scope::Link(device.clone());
+        set(Family::V4, &fabric, &[(S::Forwarding, 1)]);
+        if v6 {
+            set(Family::V6, &fabric, &[(S::Forwarding, 1)]);
+        }
+        if !legs.is_pod() {
+            set(Family::V4, &fabric, hygiene4);
+            set(Family::V6, &fabric, clean6);
+            let ours = [
+                (S::ArpAnnounce, 2),
+                (S::ArpIgnore, 1),
+                (S::DropGratuitousArp, 1),
+                (S::PromoteSecondaries, 1),
+                // Loose: answers may take another of two routers, and the rules
+                // check sources exactly.
+                (S::RpFilter, 2),
+            ];
+            set(Family::V4, &fabric, &ours);
+        }
+    }
+    all
+}
