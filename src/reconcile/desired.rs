@@ -5,10 +5,10 @@
 
 use super::serving::{serving, tunnelled};
 use super::{
-    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Placement, Route,
-    RouteKey, RouteTarget, Scope, Sysctl, desired_rules,
+    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Route, RouteKey,
+    RouteTarget, Scope, Sysctl, desired_rules,
 };
-use crate::model::{Attachment, Config, FabricLink, Tenant};
+use crate::model::{Attachment, Config, FabricLink, Placement, Tenant};
 use crate::net::{ManagedName, Mtu, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -96,7 +96,7 @@ pub enum UnprogrammableReason {
 
 impl UnprogrammableReason {
     /// The name as logs, metrics and status have it.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::VlanNotSupported => "vlan_not_supported",
             Self::PodLinkNotHere => "pod_link_not_here",

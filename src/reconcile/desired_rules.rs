@@ -11,11 +11,10 @@ use super::desired::Legs;
 use super::serving::{far, parts, tunnelled};
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
-    Match, Membership, Placement, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport,
-    Verdict,
+    Match, Membership, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
 use crate::model::limits::ECHOES_PER_SECOND;
-use crate::model::{Allow, Direction, Protocol, Site, Tenant};
+use crate::model::{Allow, Direction, Placement, Protocol, Site, Tenant};
 use crate::net::{InterfaceAddress, LinkName, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -39,7 +39,7 @@ pub use rule_text::RuleError;
 pub use ruleset::{
     Base, Chain, ChainName, Dispatch, DropReason, Hook, List, Policy, Ruleset, SetName,
 };
-pub use state::{KernelState, Namespace, Placement, ROUTE_PROTOCOL, TABLE};
+pub use state::{KernelState, Namespace, ROUTE_PROTOCOL, TABLE};
 pub use step::{Plan, Step};
 pub use sysctl::{LinkSetting, Scope, Sysctl, SysctlError};
 pub use text::{LineError, StateError};

@@ -13,9 +13,10 @@
 
 use super::diff::{Diff, diff};
 use super::{
-    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Placement, Plan, Route,
-    RouteTarget, Scope, Step, Sysctl,
+    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Plan, Route, RouteTarget,
+    Scope, Step, Sysctl,
 };
+use crate::model::Placement;
 use crate::net::InterfaceAddress;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -16,16 +16,6 @@ pub const ROUTE_PROTOCOL: u8 = 76;
 /// Name of our nft table, of family `inet`, in each tenant's namespace.
 pub const TABLE: &str = "lockgate";
 
-/// Where tenants live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// Each in a network namespace of its own, which is ours to make and delete.
-    PerTenant,
-    /// One tenant in the namespace we were started in, as in a pod. The
-    /// namespace stays, and other things in it are left alone.
-    Current,
-}
-
 /// Everything we hold, by tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelState {
