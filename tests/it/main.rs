@@ -9,9 +9,12 @@
 mod cli;
 mod config_documents;
 mod config_schema;
+mod converge;
 mod customer_config;
 mod http;
+mod random_config;
 mod sample;
+mod sim_kernel;
 mod status;
 mod tidy;
 mod wireguard;
