@@ -77,7 +77,11 @@ pub struct ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/", self.kind.name())?;
+        f.write_str(self.kind.name())?;
+        if self.name.is_empty() {
+            return Ok(());
+        }
+        f.write_str("/")?;
         if !self.namespace.is_empty() && self.namespace != DEFAULT_NAMESPACE {
             write!(f, "{}/", self.namespace)?;
         }
@@ -347,7 +351,7 @@ impl Head<'_> {
             self.found("metadata", field.line, problem);
             return false;
         }
-        let mut named = false;
+        let (mut named, mut sound) = (false, true);
         for Field { name, line, node } in field.node.fields() {
             let path = format!("metadata.{}", clip(name));
             match name.as_str() {
@@ -371,7 +375,10 @@ impl Head<'_> {
                     }
                     let text = text.and_then(|json| json.as_str().map(str::parse::<SiteName>));
                     match text {
-                        Some(Err(error)) => self.found(&path, *line, Problem::Name(error)),
+                        Some(Err(error)) => {
+                            self.found(&path, *line, Problem::Name(error));
+                            sound = false;
+                        }
                         Some(Ok(_)) if name == "name" => named = true,
                         Some(Ok(_)) | None => {}
                     }
@@ -386,7 +393,7 @@ impl Head<'_> {
         if field.node.field("name").is_none() {
             self.found("metadata.name", field.line, Problem::Missing);
         }
-        named
+        named && sound
     }
 
     /// Reads the spec.

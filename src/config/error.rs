@@ -63,6 +63,11 @@ impl Errors {
         }
     }
 
+    /// Puts them in the order of files and lines.
+    pub(super) fn sort(&mut self) {
+        self.list.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    }
+
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -211,6 +216,10 @@ pub enum Problem {
     SecondOfFamily,
     #[error("{mtu} is too small: IPv6 is used, which needs 1280 or more (RFC 8200 §5)")]
     MtuForIpv6 { mtu: u16 },
+    #[error(
+        "uses IPv6, for which its TenantGateway's tunnelMTU, {mtu}, is too small: 1280 or more is needed (RFC 8200 §5)"
+    )]
+    TunnelMtuForIpv6 { mtu: u16 },
     #[error("{0} is the default route, which is not possible here")]
     DefaultRoute(Prefix),
     #[error("{0} is the default route, which class `{1}` does not allow")]

@@ -31,3 +31,14 @@ pub use overlap::{ALWAYS_FORBIDDEN, always_forbidden};
 pub use secrets::Secrets;
 pub use transition::check_transition;
 pub use validate::{Allocations, Options, Outcome, validate};
+
+/// Reads and checks any bytes as a file of documents; for fuzzing.
+///
+/// It returns for every input, and what it returns is bounded.
+pub fn fuzz(bytes: &[u8]) -> Outcome {
+    let documents = Documents::parse([("input.yaml", bytes)]);
+    let outcome =
+        validate(&documents, &Secrets::default(), &Allocations::new(), &Options::default());
+    debug_assert!(outcome.errors.iter().count() <= crate::model::limits::REPORTED_ERRORS);
+    outcome
+}

@@ -57,7 +57,7 @@ fn values(json: &Json, path: &str, out: &mut BTreeMap<String, Vec<Json>>) {
             }
         }
         Json::Array(list) => list.iter().for_each(|value| values(value, path, out)),
-        _ => {}
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }
 

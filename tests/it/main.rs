@@ -9,6 +9,7 @@
 mod cli;
 mod config_documents;
 mod config_schema;
+mod config_validate;
 mod converge;
 mod customer_config;
 mod http;

@@ -20,7 +20,8 @@ pub(super) struct CheckedGateway {
     pub(super) private_key: Option<PrivateKey>,
     /// Its public key, where that is known here.
     pub(super) public_key: Option<PublicKey>,
-    pub(super) app_prefixes: Vec<Prefix>,
+    /// Each with where in the document's list it stands.
+    pub(super) app_prefixes_written: Vec<(usize, Prefix)>,
     pub(super) fabric: Fabric,
     /// A Secret that is not as it has to be.
     pub(super) unresolved: Option<Unresolved>,
@@ -44,7 +45,7 @@ pub(super) fn check(
         let (value, max) = (u64::from(spec.tunnel_mtu), u64::from(MAX_TUNNEL_MTU));
         found.note("spec.tunnelMTU", Problem::Range { value, min: 576, max });
     }
-    let app_prefixes = app_prefixes(&spec.app_prefixes, &class, found);
+    let app_prefixes_written = app_prefixes(&spec.app_prefixes, &class, found);
     let fabric = fabric::check(
         spec.fabric.as_ref(),
         name.namespace(),
@@ -69,7 +70,7 @@ pub(super) fn check(
         tunnel_mtu: tunnel_mtu?,
         private_key,
         public_key,
-        app_prefixes,
+        app_prefixes_written,
         fabric: fabric?,
         unresolved,
     })
@@ -80,7 +81,11 @@ fn private(text: &Zeroizing<String>) -> Result<PrivateKey, Unresolved> {
     if key.as_bytes().iter().all(|byte| *byte == 0) { Err(Unresolved::AllZero) } else { Ok(key) }
 }
 
-fn app_prefixes(texts: &[String], class: &CheckedClass, found: &mut Findings) -> Vec<Prefix> {
+fn app_prefixes(
+    texts: &[String],
+    class: &CheckedClass,
+    found: &mut Findings,
+) -> Vec<(usize, Prefix)> {
     let path = "spec.appPrefixes";
     if texts.is_empty() {
         found.note(path, Problem::Empty);
@@ -101,7 +106,7 @@ fn app_prefixes(texts: &[String], class: &CheckedClass, found: &mut Findings) ->
         } else if !seen.insert(prefix) {
             found.note(path, Problem::Twice);
         } else {
-            prefixes.push(prefix);
+            prefixes.push((index, prefix));
         }
     }
     prefixes

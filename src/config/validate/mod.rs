@@ -18,7 +18,7 @@ mod site;
 mod tenant;
 
 use super::document::{Document, Documents, Kind, ObjectName};
-use super::error::{Errors, Problem};
+use super::error::{ConfigError, Errors, Problem};
 use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
 use crate::model::{Config, Placement, Refusal, RefusalReason, limits};
@@ -128,6 +128,7 @@ pub fn validate(
             Err(refusals) => config.refused.extend(refusals),
         }
     }
+    set.errors.sort();
     config.refused.sort();
     config.refused.dedup();
     Outcome { config, errors: set.errors, allocations }
@@ -296,7 +297,11 @@ impl Set<'_> {
             name: tenant.name().to_owned(),
         };
         let problem = Problem::GatewayNotFound(tenant.name().to_owned());
-        let (reason, message) = if self.documents.was_seen(&gateway) {
+        // It may be the document that nobody could read; that is the error to repair.
+        let is_unreadable = |error: &ConfigError| error.object.is_none();
+        let (reason, message) = if self.documents.was_seen(&gateway)
+            || self.documents.errors.iter().any(is_unreadable)
+        {
             (RefusalReason::Invalid, format!("{gateway} could not be read"))
         } else {
             (RefusalReason::GatewayNotFound, problem.to_string())

@@ -23,6 +23,9 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub(super) struct CheckedSite {
     pub(super) site: Site,
+    /// Whether every network that is written could be read, so that they can
+    /// be counted as in the document.
+    pub(super) whole: bool,
     pub(super) unresolved: Option<Unresolved>,
 }
 
@@ -64,6 +67,10 @@ pub(super) fn check(
         Some(Attachment::Vlan { addresses, .. }) => addresses,
         None => &[],
     };
+    let written =
+        spec.wire_guard.as_ref().map_or(0, |wire_guard| wire_guard.tunnel_addresses.len())
+            + spec.vlan.as_ref().map_or(0, |vlan| vlan.addresses.len());
+    let whole = prefixes.len() == spec.prefixes.len() && own.len() == written;
     let bgp = spec.bgp.as_ref().map(|_| check_bgp(spec, gateway, attachment.is_some(), own, found));
     let allow = spec.allow.as_deref().map(|allows| check_allow(allows, found));
     let probes = check_probes(spec, &prefixes, found);
@@ -77,7 +84,7 @@ pub(super) fn check(
         probes,
         bgp: bgp.flatten(),
     };
-    Some(CheckedSite { site, unresolved })
+    Some(CheckedSite { site, whole, unresolved })
 }
 
 fn check_prefixes(
@@ -188,7 +195,7 @@ fn check_wire_guard(
     let ipv6 = ipv6 || tunnel_addresses.iter().any(|address| !address.address().is_ipv4());
     if ipv6 && gateway.tunnel_mtu < crate::net::Mtu::IPV6_MIN {
         let mtu = gateway.tunnel_mtu.bytes();
-        found.note("spec", Problem::MtuForIpv6 { mtu });
+        found.note(path, Problem::TunnelMtuForIpv6 { mtu });
     }
     let mut preshared_key = None;
     if let Some(secret) = &spec.preshared_key_secret_ref {

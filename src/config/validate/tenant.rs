@@ -78,7 +78,7 @@ impl Draft {
         };
         let mut refused = self.refused_sites;
         let mut sites = BTreeMap::new();
-        for (_, CheckedSite { site, unresolved }) in self.sites {
+        for (_, CheckedSite { site, unresolved, .. }) in self.sites {
             if let Some(why) = unresolved {
                 refused
                     .entry(site.name.clone())
@@ -98,7 +98,11 @@ impl Draft {
             private_key: gateway.private_key,
             listen_port,
             tunnel_mtu: gateway.tunnel_mtu,
-            app_prefixes: gateway.app_prefixes,
+            app_prefixes: gateway
+                .app_prefixes_written
+                .into_iter()
+                .map(|(_, prefix)| prefix)
+                .collect(),
             fabric: gateway.fabric,
             sites,
         };
@@ -209,9 +213,12 @@ fn check_networks(
         }
     }
     // Behind an alias, a site's own network is hidden from us and not from the customer.
-    let apps = gateway.app_prefixes.iter().map(|prefix| (*prefix, Forbidden::Class));
+    let apps = gateway.app_prefixes_written.iter().map(|(_, prefix)| (*prefix, Forbidden::Class));
     let apps = ForbiddenSet::new(apps.collect());
-    for (index, CheckedSite { site, .. }) in sites {
+    for (index, CheckedSite { site, whole, .. }) in sites {
+        if !whole {
+            continue;
+        }
         let aliased = site.prefixes.iter().enumerate().filter(|(_, prefix)| prefix.alias.is_some());
         for (at, prefix) in aliased {
             if let Some((app, _)) = apps.meets(prefix.real) {
@@ -231,6 +238,11 @@ fn check_networks(
         }
         let reals: Vec<Claim> = reals.collect();
         for meeting in meetings(&reals) {
+            // Without aliases they have met above.
+            if [meeting.later, meeting.earlier].iter().all(|at| site.prefixes[*at].alias.is_none())
+            {
+                continue;
+            }
             let (later, earlier) = (&reals[meeting.later], &reals[meeting.earlier]);
             let what = format!("{} of the same site", earlier.path);
             let problem = Problem::Overlap { prefix: later.prefix, other: earlier.prefix, what };
@@ -242,7 +254,7 @@ fn check_networks(
 /// All networks of a tenant, as its own namespace knows them.
 fn collect(gateway: &CheckedGateway, sites: &[(usize, CheckedSite)]) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (index, prefix) in gateway.app_prefixes.iter().enumerate() {
+    for (index, prefix) in &gateway.app_prefixes_written {
         let path = format!("spec.appPrefixes[{index}]");
         claims.push(Claim {
             prefix: *prefix,
@@ -257,7 +269,10 @@ fn collect(gateway: &CheckedGateway, sites: &[(usize, CheckedSite)]) -> Vec<Clai
         let prefix = address.network();
         claims.push(Claim { prefix, role: Role::Fabric, site: usize::MAX, priority: 0, path });
     }
-    for (at, (_, CheckedSite { site, .. })) in sites.iter().enumerate() {
+    for (at, (_, CheckedSite { site, whole, .. })) in sites.iter().enumerate() {
+        if !whole {
+            continue;
+        }
         let (addresses, field) = match &site.attachment {
             Attachment::WireGuard(peer) => {
                 (&peer.tunnel_addresses, "spec.wireGuard.tunnelAddresses")
