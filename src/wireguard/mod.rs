@@ -34,6 +34,7 @@
 //! - `timers`, `limiter`, `index`, `random`: what is due, how much is too much,
 //!   where an index leads, bytes nobody can guess
 //! - `peer`, and `device/`, which puts all this together
+//! - `health`: what samples say of a peer
 
 mod allowed_ips;
 mod config;
@@ -41,6 +42,7 @@ mod constants;
 mod cookie;
 mod device;
 mod handshake;
+mod health;
 mod index;
 mod inner;
 mod limiter;
@@ -58,6 +60,7 @@ mod timers;
 pub use allowed_ips::AllowedIps;
 pub use config::{DeviceConfig, PeerConfig, PeerSample, Sample, Translation};
 pub use device::Device;
+pub use health::{Health, PeerReason, PeerState};
 pub use messages::HEADER_LEN;
 pub use reason::DropReason;
 pub use replay::{ReplayWindow, WINDOW as REPLAY_WINDOW};

@@ -98,7 +98,7 @@ fn a_cookie_is_good_for_the_address_and_port_it_was_sent_to() {
     assert_eq!(net.deliver(0, &retry), Received::Nothing);
 }
 
-fn flood_again(net: &mut Net) {
+pub(crate) fn flood_again(net: &mut Net) {
     let strangers = strangers();
     for number in 0..1_100 {
         net.deliver(0, &spoofed(&strangers, number));

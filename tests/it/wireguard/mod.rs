@@ -1,9 +1,12 @@
 //! The WireGuard engine, in memory, with time moved by hand.
 
 mod configuring;
+mod health;
 mod hostile;
+mod interop;
 mod load;
 mod net;
 mod paper;
 
 mod sessions;
+mod tables;
