@@ -4,6 +4,7 @@
 //! Made once; pages that are never used are never there.
 
 use super::batch::Batch;
+use super::gather::Gather;
 use super::udp;
 
 /// The longest packet there is, and a virtio header before it.
@@ -22,6 +23,8 @@ pub(super) struct Buffers {
     pub(super) received: Box<[u8]>,
     /// What came with them.
     pub(super) receiver: Box<udp::Receiver>,
+    /// Packets waiting to be put together and written to a TUN.
+    pub(super) gather: Gather,
     /// A datagram the device itself has to send.
     pub(super) transmit: Box<[u8]>,
 }
@@ -33,6 +36,7 @@ impl Buffers {
             batch: Batch::new(),
             received: bytes(udp::BATCH * PIECE_LEN),
             receiver: udp::Receiver::new(),
+            gather: Gather::new(),
             transmit: bytes(TUN_LEN),
         }
     }

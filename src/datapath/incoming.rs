@@ -1,44 +1,89 @@
 //! From the peer to the TUN.
+//!
+//! One call hands over up to 32 datagrams or trains of datagrams. Each is opened
+//! where it lies; what belongs together is written to the TUN as one.
 
 use super::buffer::{Buffers, PIECE_LEN};
+use super::ecn;
+use super::gather::{Gather, Offload};
 use super::reason::PathDrop;
 use super::tenant::{Tenant, TunLost};
 use super::tun::Written;
+use super::udp::Incoming;
 use crate::net::Now;
 use crate::wireguard::Received;
-use std::io::IoSlice;
+use std::ops::Range;
 
 impl Tenant {
     /// Takes what has come, up to a share: what one call hands over.
     pub(super) fn handle_udp(&mut self, buffers: &mut Buffers, now: Now) -> Result<(), TunLost> {
-        let Buffers { received, receiver, .. } = buffers;
+        let Buffers { received, receiver, gather, .. } = buffers;
         let Some(udp) = &self.udp else { return Ok(()) };
+        // An error is one of an earlier datagram of ours; what is to be read
+        // makes the socket ready again.
         let Ok(messages) = udp.receive(receiver, received, PIECE_LEN) else { return Ok(()) };
-        let mut result = Ok(());
-        for (index, piece) in received.chunks_exact_mut(PIECE_LEN).take(messages).enumerate() {
+        let mut lost = None;
+        for index in 0..messages {
             let Some(message) = receiver.message(index) else { continue };
             if message.truncated {
                 self.drops.count(PathDrop::ReceiveTruncated, 1);
                 continue;
             }
-            let Some(bytes) = piece.get_mut(..message.len) else { continue };
-            for datagram in bytes.chunks_mut(message.stride) {
-                let received = self.device.handle_datagram(message.from, message.to, datagram, now);
-                let Received::Packet { range, .. } = received else { continue };
-                let Some(packet) = datagram.get(range) else { continue };
-                if self.tun_lost() {
-                    continue;
-                }
-                match self.tun.write(&[IoSlice::new(&[0; 10]), IoSlice::new(packet)]) {
-                    Written::Whole => {}
-                    Written::Refused => self.drops.count(PathDrop::TunRefused, 1),
-                    Written::Lost(error) => {
-                        result = Err(error.into());
+            let begin = index * PIECE_LEN;
+            let end = begin + message.len;
+            let mut at = begin;
+            while at < end {
+                let datagram = at..end.min(at + message.stride);
+                at = datagram.end;
+                if let Some(packet) = self.open(received, datagram, &message, now) {
+                    gather.push(received, packet, self.gathered());
+                    if gather.is_full() {
+                        self.deliver(gather, received, &mut lost);
                     }
                 }
             }
         }
+        self.deliver(gather, received, &mut lost);
         self.finish(buffers, now);
-        result
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// Opens one datagram in place; says where in `received` its packet is, if
+    /// there is one to hand on.
+    fn open(
+        &mut self,
+        received: &mut [u8],
+        datagram: Range<usize>,
+        message: &Incoming,
+        now: Now,
+    ) -> Option<Range<usize>> {
+        let begin = datagram.start;
+        let datagram = received.get_mut(datagram)?;
+        let opened = self.device.handle_datagram(message.from, message.to, datagram, now);
+        let Received::Packet { range, .. } = opened else { return None };
+        if !ecn::decapsulate(message.ecn, datagram.get_mut(range.clone())?) {
+            self.drops.count(PathDrop::EcnInvalid, 1);
+            return None;
+        }
+        Some(begin + range.start..begin + range.end)
+    }
+
+    fn gathered(&self) -> Offload {
+        Offload { tcp: self.tun.tso, udp: self.tun.uso }
+    }
+
+    /// Writes to the TUN what was gathered, unless it is `lost`.
+    fn deliver(&mut self, gather: &mut Gather, received: &mut [u8], lost: &mut Option<TunLost>) {
+        let Self { tun, drops, tun_lost, .. } = self;
+        gather.flush(received, |parts, packets| {
+            if !*tun_lost && lost.is_none() {
+                match tun.write(parts) {
+                    Written::Whole => return,
+                    Written::Refused => {}
+                    Written::Lost(error) => *lost = Some(error.into()),
+                }
+            }
+            drops.count(PathDrop::TunRefused, packets as u64);
+        });
     }
 }

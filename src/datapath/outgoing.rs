@@ -7,7 +7,10 @@
 
 use super::batch::Batch;
 use super::buffer::Buffers;
+use super::ecn;
+use super::header::{VIRTIO_LEN, Virtio};
 use super::reason::PathDrop;
+use super::segment::{self, Superpacket};
 use super::tenant::{Tenant, TunLost};
 use super::udp::{Flow, MAX_SEGMENTS};
 use crate::net::Now;
@@ -71,10 +74,10 @@ impl Tenant {
         route: &mut Option<Route>,
         now: Now,
     ) {
-        let Some((_header, packet)) = read.split_at_mut_checked(10) else {
+        let Some((virtio, packet)) = read.split_first_chunk_mut::<VIRTIO_LEN>() else {
             return self.drops.count(PathDrop::TunHeader, 1);
         };
-        let Some(destination) = destination(packet) else {
+        let (Some(destination), Some(ecn)) = (destination(packet), ecn::of(packet)) else {
             return self.device.count_drops(DropReason::InnerVersion, 1);
         };
         let verdict = match route {
@@ -85,10 +88,26 @@ impl Tenant {
                 verdict
             }
         };
+        let Some(segments) = Segments::read(Virtio::read(virtio), packet) else {
+            return self.drops.count(PathDrop::TunHeader, 1);
+        };
         match verdict {
-            Verdict::Seal(peer, flow) => self.seal(packet, peer, flow, batch, now),
-            Verdict::Stage(peer) => drop(self.device.stage(peer, packet, now)),
-            Verdict::Unreachable(reason) => self.device.count_drops(reason, 1),
+            Verdict::Seal(peer, flow) => {
+                for index in 0..segments.count() {
+                    self.seal(&segments, index, peer, Flow { ecn, ..flow }, batch, now);
+                }
+            }
+            Verdict::Stage(peer) => {
+                for index in 0..segments.count() {
+                    let Some(room) = batch.room().get_mut(..segments.len(index)) else { continue };
+                    segments.write(index, room);
+                    // What cannot wait is counted by the device.
+                    let _ = self.device.stage(peer, room, now);
+                }
+            }
+            Verdict::Unreachable(reason) => {
+                self.device.count_drops(reason, segments.count() as u64);
+            }
         }
     }
 
@@ -106,17 +125,67 @@ impl Tenant {
         }
     }
 
-    fn seal(&mut self, packet: &[u8], peer: PeerIndex, flow: Flow, batch: &mut Batch, now: Now) {
+    fn seal(
+        &mut self,
+        segments: &Segments<'_>,
+        index: usize,
+        peer: PeerIndex,
+        flow: Flow,
+        batch: &mut Batch,
+        now: Now,
+    ) {
         let mtu = usize::from(self.device.mtu().bytes());
-        let len = sealed_len(packet.len(), mtu);
+        let packet_len = segments.len(index);
+        let len = sealed_len(packet_len, mtu);
         if !batch.fits(peer, &flow, len) {
             self.flush(batch, now);
         }
         let Some(room) = batch.room().get_mut(..len) else { return };
-        let Some(place) = room.get_mut(HEADER_LEN..HEADER_LEN + packet.len()) else { return };
-        place.copy_from_slice(packet);
-        if let Ok(len) = self.device.seal(peer, room, packet.len()) {
+        let Some(place) = room.get_mut(HEADER_LEN..HEADER_LEN + packet_len) else { return };
+        segments.write(index, place);
+        // What cannot be sealed is counted by the device.
+        if let Ok(len) = self.device.seal(peer, room, packet_len) {
             batch.push(peer, flow, len);
+        }
+    }
+}
+
+/// What was read: a packet, or a superpacket.
+enum Segments<'a> {
+    One(&'a [u8]),
+    Super(Superpacket<'a>),
+}
+
+impl<'a> Segments<'a> {
+    /// Reads `packet` as its header says; `None` when they contradict each other.
+    fn read(virtio: Virtio, packet: &'a mut [u8]) -> Option<Self> {
+        if let Some(protocol) = virtio.segments()? {
+            return Superpacket::read(virtio, protocol, packet).map(Segments::Super);
+        }
+        if virtio.needs_checksum() && !segment::complete_checksum(virtio, packet) {
+            return None;
+        }
+        Some(Segments::One(packet))
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Super(superpacket) => superpacket.count(),
+        }
+    }
+
+    fn len(&self, index: usize) -> usize {
+        match self {
+            Self::One(packet) => packet.len(),
+            Self::Super(superpacket) => superpacket.len(index),
+        }
+    }
+
+    fn write(&self, index: usize, out: &mut [u8]) {
+        match self {
+            Self::One(packet) => out.copy_from_slice(packet),
+            Self::Super(superpacket) => superpacket.write(index, out),
         }
     }
 }

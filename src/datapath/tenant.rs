@@ -27,7 +27,7 @@ pub(super) struct Tenant {
     name: TenantName,
     options: Options,
     pub(super) tun: Tun,
-    tun_lost: bool,
+    pub(super) tun_lost: bool,
     pub(super) device: Device,
     pub(super) udp: Option<Socket>,
     pub(super) drops: Drops,
@@ -106,11 +106,6 @@ impl Tenant {
     /// Whether its datagrams leave many in one call.
     pub(super) fn gso(&self) -> bool {
         self.udp.as_ref().is_some_and(Socket::gso)
-    }
-
-    /// Whether the TUN is lost.
-    pub(super) fn tun_lost(&self) -> bool {
-        self.tun_lost
     }
 
     /// Says that the TUN is lost; false when it was lost already.

@@ -12,6 +12,7 @@ mod config_schema;
 mod config_validate;
 mod converge;
 mod customer_config;
+mod datapath;
 mod http;
 mod random_config;
 mod sample;

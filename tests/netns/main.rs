@@ -6,5 +6,6 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod datapath;
 mod kernel;
 mod lab;

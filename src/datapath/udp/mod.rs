@@ -16,7 +16,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub(super) use raw::{BATCH, Receiver};
+pub(super) use raw::{BATCH, Incoming, Receiver};
 
 /// Most datagrams in one call (`UDP_MAX_SEGMENTS` of Linux before 6.9).
 pub(super) const MAX_SEGMENTS: usize = 64;
