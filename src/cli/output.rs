@@ -4,8 +4,13 @@ use super::terminal::Style;
 use crate::status::{SiteState, Visible};
 use anyhow::Context;
 use clap::ValueEnum;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table,
+};
 use serde::Serialize;
+
+/// Blanks between two columns.
+const GAP: usize = 2;
 
 /// A form of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -56,6 +61,24 @@ pub(super) fn draw(table: &mut Table) -> String {
         column.set_padding((if index == 0 { 0 } else { 1 }, 1));
     }
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// Hides columns, the first of `dispensable` first, until a line of the table
+/// fits a line of the terminal: a row in one piece is read faster than a full one
+/// in three. Where that is not enough, cells are folded.
+pub(super) fn fit(table: &mut Table, style: Style, dispensable: &[usize]) {
+    let Some(width) = style.width else { return };
+    let mut widths = table.column_max_content_widths();
+    for at in dispensable {
+        let needed: usize = widths.iter().map(|width| usize::from(*width) + GAP).sum();
+        if needed <= usize::from(width) + GAP {
+            return;
+        }
+        if let (Some(column), Some(freed)) = (table.column_mut(*at), widths.get_mut(*at)) {
+            column.set_constraint(ColumnConstraint::Hidden);
+            *freed = 0;
+        }
+    }
 }
 
 /// A cell of any text.

@@ -75,8 +75,9 @@ impl Screen {
     pub(super) fn take() -> anyhow::Result<Self> {
         let screen = Self { is_terminal: io::stdout().is_terminal() };
         if screen.is_terminal {
-            // Alternate screen, cursor hidden (xterm, ECMA-48).
-            print("\x1b[?1049h\x1b[?25l")?;
+            // Alternate screen, cursor hidden, long lines cut and not wrapped, for
+            // a wrapped line is one that scrolls (xterm's DEC private modes).
+            print("\x1b[?1049h\x1b[?25l\x1b[?7l")?;
         }
         Ok(screen)
     }
@@ -98,7 +99,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_terminal {
             // Nothing can be done for a terminal that is gone.
-            drop(print("\x1b[?25h\x1b[?1049l"));
+            drop(print("\x1b[?7h\x1b[?25h\x1b[?1049l"));
         }
     }
 }

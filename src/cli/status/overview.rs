@@ -10,6 +10,10 @@ use crate::status::{
 use std::cmp::Reverse;
 use std::fmt::Write;
 
+/// Columns to do without on a narrow terminal, the first one first: sent,
+/// received, since, handshake.
+const DISPENSABLE: [usize; 4] = [7, 6, 4, 5];
+
 /// Every site and everything that is not as it should be.
 pub(super) fn draw(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
     let mut out = summary(snapshot);
@@ -93,6 +97,9 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
             row.push(text(prefixes.join(", ")));
         }
         table.add_row(row);
+    }
+    if !is_wide {
+        output::fit(&mut table, style, &DISPENSABLE);
     }
     output::draw(&mut table)
 }

@@ -3,4 +3,5 @@
 mod keys;
 mod program;
 mod running;
+mod terminal;
 mod without;
