@@ -1,26 +1,118 @@
-//! `lockgate check`: documents, without a gateway.
+//! `lockgate check`: what is wrong with documents, without a gateway.
 
-use super::output::Format;
+use super::documents::DocumentArguments;
+use super::output::{self, Format};
+use super::terminal;
 use super::verdict::{Failure, Verdict};
-use anyhow::anyhow;
+use crate::config::{ConfigError, Outcome};
+use crate::model::{Refusal, RefusalReason};
+use crate::status::Visible;
 use clap::Args;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::fmt::Write;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// File or directory of documents; may be given several times
-    #[arg(short, long, value_name = "PATH", required = true)]
-    file: Vec<PathBuf>,
-    /// Look for every pair that could meet and must not
-    #[arg(long)]
-    leaks: bool,
+    #[command(flatten)]
+    documents: DocumentArguments,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> Result<Verdict, Failure> {
-    let _ = arguments;
-    Err(anyhow!("this build cannot do that yet").into())
+    let outcome = arguments.documents.load()?;
+    let text = match arguments.output {
+        Format::Json | Format::Yaml => output::serialize(&Report::of(&outcome), arguments.output)?,
+        Format::Table | Format::Wide => lines(&outcome),
+    };
+    terminal::print(&text)?;
+    let is_good = outcome.errors.is_empty() && unresolved(&outcome).next().is_none();
+    Ok(Verdict::finding_if(!is_good))
+}
+
+/// What would not be served for want of a secret. Everything else that is left
+/// out is so for an error, and errors are listed.
+fn unresolved(outcome: &Outcome) -> impl Iterator<Item = &Refusal> {
+    outcome
+        .config
+        .refused
+        .iter()
+        .filter(|refusal| refusal.reason == RefusalReason::SecretUnresolved)
+}
+
+/// A refusal as a line of text.
+fn refusal_text(refusal: &Refusal) -> String {
+    match &refusal.site {
+        Some(site) => {
+            format!("SiteAttachment/{}/{site}: {}", refusal.tenant.namespace(), refusal.message)
+        }
+        None => format!("TenantGateway/{}: {}", refusal.tenant, refusal.message),
+    }
+}
+
+/// One error a line, as a compiler prints them, and a line that sums up.
+fn lines(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for error in &outcome.errors {
+        let _ = writeln!(text, "{}", Visible(&error.to_string()));
+    }
+    if outcome.errors.more() != 0 {
+        let _ = writeln!(text, "and {} more", outcome.errors.more());
+    }
+    let mut missing = 0;
+    for refusal in unresolved(outcome) {
+        missing += 1;
+        let _ = writeln!(text, "{}", Visible(&refusal_text(refusal)));
+    }
+    let tenants = &outcome.config.tenants;
+    let sites: usize = tenants.values().map(|tenant| tenant.sites.len()).sum();
+    let (tenants, errors) = (tenants.len(), outcome.errors.count() + missing);
+    let _ = match errors {
+        0 => writeln!(text, "{tenants} tenants, {sites} sites: all good"),
+        _ => writeln!(text, "{errors} errors; {tenants} tenants and {sites} sites have none"),
+    };
+    text
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    errors: Vec<Finding<'a>>,
+    /// Errors that are not listed, for there are too many.
+    more: usize,
+    /// What is left out for want of a secret.
+    unresolved: Vec<String>,
+    /// Tenants without errors.
+    tenants: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding<'a> {
+    file: Option<&'a str>,
+    line: Option<u32>,
+    document: Option<String>,
+    path: &'a str,
+    message: String,
+}
+
+impl<'a> Report<'a> {
+    fn of(outcome: &'a Outcome) -> Self {
+        let finding = |error: &'a ConfigError| Finding {
+            file: error.file.as_deref(),
+            line: error.line,
+            document: error.object.as_ref().map(ToString::to_string),
+            path: &error.path,
+            message: error.problem.to_string(),
+        };
+        Report {
+            errors: outcome.errors.iter().map(finding).collect(),
+            more: outcome.errors.more(),
+            unresolved: unresolved(outcome).map(refusal_text).collect(),
+            tenants: outcome.config.tenants.keys().map(ToString::to_string).collect(),
+        }
+    }
 }

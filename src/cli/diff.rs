@@ -1,17 +1,16 @@
 //! `lockgate diff`: the steps that applying would take.
 
 use super::args::Directories;
+use super::documents::DocumentArguments;
 use super::verdict::{Failure, Verdict};
 use anyhow::anyhow;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArguments {
-    /// File or directory of documents; may be given several times
-    #[arg(short, long, value_name = "PATH", required = true)]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    documents: DocumentArguments,
 }
 
 pub(super) fn run(

@@ -10,7 +10,7 @@
 //!
 //! In reading order: `args` (the whole tree of arguments), `verdict` (how a
 //! verb ends), `client` (asking a gateway), `terminal` and `output` (what it
-//! is shown on, and in which form), then the verbs.
+//! is shown on, and in which form), `documents` (reading them), then the verbs.
 
 mod args;
 mod check;
@@ -20,6 +20,7 @@ mod crds;
 mod customer_config;
 mod demo;
 mod diff;
+mod documents;
 mod keys;
 mod output;
 mod run;

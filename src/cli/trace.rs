@@ -1,11 +1,11 @@
 //! `lockgate trace`: one packet, followed.
 
+use super::documents::DocumentArguments;
 use super::verdict::{Failure, Verdict};
 use crate::net::TenantName;
 use anyhow::anyhow;
 use clap::Args;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 /// Arguments of `trace`.
 #[derive(Debug, Args)]
@@ -14,9 +14,8 @@ pub struct TraceArguments {
     source: IpAddr,
     /// Where it goes
     destination: IpAddr,
-    /// File or directory of documents; may be given several times
-    #[arg(short, long, value_name = "PATH", required = true)]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    documents: DocumentArguments,
     /// The tenant it is of, NAMESPACE/NAME; not needed when there is only one
     #[arg(short, long)]
     tenant: Option<TenantName>,

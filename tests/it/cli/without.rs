@@ -1,6 +1,7 @@
 //! Verbs that need no gateway.
 
-use super::program::{command, run};
+use super::program::{ask, command, run};
+use std::path::Path;
 use std::process::Stdio;
 
 #[test]
@@ -33,4 +34,111 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
+
+/// A file of the repository.
+fn shipped(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+#[test]
+fn check_finds_nothing_wrong_with_the_shipped_documents() {
+    for file in ["config/minimal.yaml", "config/two-tenants-one-prefix.yaml"] {
+        let ended = run(&["check", "-f", &shipped(file)]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+        assert!(ended.stdout.ends_with(": all good\n"), "{}", ended.stdout);
+    }
+}
+
+/// Three documents with errors, in a directory with something else.
+fn faulty() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("README", "not a document");
+    write(
+        "a.yaml",
+        "apiVersion: lockgate.dev/v1alpha1\nkind: TenantGateway\nmetadata: {name: gw, namespace: a}\n\
+         spec:\n  colour: red\n",
+    );
+    write("b.yml", "apiVersion: lockgate.dev/v1alpha1\nkind: Nonsense\nmetadata: {name: x}\n");
+    write(
+        "c.yaml",
+        "apiVersion: lockgate.dev/v1alpha1\nkind: TenantGateway\nmetadata: {name: gw, namespace: c}\n\
+         spec:\n  appPrefixes: [10.0.0.1/24]\n",
+    );
+    directory
+}
+
+#[test]
+fn check_lists_every_error_with_its_place() {
+    let directory = faulty();
+    let path = directory.path().to_str().unwrap();
+    let ended = run(&["check", "-f", path]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""));
+    let lines = ended.stdout.replace(path, "DIR");
+    for part in
+        ["DIR/a.yaml:5: ", "colour", "DIR/c.yaml:5: ", "10.0.0.0/24", "DIR/b.yml:", "Nonsense"]
+    {
+        assert!(lines.contains(part), "no {part:?} in:\n{lines}");
+    }
+}
+
+#[test]
+fn check_lists_errors_for_programs_too() {
+    let directory = faulty();
+    let ended = run(&["check", "-f", directory.path().to_str().unwrap(), "-o", "json"]);
+    assert_eq!(ended.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let errors = json["errors"].as_array().unwrap();
+    assert!(errors.len() >= 3, "{json}");
+    assert!(
+        errors.iter().any(|error| error["line"] == 5 && error["path"] == "spec.appPrefixes[0]"),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_path_that_is_not_there_is_a_failure_and_no_finding() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in [directory.path().to_path_buf(), directory.path().join("none")] {
+        let ended = run(&["check", "-f", path.to_str().unwrap()]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+        assert!(ended.stderr.contains(path.to_str().unwrap()), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn crds_and_schema_are_what_the_library_says() {
+    let crds = run(&["crds"]);
+    assert_eq!((crds.code, crds.stdout), (0, lockgate::config::crds().unwrap()));
+    let schema = run(&["schema"]);
+    let json: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert_eq!(json, lockgate::config::json_schema());
+}
+
+const GATEWAY_KEY: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
+
+#[test]
+fn a_customers_config_is_made_without_a_gateway_when_its_key_is_given() {
+    let file = shipped("config/wireguard.yaml");
+    let ended = run(&["customer-config", "poznan", "-f", &file, "--gateway-key", GATEWAY_KEY]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(ended.stdout.contains(&format!("PublicKey = {GATEWAY_KEY}")), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Endpoint = vpn.example.net:51834"), "{}", ended.stdout);
+    let elsewhere = ["--host", "2001:db8::1"];
+    let ended = run(&[
+        &["customer-config", "pionier/poznan", "-f", &file, "--gateway-key", GATEWAY_KEY][..],
+        &elsewhere,
+    ]
+    .concat());
+    assert!(ended.stdout.contains("Endpoint = [2001:db8::1]:51834"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_customers_config_without_anyone_who_knows_the_key_is_code_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = shipped("config/wireguard.yaml");
+    let socket = directory.path().join("lockgate.sock");
+    assert_eq!(ask(&socket, &["customer-config", "poznan", "-f", &file]).code, 3);
+    assert_eq!(run(&["customer-config", "nowhere", "-f", &file]).code, 2);
 }
