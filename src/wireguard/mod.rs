@@ -29,13 +29,14 @@
 //!   something was dropped; `constants`: the protocol's numbers
 //! - `messages`: the wire; `handshake`: keys out of keys; `cookie`: MACs;
 //!   `stamp`: TAI64N; `session`: sealing and opening; `replay`: what came before
-//! - `inner`: the packet in a datagram; `allowed_ips`: whose it is; `staging`:
+//! - `inner`: the packet in a datagram; `alias`: its addresses' other names; `allowed_ips`: whose it is; `staging`:
 //!   packets that wait
 //! - `timers`, `limiter`, `index`, `random`: what is due, how much is too much,
 //!   where an index leads, bytes nobody can guess
 //! - `peer`, and `device/`, which puts all this together
 //! - `health`: what samples say of a peer
 
+mod alias;
 mod allowed_ips;
 mod config;
 mod constants;

@@ -29,7 +29,7 @@ impl Device {
             self.checker = Checker::new(&self.public);
             self.replies.clear();
             for peer in self.peers.iter_mut() {
-                if peer.current.is_some() {
+                if is_wanted(peer) {
                     starts.push(peer.index);
                 }
                 forget_sessions(peer, &mut self.indices);
@@ -129,7 +129,7 @@ impl Device {
             peer.endpoint = wanted.last_endpoint;
         }
         if old.preshared_key != wanted.preshared_key {
-            start = peer.current.is_some();
+            start = is_wanted(peer);
             forget_sessions(peer, &mut self.indices);
             forget_initiation(peer, &mut self.indices);
             peer.owed.response = None;
@@ -170,4 +170,9 @@ impl Device {
 /// Whether a handshake is to begin without anything to send.
 const fn is_eager(peer: &Peer) -> bool {
     (peer.config.initiate || peer.config.keepalive.is_some()) && peer.endpoint.is_some()
+}
+
+/// Whether a session that is ended is to be followed by another at once.
+const fn is_wanted(peer: &Peer) -> bool {
+    peer.current.is_some() || peer.initiation.is_some() || is_eager(peer)
 }

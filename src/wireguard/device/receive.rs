@@ -2,6 +2,7 @@
 
 use super::{Device, ask_handshake, enqueue, forget_initiation, schedule};
 use crate::net::Now;
+use crate::wireguard::alias::inward;
 use crate::wireguard::inner::inspect;
 use crate::wireguard::messages::{HEADER_LEN, Kind, kind, receiver};
 use crate::wireguard::peer::Peer;
@@ -70,7 +71,13 @@ impl Device {
         schedule(&mut self.deadlines, peer);
 
         let packet = datagram.get_mut(HEADER_LEN..HEADER_LEN + opened.len).unwrap_or_default();
-        let inner = inspect(packet)?;
+        let mut inner = inspect(packet)?;
+        if !peer.config.translations.is_empty() {
+            let packet = packet.get_mut(..inner.len).unwrap_or_default();
+            inward(&peer.config.translations, packet)?;
+            // The source is checked as what we call it.
+            inner = inspect(packet)?;
+        }
         self.check_source(slot, inner.source)?;
         let peer = self.peers.at(slot).ok_or(DropReason::PeerGone)?;
         peer.counters.received_packets += 1;

@@ -2,6 +2,7 @@
 
 use super::{Device, ask_handshake, enqueue, schedule};
 use crate::net::{Instant, Mtu, Now};
+use crate::wireguard::alias::outward;
 use crate::wireguard::messages::{HEADER_LEN, TAG_LEN};
 use crate::wireguard::peer::Peer;
 use crate::wireguard::{DropReason, PeerIndex, SendState};
@@ -109,6 +110,7 @@ pub(super) fn seal(
     if room < len {
         return Err(DropReason::TooBig);
     }
+    outward(&peer.config.translations, &mut buffer[HEADER_LEN..HEADER_LEN + len])?;
     let padded = len.next_multiple_of(16).min(usize::from(mtu.bytes())).min(room).max(len);
     buffer[HEADER_LEN + len..HEADER_LEN + padded].fill(0);
     session.seal(buffer, padded)

@@ -3,7 +3,7 @@
 use super::net::{Net, at, config, endpoint, packet, peer, private, public, secs};
 use lockgate::model::limits::{STAGED_BYTES, STAGED_PACKETS};
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey, Timestamp};
-use lockgate::wireguard::{Device, DeviceConfig, DropReason, PeerConfig, SendState};
+use lockgate::wireguard::{Device, DeviceConfig, DropReason, PeerConfig, SendState, Translation};
 use std::time::Duration;
 
 fn there() -> Vec<u8> {
@@ -93,6 +93,22 @@ fn another_preshared_key_ends_the_session_and_is_needed() {
     net.send(1, &there());
     net.settle();
     assert!(!net.take_inbox(0).is_empty());
+}
+
+#[test]
+fn a_handshake_under_way_goes_on_with_another_preshared_key() {
+    let mut net = Net::pair();
+    net.send(1, &there());
+    net.settle_losing(|_| true);
+    let psk = || Some(PresharedKey::from_random([5; 32]));
+    net.configure(0, |config| {
+        config.peers.get_mut(&public(2)).unwrap().preshared_key = psk();
+    });
+    net.configure(1, |config| {
+        config.peers.get_mut(&public(1)).unwrap().preshared_key = psk();
+    });
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 1);
 }
 
 #[test]
@@ -250,4 +266,19 @@ fn an_idle_device_of_ten_thousand_sleeps() {
     let peers = Device::IDLE_PEER_BYTES;
     eprintln!("an idle peer takes {peers} bytes besides its prefixes");
     assert!(peers <= 1_024, "{peers}");
+}
+
+#[test]
+fn nothing_passes_untranslated_that_ought_to_be_translated() {
+    let mut net = Net::connected();
+    net.configure(0, |config| {
+        config.peers.get_mut(&public(2)).unwrap().translations = vec![Translation {
+            real: "172.16.0.0/24".parse().unwrap(),
+            alias: "10.1.0.0/24".parse().unwrap(),
+        }];
+    });
+    assert_eq!(net.seal(0, &back()), Err(DropReason::Translation));
+    net.send(1, &there());
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 0);
 }

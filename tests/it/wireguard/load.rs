@@ -134,6 +134,28 @@ fn one_source_gets_five_handshakes_at_once_and_twenty_a_second() {
 }
 
 #[test]
+fn a_cookie_is_good_for_two_minutes() {
+    // The site keeps its cookie for 115 s and the gateway takes it for up to 120.
+    for (wait, expected) in [
+        (Duration::from_secs(114), Received::Nothing),
+        (Duration::from_secs(121), Received::Dropped(DropReason::UnderLoad)),
+    ] {
+        let mut net = Net::pair();
+        flood_again(&mut net);
+        net.send(1, &packet("10.1.0.1", "10.0.0.1", 60, 0));
+        net.settle();
+        assert_eq!(net.drops(0)["under_load"], 101);
+        net.now = net.now + wait;
+        flood_again(&mut net);
+        let now = net.now;
+        net.device(1).handle_timeout(now);
+        let retry = net.drain(1).remove(0);
+        assert_eq!(retry.bytes[132..] == [0; 16], expected != Received::Nothing);
+        assert_eq!(net.deliver(0, &retry), expected);
+    }
+}
+
+#[test]
 fn forged_cookie_replies_are_dropped() {
     let mut net = Net::pair();
     net.send(1, &packet("10.1.0.1", "10.0.0.1", 60, 0));
