@@ -15,7 +15,8 @@
 //! namespace it was started in.
 //!
 //! In reading order: [`Datapath`] (the door), `command`, `thread` (the loop),
-//! `tenant`, `outgoing`, `incoming`, `batch`, `udp`, [`Tun`], `buffer`,
+//! `tenant`, `outgoing` (with `segment`, `batch`, `unreachable`), `incoming`
+//! (with `gather`, `ecn`), `header` and `sum`, `udp`, [`Tun`], `buffer`,
 //! `deadline`, `clock`; [`Options`], [`Event`], [`PathDrop`], [`DatapathError`].
 
 mod batch;
@@ -40,6 +41,7 @@ mod tenant;
 mod thread;
 mod tun;
 mod udp;
+mod unreachable;
 
 use crate::net::{TenantName, Timestamp};
 use crate::wireguard::DeviceConfig;

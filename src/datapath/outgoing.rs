@@ -13,8 +13,10 @@ use super::reason::PathDrop;
 use super::segment::{self, Superpacket};
 use super::tenant::{Tenant, TunLost};
 use super::udp::{Flow, MAX_SEGMENTS};
+use super::unreachable::{self, ANSWER_LEN};
 use crate::net::Now;
 use crate::wireguard::{DropReason, HEADER_LEN, PeerIndex, SendState};
+use std::io::IoSlice;
 use std::net::IpAddr;
 
 /// Bytes read from one TUN in one round; then it is another tenant's turn.
@@ -107,7 +109,20 @@ impl Tenant {
             }
             Verdict::Unreachable(reason) => {
                 self.device.count_drops(reason, segments.count() as u64);
+                self.answer(segments.packet(), now);
             }
+        }
+    }
+
+    /// Tells the sender of `packet` that nobody can be sent it.
+    fn answer(&mut self, packet: &[u8], now: Now) {
+        let mut answer = [0; ANSWER_LEN];
+        if let Some(len) = unreachable::answer(packet, &mut answer)
+            && self.unreachable.take(now.mono)
+        {
+            let parts = [IoSlice::new(&[0; VIRTIO_LEN]), IoSlice::new(&answer[..len])];
+            // Nothing depends on it.
+            let _ = self.tun.write(&parts);
         }
     }
 
@@ -166,6 +181,14 @@ impl<'a> Segments<'a> {
             return None;
         }
         Some(Segments::One(packet))
+    }
+
+    /// The packet as it was read.
+    fn packet(&self) -> &[u8] {
+        match self {
+            Self::One(packet) => packet,
+            Self::Super(superpacket) => superpacket.packet(),
+        }
     }
 
     fn count(&self) -> usize {

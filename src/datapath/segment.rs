@@ -37,6 +37,11 @@ impl<'a> Superpacket<'a> {
         Some(Self { packet, protocol, at, header_len: at + len, size })
     }
 
+    /// It as it was read.
+    pub(super) fn packet(&self) -> &'a [u8] {
+        self.packet
+    }
+
     /// How many segments there are; at least one.
     pub(super) fn count(&self) -> usize {
         (self.packet.len() - self.header_len).div_ceil(self.size).max(1)

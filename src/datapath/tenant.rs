@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::buffer::Buffers;
 use super::reason::{Drops, PathDrop};
 use super::udp::{Flow, Socket};
+use super::unreachable::Limit;
 use super::{DatapathError, Options, PathSample, TenantSample, Tun};
 use crate::net::{Instant, Now, TenantName};
 use crate::wireguard::{Device, DeviceConfig};
@@ -32,6 +33,7 @@ pub(super) struct Tenant {
     pub(super) udp: Option<Socket>,
     pub(super) drops: Drops,
     narrow_since: Instant,
+    pub(super) unreachable: Limit,
 }
 
 /// Its TUN is of no use any more.
@@ -69,6 +71,7 @@ impl Tenant {
             udp: None,
             drops: Drops::default(),
             narrow_since: Instant::default(),
+            unreachable: Limit::default(),
         })
     }
 

@@ -441,6 +441,34 @@ fn packets_to_nobody_are_counted() {
 }
 
 #[test]
+fn who_sends_to_nobody_is_told_but_not_without_end() {
+    let here = end(one_thread(), config(1, &[(2, THERE, None)]));
+    let packet = udp(HERE, THERE, b"no endpoint");
+    for _ in 0..200 {
+        here.inside.write([0; 10], &packet);
+    }
+    let (header, answer) = here.inside.read();
+    assert_eq!(header, [0; 10]);
+    assert_eq!(sum(&answer[..20]), 0xffff, "the IPv4 checksum");
+    assert_eq!(sum(&answer[20..]), 0xffff, "the ICMP checksum");
+    assert_eq!((answer[9], &answer[20..22]), (1, &[3, 1][..]), "host unreachable");
+    assert_eq!(answer[12..20], [THERE.octets(), HERE.octets()].concat());
+    assert_eq!(answer[28..], packet);
+    let mut answers = 1;
+    while !here.inside.is_quiet() {
+        answers += 1;
+    }
+    assert!(answers <= 100, "{answers} answers");
+    // An error is never answered with another one (RFC 1122 §3.2.2).
+    let here = end(one_thread(), config(1, &[(2, THERE, None)]));
+    let mut error = answer;
+    error[12..16].copy_from_slice(&HERE.octets());
+    error[16..20].copy_from_slice(&THERE.octets());
+    here.inside.write([0; 10], &error);
+    assert!(here.inside.is_quiet());
+}
+
+#[test]
 fn what_is_no_packet_is_dropped_and_the_tenant_lives() {
     let (here, there) = pair(one_thread(), one_thread());
     connect(&here, &there);
