@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments, &directories),
         Verb::Check(arguments) => check::run(&arguments),
-        Verb::Diff(arguments) => diff::run(&arguments, &directories),
+        Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Trace(arguments) => trace::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments, &directories, color),
         Verb::Show(arguments) => show::run(&arguments, &directories, color),

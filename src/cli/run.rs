@@ -13,6 +13,9 @@ pub struct RunArguments {
     /// File or directory of documents
     #[arg(short, long, value_name = "PATH")]
     pub file: PathBuf,
+    /// Directory of secrets, NAMESPACE/NAME/KEY; `secrets` beside the documents when not given
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
     /// Where tenants are put
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     pub netns: NetnsMode,

@@ -4,6 +4,7 @@
 //! tunnels); this is the vocabulary it is given in, and the order of urgency
 //! in which it is shown.
 
+use crate::wireguard::{PeerReason, PeerState};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -183,5 +184,31 @@ impl SiteReason {
 impl fmt::Display for SiteReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl From<PeerState> for SiteState {
+    fn from(state: PeerState) -> Self {
+        match state {
+            PeerState::NeverConnected => Self::NeverConnected,
+            PeerState::Up => Self::Up,
+            PeerState::Stale => Self::Stale,
+            PeerState::Blackholed => Self::Blackholed,
+            PeerState::Down => Self::Down,
+        }
+    }
+}
+
+impl From<PeerReason> for SiteReason {
+    fn from(reason: PeerReason) -> Self {
+        match reason {
+            PeerReason::Starting => Self::Starting,
+            PeerReason::WaitingForCustomer => Self::WaitingForCustomer,
+            PeerReason::HandshakeUnanswered => Self::HandshakeUnanswered,
+            PeerReason::SessionAlive => Self::SessionAlive,
+            PeerReason::SessionExpired => Self::SessionExpired,
+            PeerReason::NoReply => Self::NoReply,
+            PeerReason::HandshakeTimeout => Self::HandshakeTimeout,
+        }
     }
 }

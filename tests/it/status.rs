@@ -6,6 +6,7 @@ use lockgate::status::{
     Ago, ConditionReason, ConditionStatus, ConditionType, Conditions, Count, EventReason, History,
     SiteReason, SiteState, Snapshot,
 };
+use lockgate::wireguard::{PeerReason, PeerState};
 
 #[test]
 fn a_snapshot_reads_back_as_it_was_written() {
@@ -86,6 +87,22 @@ fn names_are_the_same_in_json_and_in_text() {
     }
     for kind in ConditionType::TENANT.into_iter().chain(ConditionType::SITE) {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+    }
+}
+
+#[test]
+fn a_site_is_judged_in_the_words_its_peer_is_judged_in() {
+    for reason in PeerReason::ALL {
+        assert_eq!(SiteReason::from(reason).name(), reason.name());
+    }
+    for state in [
+        PeerState::NeverConnected,
+        PeerState::Up,
+        PeerState::Stale,
+        PeerState::Blackholed,
+        PeerState::Down,
+    ] {
+        assert_eq!(SiteState::from(state).name(), state.name());
     }
 }
 

@@ -142,3 +142,36 @@ fn a_customers_config_without_anyone_who_knows_the_key_is_code_3() {
     assert_eq!(ask(&socket, &["customer-config", "poznan", "-f", &file]).code, 3);
     assert_eq!(run(&["customer-config", "nowhere", "-f", &file]).code, 2);
 }
+
+#[test]
+fn diff_shows_the_steps_and_none_when_all_is_as_it_should_be() {
+    use lockgate::config::{Allocations, Documents, Options, Secrets, validate};
+    use lockgate::model::Placement;
+    use lockgate::reconcile::desired;
+    let file = shipped("config/minimal.yaml");
+    let ended = run(&["diff", "-f", &file]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""));
+    assert!(ended.stdout.contains("  + netns\n"), "{}", ended.stdout);
+
+    let bytes = std::fs::read(&file).unwrap();
+    let documents = Documents::parse([("minimal.yaml", bytes.as_slice())]);
+    let (secrets, options) = (Secrets::default(), Options::default());
+    let outcome = validate(&documents, &secrets, &Allocations::new(), &options);
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    std::fs::write(&state, desired(&outcome.config, Placement::PerTenant).to_string()).unwrap();
+    let ended = run(&["diff", "-f", &file, "--observed", state.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "", ""));
+
+    std::fs::write(&state, "nonsense").unwrap();
+    let ended = run(&["diff", "-f", &file, "--observed", state.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn diff_has_no_plan_for_documents_with_errors() {
+    let directory = faulty();
+    let ended = run(&["diff", "-f", directory.path().to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("lockgate check"), "{}", ended.stderr);
+}
