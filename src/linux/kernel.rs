@@ -3,12 +3,21 @@
 //! Every method is `async` and leaves the blocking to the worker threads, so
 //! the daemon's loop never waits for the kernel.
 
+use super::apply::{self, Applied, ApplyError, Context};
+use super::netlink::Netlink;
 use super::netns::{self, NetnsError};
+use super::nf_tables;
+use super::nft::{NftError, Reading};
+use super::observe::{self, ObserveError};
 use super::tun::{self, Offload, Tun, TunError};
 use super::workers::{Place, WorkError, Workers};
 use crate::model::{Placement, limits};
-use crate::net::{ManagedName, TenantName};
+use crate::net::{LinkName, ManagedName, TenantName};
+use crate::reconcile::{DropReason, Namespace, Step};
+use rustix::fd::OwnedFd;
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How to work.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +63,10 @@ pub struct Kernel {
     placement: Placement,
     options: KernelOptions,
     workers: Workers,
+    home: Arc<OwnedFd>,
+    /// The tables as they were last read, so as not to read again what has not
+    /// changed. Held for an instant, never across a call to the kernel.
+    readings: Arc<Mutex<BTreeMap<TenantName, Reading>>>,
 }
 
 impl Kernel {
@@ -63,7 +76,8 @@ impl Kernel {
     /// When `/proc` is not mounted or no thread can be started.
     pub fn new(placement: Placement, options: KernelOptions) -> io::Result<Self> {
         let workers = Workers::start(limits::NETNS_WORKERS, limits::NETNS_ORDERS)?;
-        Ok(Self { placement, options, workers })
+        let home = Arc::new(netns::current()?);
+        Ok(Self { placement, options, workers, home, readings: Arc::default() })
     }
 
     /// The tenants that have a namespace. With [`Placement::Current`] there is
@@ -111,26 +125,139 @@ impl Kernel {
         }
     }
 
-    /// Makes the tenant's namespace unless it is there.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub async fn create_netns(&self, tenant: &TenantName) -> Result<(), EnterError> {
+    async fn create_netns(&self, tenant: &TenantName) -> Result<(), ApplyError> {
+        if self.placement == Placement::Current {
+            return Err(ApplyError::NotOurs);
+        }
         if self.place(tenant)?.is_some() {
             return Ok(());
         }
-        self.workers.run(Place::Home, netns::prepare).await??;
+        self.run(Place::Home, netns::prepare).await??;
         let tenant = tenant.clone();
-        Ok(self.workers.run(Place::Fresh, move || netns::name_current(&tenant)).await??)
+        Ok(self.run(Place::Fresh, move || netns::name_current(&tenant)).await??)
     }
 
-    /// Removes the tenant's namespace with all that is in it, if it is there.
+    async fn delete_netns(&self, tenant: &TenantName) -> Result<(), ApplyError> {
+        if self.placement == Placement::Current {
+            return Err(ApplyError::NotOurs);
+        }
+        self.forget(tenant);
+        let tenant = tenant.clone();
+        Ok(self.run(Place::Home, move || netns::delete(&tenant)).await??)
+    }
+
+    /// Moves a link in from the underlay, unless it is here already.
+    async fn take_link(&self, tenant: &TenantName, name: &LinkName) -> Result<(), ApplyError> {
+        let marked = name.clone();
+        if self.in_tenant(tenant, move || apply::mark_taken(&marked)).await?? {
+            return Ok(());
+        }
+        let missing = || ApplyError::NoLink(name.to_string());
+        let Some(Place::Inside(netns)) = self.place(tenant)? else { return Err(missing()) };
+        let name = name.clone();
+        self.run(Place::Home, move || apply::take_link(&name, &netns)).await?
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, EnterError> {
+        Ok(self.workers.run(place, work).await?)
+    }
+
+    /// What the tenant's namespace holds; `None` when it has none.
     ///
     /// # Errors
-    /// When it cannot be removed.
-    pub async fn delete_netns(&self, tenant: &TenantName) -> Result<(), EnterError> {
-        let tenant = tenant.clone();
-        Ok(self.workers.run(Place::Home, move || netns::delete(&tenant)).await??)
+    /// [`ObserveError`].
+    pub async fn observe(&self, tenant: &TenantName) -> Result<Option<Namespace>, ObserveError> {
+        let place = self.place(tenant).map_err(EnterError::from)?;
+        let Some(place) = place else { return Ok(None) };
+        let before = self.reading(tenant);
+        let (namespace, reading) =
+            self.run(place, move || observe::observe(before.as_ref())).await??;
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.clone(), reading);
+        Ok(Some(namespace))
+    }
+
+    /// Does `steps` in order up to the first that cannot be done.
+    pub async fn apply(&self, tenant: &TenantName, steps: Vec<Step>) -> Applied {
+        let mut done = 0;
+        while let Some(step) = steps.get(done) {
+            if apply::is_inside(step) {
+                let rest = steps.iter().skip(done);
+                let run = rest.take_while(|step| apply::is_inside(step)).cloned().collect();
+                let (went, failed) = self.apply_inside(tenant, run).await;
+                done += went;
+                if let Some(error) = failed {
+                    return Applied::broken_off(&steps, done, error);
+                }
+                continue;
+            }
+            let outcome = match step {
+                Step::CreateNetns => self.create_netns(tenant).await,
+                Step::DeleteNetns => self.delete_netns(tenant).await,
+                Step::TakeLink(name) => self.take_link(tenant, name).await,
+                Step::ReplaceRuleset(_)
+                | Step::DeleteRuleset
+                | Step::SetLoopbackUp
+                | Step::CreateLink(..)
+                | Step::DeleteLink(_)
+                | Step::ReturnLink(_)
+                | Step::SetSysctl(..)
+                | Step::SetMtu(..)
+                | Step::SetUp(_)
+                | Step::AddAddress(..)
+                | Step::RemoveAddress(..)
+                | Step::ReplaceRoute(..)
+                | Step::RemoveRoute(_) => Ok(()),
+            };
+            if let Err(error) = outcome {
+                return Applied::broken_off(&steps, done, error);
+            }
+            done += 1;
+        }
+        Applied { done, failed: None }
+    }
+
+    async fn apply_inside(
+        &self,
+        tenant: &TenantName,
+        steps: Vec<Step>,
+    ) -> (usize, Option<ApplyError>) {
+        let context = Context {
+            home: Arc::clone(&self.home),
+            offload: self.options.offload,
+            reading: self.reading(tenant),
+        };
+        let outcome = self.in_tenant(tenant, move || apply::apply(&steps, &context)).await;
+        outcome.unwrap_or_else(|error| (0, Some(error.into())))
+    }
+
+    /// Packets dropped by the tenant's rules, by reason, since its table was made.
+    ///
+    /// # Errors
+    /// When the namespace or its counters cannot be read.
+    pub async fn drop_counters(
+        &self,
+        tenant: &TenantName,
+    ) -> Result<BTreeMap<DropReason, u64>, ObserveError> {
+        let counts = self.in_tenant(tenant, || nf_tables::counters(&mut Netlink::netfilter()?));
+        let counts = counts.await?.map_err(NftError::from)?;
+        let known =
+            counts.iter().filter_map(|(name, count)| Some((name.parse().ok()?, count.packets)));
+        Ok(known.collect())
+    }
+
+    fn reading(&self, tenant: &TenantName) -> Option<Reading> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    }
+
+    fn forget(&self, tenant: &TenantName) {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 
     /// Opens the tenant's TUN, making it unless it is there.

@@ -5,16 +5,32 @@
 //! [`Step`](crate::reconcile) after another and does it. What is not ours is
 //! neither changed nor removed.
 //!
-//! In reading order: [`Kernel`] (the door), `workers` (threads that enter a namespace), `netns`,
+//! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
+//! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
+//! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
 //! `tun`, and `syscall` (what needs `unsafe`).
 
+mod apply;
 mod kernel;
+mod netlink;
 mod netns;
+mod nf_tables;
+mod nft;
+mod nft_parse;
+mod nft_render;
+mod observe;
+mod rtnl;
 mod syscall;
+mod sysctl;
 mod tun;
 mod workers;
 
+pub use apply::{Applied, ApplyError};
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
+pub use netlink::NetlinkError;
 pub use netns::NetnsError;
+pub use nft::NftError;
+pub use observe::ObserveError;
+pub use sysctl::SettingError;
 pub use tun::{HEADER_LEN, Offload, QUEUE_LEN, Tun, TunError};
 pub use workers::WorkError;

@@ -1,9 +1,9 @@
 //! The calls that need `unsafe`, each behind a function that does not.
 //!
 //! Nothing here decides anything: arguments in, the kernel's answer out.
-#![allow(unsafe_code, reason = "ioctls of TUN, and unshare, have no safe form")]
+#![allow(unsafe_code, reason = "ioctls of TUN, unshare and one socket option have no safe form")]
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::io;
 use rustix::ioctl::{self, IntegerSetter, Opcode, Setter, opcode};
 use rustix::thread::UnshareFlags;
@@ -50,4 +50,26 @@ pub(super) fn tun_set_offload(tun: impl AsFd, mask: u32) -> io::Result<()> {
 pub(super) fn tun_set_header_len(tun: impl AsFd, bytes: i32) -> io::Result<()> {
     // SAFETY: TUNSETVNETHDRSZ reads one `int`, which `Setter` keeps.
     unsafe { ioctl::ioctl(tun, Setter::<TUNSETVNETHDRSZ, libc::c_int>::new(bytes)) }
+}
+/// The number of the network namespace `socket` is in; never used twice
+/// between two boots (Linux 5.14).
+pub(super) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
+    let mut cookie: u64 = 0;
+    let mut len = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or(8);
+    // SAFETY: both pointers are to locals, and `len` is the size of the first.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    if answer == 0 {
+        Ok(cookie)
+    } else {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        Err(io::Errno::from_raw_os_error(errno))
+    }
 }

@@ -18,6 +18,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 /// Bytes of the header before each packet: `struct virtio_net_hdr`.
 pub const HEADER_LEN: usize = 10;
@@ -25,6 +27,10 @@ pub const HEADER_LEN: usize = 10;
 /// Packets, or pieces of up to 64 KiB, that wait for the reader. The kernel's
 /// 500 is too few for small packets while the reader seals a large piece.
 pub const QUEUE_LEN: u32 = 1_000;
+
+/// How often a TUN is tried that has a reader, and the time between.
+const BUSY_ATTEMPTS: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 const DEVICE: &str = "/dev/net/tun";
 
@@ -127,18 +133,31 @@ pub(super) fn open(name: &str, wanted: Offload) -> Result<Tun, TunError> {
         Errno::NOENT | Errno::NODEV | Errno::NXIO => TunError::Device(errno.into()),
         errno => TunError::Open(errno.into()),
     })?;
-    syscall::tun_attach(&fd, name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR).map_err(
-        |errno| match errno {
-            Errno::BUSY => TunError::Busy(name.to_owned()),
-            Errno::INVAL => TunError::Foreign(name.to_owned()),
-            errno => TunError::Attach { name: name.to_owned(), source: errno.into() },
-        },
-    )?;
+    attach(&fd, name).map_err(|errno| match errno {
+        Errno::BUSY => TunError::Busy(name.to_owned()),
+        Errno::INVAL => TunError::Foreign(name.to_owned()),
+        errno => TunError::Attach { name: name.to_owned(), source: errno.into() },
+    })?;
     syscall::tun_persist(&fd).map_err(set_up)?;
     let header_len = i32::try_from(HEADER_LEN).unwrap_or(10);
     syscall::tun_set_header_len(&fd, header_len).map_err(set_up)?;
     let offload = grant(wanted, |mask| syscall::tun_set_offload(&fd, mask)).map_err(set_up)?;
     Ok(Tun { fd, offload })
+}
+
+/// Attaches, and waits a little for a reader that is just going.
+///
+/// A descriptor that was closed lives on for a moment in every child that has
+/// been forked and not yet become another program, such as an `nft`.
+#[expect(clippy::disallowed_methods, reason = "no event tells that a TUN has lost its reader")]
+fn attach(tun: &OwnedFd, name: &str) -> Result<(), Errno> {
+    for _ in 0..BUSY_ATTEMPTS {
+        match syscall::tun_attach(tun, name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR) {
+            Err(Errno::BUSY) => thread::sleep(BUSY_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    Err(Errno::BUSY)
 }
 
 /// Asks for `wanted`, and for less as long as the kernel refuses with EINVAL.

@@ -4,6 +4,7 @@ use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use lockgate::linux::{EnterError, Kernel, KernelOptions, Offload, OpenTunError, TunError};
 use lockgate::model::Placement;
 use lockgate::net::TenantName;
+use lockgate::reconcile::Step;
 use std::fs;
 
 fn tenant(name: &str) -> TenantName {
@@ -12,6 +13,16 @@ fn tenant(name: &str) -> TenantName {
 
 fn kernel() -> Kernel {
     Kernel::new(Placement::PerTenant, KernelOptions::default()).unwrap()
+}
+
+async fn create(kernel: &Kernel, name: &str) {
+    let applied = kernel.apply(&tenant(name), vec![Step::CreateNetns]).await;
+    assert!(applied.is_ok(), "{applied:?}");
+}
+
+async fn delete(kernel: &Kernel, name: &str) {
+    let applied = kernel.apply(&tenant(name), vec![Step::DeleteNetns]).await;
+    assert!(applied.is_ok(), "{applied:?}");
 }
 
 /// What `ip netns` shows.
@@ -30,9 +41,9 @@ fn namespaces_are_those_of_ip_netns() {
         lab.add("somebody-elses");
         lab.block_on(async {
             assert_eq!(kernel.tenants().await.unwrap(), []);
-            kernel.create_netns(&tenant("b")).await.unwrap();
-            kernel.create_netns(&tenant("a")).await.unwrap();
-            kernel.create_netns(&tenant("a")).await.unwrap();
+            create(&kernel, "b").await;
+            create(&kernel, "a").await;
+            create(&kernel, "a").await;
             assert_eq!(kernel.tenants().await.unwrap(), [tenant("a"), tenant("b")]);
         });
         assert_eq!(shown(lab), ["lockgate.default.a", "lockgate.default.b", "somebody-elses"]);
@@ -43,9 +54,9 @@ fn namespaces_are_those_of_ip_netns() {
         lab.add("lockgate.default.c");
         lab.block_on(async {
             assert_eq!(kernel.tenants().await.unwrap(), [tenant("b"), tenant("c")]);
-            kernel.delete_netns(&tenant("b")).await.unwrap();
-            kernel.delete_netns(&tenant("b")).await.unwrap();
-            kernel.delete_netns(&tenant("c")).await.unwrap();
+            delete(&kernel, "b").await;
+            delete(&kernel, "b").await;
+            delete(&kernel, "c").await;
         });
         assert_eq!(shown(lab), ["somebody-elses"]);
     });
@@ -59,7 +70,7 @@ fn a_name_without_a_namespace_is_taken_over() {
         fs::write("/run/netns/lockgate.default.a", "").unwrap();
         lab.block_on(async {
             assert_eq!(kernel.tenants().await.unwrap(), []);
-            kernel.create_netns(&tenant("a")).await.unwrap();
+            create(&kernel, "a").await;
             assert_eq!(kernel.tenants().await.unwrap(), [tenant("a")]);
         });
         assert!(lab.ip("lockgate.default.a", "link show lo").contains("lo:"));
@@ -74,8 +85,8 @@ fn work_runs_where_it_is_asked_to_and_the_thread_comes_back() {
         let home = here();
         lab.block_on(async {
             let (a, b) = (tenant("a"), tenant("b"));
-            kernel.create_netns(&a).await.unwrap();
-            kernel.create_netns(&b).await.unwrap();
+            create(&kernel, "a").await;
+            create(&kernel, "b").await;
             let in_a = kernel.in_tenant(&a, here).await.unwrap();
             let in_b = kernel.in_tenant(&b, here).await.unwrap();
             assert_ne!(in_a, home);
@@ -100,10 +111,10 @@ fn work_runs_where_it_is_asked_to_and_the_thread_comes_back() {
 fn a_deleted_namespace_is_gone_from_the_kernel() {
     lab::run(|lab| {
         let kernel = kernel();
-        lab.block_on(kernel.create_netns(&tenant("a"))).unwrap();
+        lab.block_on(create(&kernel, "a"));
         // A veth end vanishes with the namespace its other end is in.
         lab.veth((At::Underlay, "seen"), (At::Netns("lockgate.default.a"), "unseen"));
-        lab.block_on(kernel.delete_netns(&tenant("a"))).unwrap();
+        lab.block_on(delete(&kernel, "a"));
         wait_until("the namespace's end of the veth pair is gone", PATIENCE, || {
             let links = lab.ip(At::Underlay, "-br link");
             if links.contains("seen") { Err(links) } else { Ok(()) }
@@ -116,7 +127,7 @@ fn a_tun_stays_when_its_reader_goes() {
     lab::run(|lab| {
         let kernel = kernel();
         lab.block_on(async {
-            kernel.create_netns(&tenant("a")).await.unwrap();
+            create(&kernel, "a").await;
             let tun = kernel.open_tun(&tenant("a")).await.unwrap();
             assert_eq!(tun.offload, Offload::ALL);
             let second = kernel.open_tun(&tenant("a")).await;
@@ -131,7 +142,7 @@ fn a_tun_stays_when_its_reader_goes() {
 #[test]
 fn offloads_can_be_switched_off_one_by_one() {
     lab::run(|lab| {
-        lab.block_on(kernel().create_netns(&tenant("a"))).unwrap();
+        lab.block_on(create(&kernel(), "a"));
         for (offload, shown) in [
             (Offload::ALL, ["tcp-segmentation-offload: on", "tx-udp-segmentation: on"]),
             (
@@ -156,7 +167,7 @@ fn offloads_can_be_switched_off_one_by_one() {
 fn a_foreign_link_in_our_name_is_refused_and_stays() {
     lab::run(|lab| {
         let kernel = kernel();
-        lab.block_on(kernel.create_netns(&tenant("a"))).unwrap();
+        lab.block_on(create(&kernel, "a"));
         lab.ip("lockgate.default.a", "link add lg-wg type bridge");
         let refused = lab.block_on(kernel.open_tun(&tenant("a")));
         assert!(matches!(refused, Err(OpenTunError::Tun(TunError::Foreign(_)))), "{refused:?}");

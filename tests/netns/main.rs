@@ -9,3 +9,9 @@
 mod datapath;
 mod kernel;
 mod lab;
+#[path = "../it/random_config.rs"]
+mod random_config;
+mod reconcile_converge;
+#[path = "../it/sim_kernel.rs"]
+#[allow(dead_code, reason = "the other suite uses all of it")]
+mod sim_kernel;

@@ -1,0 +1,377 @@
+//! One arm for each [`Step`]: the step is done, or the reason is said.
+//!
+//! No choice is made here. Every step may be repeated: what is already so, or
+//! already gone, is done. A step stops short of anything that is not ours.
+
+use super::netlink::{Netlink, NetlinkError};
+use super::nft::{self, NftError, Reading};
+use super::rtnl::{self, ShownLink, Way};
+use super::sysctl::{self, SettingError};
+use super::tun::{self, Offload, TunError};
+use super::{EnterError, NetnsError};
+use crate::net::{LinkName, ManagedName};
+use crate::reconcile::{Device, LinkKind, Route, RouteKey, RouteTarget, Step};
+use netlink_packet_route::link::LinkAttribute;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why a step was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The namespace could not be entered.
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+    /// The namespace could not be made or removed.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The TUN could not be made.
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    /// The rules could not be replaced or removed.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    /// A setting could not be written.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// There is no such link.
+    #[error("there is no link {0}")]
+    NoLink(String),
+    /// Somebody else's link has the name of one of ours. It is left alone.
+    #[error("{0} is not as lockgate makes it; it is not ours and left alone")]
+    ForeignLink(String),
+    /// The kernel cannot do it at all.
+    #[error("the kernel has no {what} support: load the module, or use another kernel")]
+    Unsupported {
+        /// What is missing, in the kernel's word.
+        what: &'static str,
+    },
+    /// The kernel refused.
+    #[error("cannot {what} {object}")]
+    Netlink {
+        /// What was to be done.
+        what: &'static str,
+        /// With what.
+        object: String,
+        /// Why.
+        #[source]
+        source: NetlinkError,
+    },
+    /// The step cannot be done where it was asked for.
+    #[error("a namespace that is not ours is neither made nor removed")]
+    NotOurs,
+}
+
+/// What became of a tenant's steps: all that come before the failed one are
+/// done, none that come after it.
+#[derive(Debug)]
+pub struct Applied {
+    /// How many were done.
+    pub done: usize,
+    /// The step that was not, and why.
+    pub failed: Option<(Step, ApplyError)>,
+}
+
+impl Applied {
+    pub(super) fn broken_off(steps: &[Step], done: usize, error: ApplyError) -> Self {
+        Self { done, failed: steps.get(done).cloned().map(|step| (step, error)) }
+    }
+
+    /// Whether every step was done.
+    pub const fn is_ok(&self) -> bool {
+        self.failed.is_none()
+    }
+}
+
+/// What steps inside a namespace need from outside of it.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    /// The underlay.
+    pub(super) home: Arc<OwnedFd>,
+    pub(super) offload: Offload,
+    pub(super) reading: Option<Reading>,
+}
+
+/// Whether a step is done inside the tenant's namespace from beginning to end.
+pub(super) const fn is_inside(step: &Step) -> bool {
+    !matches!(step, Step::CreateNetns | Step::DeleteNetns | Step::TakeLink(_))
+}
+
+/// Does `steps`, all of them [inside](is_inside), in the calling thread's
+/// namespace. Returns how many were done, and why the next was not.
+pub(super) fn apply(steps: &[Step], context: &Context) -> (usize, Option<ApplyError>) {
+    let mut shell = match Shell::open(context) {
+        Ok(shell) => shell,
+        Err(error) => return (0, Some(error)),
+    };
+    let mut done = 0;
+    while let Some(step) = steps.get(done) {
+        let routes: Vec<_> = steps.iter().skip(done).map_while(as_route).collect();
+        if !routes.is_empty() {
+            let (went, failed) = shell.routes(&routes);
+            done += went;
+            if failed.is_some() {
+                return (done, failed);
+            }
+            continue;
+        }
+        if let Err(error) = shell.step(step) {
+            return (done, Some(error));
+        }
+        done += 1;
+    }
+    (done, None)
+}
+
+/// Moves the link `name` from the calling thread's namespace to `tenant`, and
+/// gives it its alias.
+pub(super) fn take_link(name: &LinkName, tenant: &OwnedFd) -> Result<(), ApplyError> {
+    let mut route = Netlink::route().map_err(netlink("find link", name.as_str()))?;
+    let links = rtnl::links(&mut route).map_err(netlink("find link", name.as_str()))?;
+    let link = links.into_iter().find(|link| link.name == name.as_str());
+    let link = link.ok_or_else(|| ApplyError::NoLink(name.to_string()))?;
+    let mut attributes = vec![LinkAttribute::NetNsFd(tenant.as_raw_fd())];
+    attributes.extend(LinkKind::Moved.alias().map(LinkAttribute::IfAlias));
+    rtnl::set_link(&mut route, link.index, attributes)
+        .map_err(netlink("move in link", name.as_str()))
+}
+
+/// Whether the calling thread's namespace has the link, which then gets its alias.
+pub(super) fn mark_taken(name: &LinkName) -> Result<bool, ApplyError> {
+    let what = "mark link";
+    let mut route = Netlink::route().map_err(netlink(what, name.as_str()))?;
+    let links = rtnl::links(&mut route).map_err(netlink(what, name.as_str()))?;
+    let Some(link) = links.into_iter().find(|link| link.name == name.as_str()) else {
+        return Ok(false);
+    };
+    let alias = LinkKind::Moved.alias().map(LinkAttribute::IfAlias).into_iter().collect();
+    rtnl::set_link(&mut route, link.index, alias).map_err(netlink(what, name.as_str()))?;
+    Ok(true)
+}
+
+fn netlink(what: &'static str, object: &str) -> impl FnOnce(NetlinkError) -> ApplyError {
+    let object = object.to_owned();
+    move |source| ApplyError::Netlink { what, object, source }
+}
+
+/// Passes over the errors that say a thing is already as wanted.
+fn unless(already: &[i32], outcome: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
+    match outcome {
+        Err(error) if error.errno().is_some_and(|errno| already.contains(&errno)) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The sockets of one apply, and the links as far as they are known.
+struct Shell<'a> {
+    context: &'a Context,
+    route: Netlink,
+    links: Option<BTreeMap<String, ShownLink>>,
+}
+
+impl<'a> Shell<'a> {
+    fn open(context: &'a Context) -> Result<Self, ApplyError> {
+        let route = Netlink::route().map_err(netlink("look at", "the namespace"))?;
+        Ok(Self { context, route, links: None })
+    }
+
+    /// The link `name`, from a list that is read again after links changed.
+    fn find(&mut self, name: &str) -> Result<Option<ShownLink>, ApplyError> {
+        if self.links.is_none() {
+            let shown = rtnl::links(&mut self.route).map_err(netlink("find link", name))?;
+            self.links = Some(shown.into_iter().map(|link| (link.name.clone(), link)).collect());
+        }
+        Ok(self.links.as_ref().and_then(|links| links.get(name).cloned()))
+    }
+
+    fn index(&mut self, device: &Device) -> Result<u32, ApplyError> {
+        let link = self.find(device.as_str())?;
+        Ok(link.ok_or_else(|| ApplyError::NoLink(device.to_string()))?.index)
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), ApplyError> {
+        match step {
+            // Done elsewhere: see `is_inside` and `as_route`.
+            Step::CreateNetns
+            | Step::DeleteNetns
+            | Step::TakeLink(_)
+            | Step::ReplaceRoute(..)
+            | Step::RemoveRoute(_) => Err(ApplyError::NotOurs),
+            Step::ReplaceRuleset(ruleset) => {
+                let mut netfilter = Netlink::netfilter().map_err(NftError::from)?;
+                Ok(nft::replace(&mut netfilter, ruleset, self.context.reading.as_ref())?)
+            }
+            Step::DeleteRuleset => Ok(nft::delete()?),
+            Step::SetLoopbackUp => {
+                // The loopback is always the first link of a namespace.
+                rtnl::set_up(&mut self.route, 1).map_err(netlink("set up link", "lo"))
+            }
+            Step::CreateLink(name, kind) => self.create_link(name, kind),
+            Step::DeleteLink(name) => self.delete_link(name),
+            Step::ReturnLink(name) => self.return_link(name),
+            Step::SetSysctl(sysctl, value) => Ok(sysctl::write(sysctl, *value)?),
+            Step::SetMtu(device, mtu) => {
+                let index = self.index(device)?;
+                let mtu = vec![LinkAttribute::Mtu(u32::from(mtu.bytes()))];
+                rtnl::set_link(&mut self.route, index, mtu)
+                    .map_err(netlink("set the MTU of", device.as_str()))
+            }
+            Step::SetUp(device) => {
+                let index = self.index(device)?;
+                rtnl::set_up(&mut self.route, index)
+                    .map_err(netlink("set up link", device.as_str()))
+            }
+            Step::AddAddress(device, address) => {
+                let index = self.index(device)?;
+                let outcome = rtnl::add_address(&mut self.route, index, *address);
+                unless(&[libc::EEXIST], outcome)
+                    .map_err(netlink("add the address", &format!("{address} to {device}")))
+            }
+            Step::RemoveAddress(device, address) => {
+                let Some(link) = self.find(device.as_str())? else { return Ok(()) };
+                let outcome = rtnl::remove_address(&mut self.route, link.index, *address);
+                unless(&[libc::EADDRNOTAVAIL], outcome)
+                    .map_err(netlink("remove the address", &format!("{address} from {device}")))
+            }
+        }
+    }
+
+    fn create_link(&mut self, name: &ManagedName, kind: &LinkKind) -> Result<(), ApplyError> {
+        if let Some(link) = self.find(name.as_str())? {
+            let found = recognize(name, &link);
+            return if found == *kind {
+                Ok(())
+            } else {
+                Err(ApplyError::ForeignLink(name.to_string()))
+            };
+        }
+        self.links = None;
+        match kind {
+            LinkKind::Tun => {
+                drop(tun::open(name.as_str(), self.context.offload)?);
+                let device = Device::Managed(name.clone());
+                let index = self.index(&device)?;
+                let length = vec![LinkAttribute::TxQueueLen(tun::QUEUE_LEN)];
+                rtnl::set_link(&mut self.route, index, length)
+                    .map_err(netlink("set the queue length of", name.as_str()))
+            }
+            LinkKind::Veth { peer } => self.create_veth(name, kind, peer),
+            LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => {
+                Err(ApplyError::ForeignLink(name.to_string()))
+            }
+        }
+    }
+
+    /// The kernel takes no alias in the call that makes a link. So that no link
+    /// with our name is ever without one, the pair is made under another name,
+    /// marked, and then given its own. What an earlier process left half done
+    /// goes first.
+    fn create_veth(
+        &mut self,
+        name: &ManagedName,
+        kind: &LinkKind,
+        peer: &LinkName,
+    ) -> Result<(), ApplyError> {
+        let unfinished = format!("{name}.new");
+        let what = "make the veth pair";
+        let object = format!("{name} and {peer}");
+        if let Some(link) = self.find(&unfinished)? {
+            unless(&[libc::ENODEV], rtnl::delete_link(&mut self.route, link.index))
+                .map_err(netlink("delete link", &unfinished))?;
+        }
+        self.links = None;
+        let home = self.context.home.as_fd();
+        rtnl::create_veth(&mut self.route, &unfinished, peer.as_str(), home).map_err(|error| {
+            match error.errno() {
+                Some(libc::EOPNOTSUPP) => ApplyError::Unsupported { what: "veth" },
+                _ => netlink(what, &object)(error),
+            }
+        })?;
+        let made = self.find(&unfinished)?;
+        let index = made.ok_or(ApplyError::NoLink(unfinished))?.index;
+        self.links = None;
+        let alias = kind.alias().map(LinkAttribute::IfAlias).into_iter().collect();
+        rtnl::set_link(&mut self.route, index, alias).map_err(netlink(what, &object))?;
+        let own = vec![LinkAttribute::IfName(name.to_string())];
+        rtnl::set_link(&mut self.route, index, own).map_err(netlink(what, &object))
+    }
+
+    fn delete_link(&mut self, name: &ManagedName) -> Result<(), ApplyError> {
+        let Some(link) = self.find(name.as_str())? else { return Ok(()) };
+        if recognize(name, &link) == LinkKind::Unrecognized {
+            return Err(ApplyError::ForeignLink(name.to_string()));
+        }
+        self.links = None;
+        unless(&[libc::ENODEV], rtnl::delete_link(&mut self.route, link.index))
+            .map_err(netlink("delete link", name.as_str()))
+    }
+
+    fn return_link(&mut self, name: &LinkName) -> Result<(), ApplyError> {
+        let Some(link) = self.find(name.as_str())? else { return Ok(()) };
+        let device = Device::Foreign(name.clone());
+        if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref())
+            != LinkKind::Moved
+        {
+            return Err(ApplyError::ForeignLink(name.to_string()));
+        }
+        self.links = None;
+        let home = self.context.home.as_raw_fd();
+        let attributes = vec![LinkAttribute::NetNsFd(home), LinkAttribute::IfAlias(String::new())];
+        rtnl::set_link(&mut self.route, link.index, attributes)
+            .map_err(netlink("give back link", name.as_str()))
+    }
+
+    /// Routes to make, or to remove where there is none given, many in one call.
+    fn routes(&mut self, wanted: &[(RouteKey, Option<Route>)]) -> (usize, Option<ApplyError>) {
+        let mut requests = Vec::with_capacity(wanted.len());
+        let mut unready = None;
+        for (key, route) in wanted {
+            let request = match route {
+                Some(route) => self.way(route).map(|way| rtnl::replace_route(*key, way)),
+                None => Ok(rtnl::remove_route(*key)),
+            };
+            match request {
+                Ok(request) => requests.push(request),
+                Err(error) => {
+                    unready = Some(error);
+                    break;
+                }
+            }
+        }
+        let asked = requests.len();
+        for (place, error) in self.route.change_all(requests) {
+            let Some((key, route)) = wanted.get(place) else { continue };
+            let what = match route {
+                Some(_) => "set the route to",
+                // Gone before we came: with its link, or by another hand.
+                None if error.errno() == Some(libc::ESRCH) => continue,
+                None => "remove the route to",
+            };
+            return (place, Some(netlink(what, &key.to_string())(error)));
+        }
+        (asked, unready)
+    }
+
+    fn way(&mut self, route: &Route) -> Result<Option<Way>, ApplyError> {
+        match &route.target {
+            RouteTarget::Link { device, via, source } => {
+                Ok(Some(Way { index: self.index(device)?, via: *via, source: *source }))
+            }
+            RouteTarget::Unreachable => Ok(None),
+            RouteTarget::Unrecognized => Err(ApplyError::NotOurs),
+        }
+    }
+}
+
+/// The route a step makes, or removes.
+fn as_route(step: &Step) -> Option<(RouteKey, Option<Route>)> {
+    if let Step::ReplaceRoute(key, route) = step {
+        return Some((*key, Some(route.clone())));
+    }
+    if let Step::RemoveRoute(key) = step { Some((*key, None)) } else { None }
+}
+
+fn recognize(name: &ManagedName, link: &ShownLink) -> LinkKind {
+    let device = Device::Managed(name.clone());
+    LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref())
+}

@@ -1,0 +1,141 @@
+//! A tenant's table in the kernel, by way of the program `nft`.
+//!
+//! `nft` is started in the namespace the calling thread is in, and only when it
+//! must be: a namespace whose generation is that of the last reading is not
+//! read again, and one that never saw a transaction has no table.
+
+use super::netlink::{Netlink, NetlinkError};
+use super::nf_tables::{self, Count, UNTOUCHED};
+use super::{nft_parse, nft_render};
+use crate::reconcile::{Ruleset, TABLE};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+/// What could not be done with a table.
+#[derive(Debug, thiserror::Error)]
+pub enum NftError {
+    /// There is no program `nft`.
+    #[error("the program `nft` is not installed; install the package nftables")]
+    Missing,
+    /// It could not be started or spoken with.
+    #[error("cannot run `nft`")]
+    Run(#[source] io::Error),
+    /// It refused, and says why.
+    #[error("`nft` refused to {what}: {said}")]
+    Refused {
+        /// What it was to do.
+        what: &'static str,
+        /// Its first lines.
+        said: String,
+    },
+    /// What it lists cannot be read.
+    #[error("cannot read what `nft` lists of table inet {TABLE}")]
+    Listing,
+    /// The kernel's generation or counters cannot be asked for.
+    #[error("cannot ask the kernel about its packet filter; it may have no nf_tables support")]
+    Kernel(#[from] NetlinkError),
+}
+
+/// What was read, and how to know that it is still so.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    /// Which namespace; never reused.
+    cookie: u64,
+    generation: u32,
+    pub(super) ruleset: Option<Arc<Ruleset>>,
+}
+
+fn run(arguments: &[&str], input: Option<&str>) -> Result<Output, NftError> {
+    let mut command = Command::new("nft");
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            NftError::Missing
+        } else {
+            NftError::Run(error)
+        }
+    })?;
+    let written = match (child.stdin.take(), input) {
+        (Some(mut stdin), Some(input)) => stdin.write_all(input.as_bytes()),
+        (Some(_) | None, _) => Ok(()),
+    };
+    let output = child.wait_with_output().map_err(NftError::Run)?;
+    // A program that has refused reads no further; what it said counts.
+    if output.status.success() {
+        written.map_err(NftError::Run)?;
+    }
+    Ok(output)
+}
+
+fn refused(what: &'static str, output: &Output) -> NftError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().take(3).collect::<Vec<_>>().join("; ");
+    NftError::Refused { what, said }
+}
+
+/// Our table in the calling thread's namespace; `before` is an earlier reading.
+pub(super) fn observe(
+    netfilter: &mut Netlink,
+    before: Option<&Reading>,
+) -> Result<Reading, NftError> {
+    let cookie = netfilter.netns_cookie()?;
+    loop {
+        let generation = nf_tables::generation(netfilter)?;
+        let same = before.filter(|one| (one.cookie, one.generation) == (cookie, generation));
+        if let Some(before) = same {
+            return Ok(before.clone());
+        }
+        let ruleset = if generation == UNTOUCHED { None } else { list()? };
+        // A transaction in between: what was read may be of either side of it.
+        if nf_tables::generation(netfilter)? == generation {
+            return Ok(Reading { cookie, generation, ruleset: ruleset.map(Arc::new) });
+        }
+    }
+}
+
+fn list() -> Result<Option<Ruleset>, NftError> {
+    let output = run(&["-j", "list", "table", "inet", TABLE], None)?;
+    if output.status.success() {
+        return nft_parse::parse(&output.stdout).map(Some).ok_or(NftError::Listing);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("No such file or directory") {
+        Ok(None)
+    } else {
+        Err(refused("list", &output))
+    }
+}
+
+/// Puts `desired` in the place of our table, in one transaction.
+///
+/// # Errors
+/// [`NftError`]; the table that was there then stands as it was.
+pub(super) fn replace(
+    netfilter: &mut Netlink,
+    desired: &Ruleset,
+    before: Option<&Reading>,
+) -> Result<(), NftError> {
+    let present = observe(netfilter, before)?.ruleset;
+    let none = BTreeMap::new();
+    if let Some(present) = &present {
+        let text = nft_render::replace(desired, Some(present), &none);
+        if run(&["-f", "-"], Some(&text))?.status.success() {
+            return Ok(());
+        }
+        // Somebody changed a chain or set into another kind meanwhile.
+    }
+    let counts: BTreeMap<String, Count> =
+        if present.is_some() { nf_tables::counters(netfilter)? } else { none };
+    let text = nft_render::replace(desired, None, &counts);
+    let output = run(&["-f", "-"], Some(&text))?;
+    if output.status.success() { Ok(()) } else { Err(refused("replace the rules", &output)) }
+}
+
+/// Removes our table, if it is there.
+pub(super) fn delete() -> Result<(), NftError> {
+    let output = run(&["-f", "-"], Some(&nft_render::delete()))?;
+    if output.status.success() { Ok(()) } else { Err(refused("delete the rules", &output)) }
+}

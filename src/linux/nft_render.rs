@@ -1,0 +1,281 @@
+//! A tenant's table as the text of one `nft` transaction.
+//!
+//! Text rather than libnftables' JSON: `nft` reads it in a quarter less time,
+//! and a person can read what was asked. Names and comments come from closed
+//! sets and checked names, so nothing needs quoting that could be broken out of.
+//!
+//! Where a table of ours stands already, its chains and sets stay and only what
+//! is in them is replaced. A table deleted and made anew in one transaction
+//! leaves a moment in which the old chains, empty already, still drop: some 25
+//! packets of 25,000 a second for each replacement, against none to one.
+
+use crate::model::Ports;
+use crate::reconcile::{
+    Base, ChainName, Conntrack, Family, Icmp, Match, Membership, PrefixSet, Rule, Ruleset, Side,
+    TABLE, Verdict,
+};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+
+use super::nf_tables::Count;
+
+/// The transaction that puts `desired` in the place of `present`, the table
+/// that stands there, or of whatever stands there when that is not known.
+///
+/// `counts` are the counters' values to begin with where the table is made anew.
+pub(super) fn replace(
+    desired: &Ruleset,
+    present: Option<&Ruleset>,
+    counts: &BTreeMap<String, Count>,
+) -> String {
+    let mut text = format!("table inet {TABLE} {{}}\n");
+    match present.filter(|present| can_keep(desired, present)) {
+        Some(present) => keep(&mut text, desired, present),
+        None => {
+            line(&mut text, format_args!("delete table inet {TABLE}"));
+            line(&mut text, format_args!("table inet {TABLE} {{"));
+            for reason in &desired.counters {
+                let Count { packets, bytes } =
+                    counts.get(reason.as_str()).copied().unwrap_or_default();
+                line(
+                    &mut text,
+                    format_args!("counter {reason} {{ packets {packets} bytes {bytes} }}"),
+                );
+            }
+            line(&mut text, format_args!("}}"));
+            declare(&mut text, desired);
+            fill(&mut text, desired, None);
+        }
+    }
+    text
+}
+
+/// The transaction that removes our table, also when there is none.
+pub(super) fn delete() -> String {
+    format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n")
+}
+
+/// Whether the chains and sets of `present` can stay as they are.
+fn can_keep(desired: &Ruleset, present: &Ruleset) -> bool {
+    let same_base = |(name, chain): (&ChainName, &crate::reconcile::Chain)| {
+        let present = present.chains.get(name);
+        present.is_none_or(|present| same_place(present.base, chain.base))
+    };
+    present.foreign.is_empty() && desired.chains.iter().all(same_base)
+}
+
+fn same_place(one: Option<Base>, other: Option<Base>) -> bool {
+    one.map(|base| (base.hook, base.priority)) == other.map(|base| (base.hook, base.priority))
+}
+
+fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
+    line(text, format_args!("flush table inet {TABLE}"));
+    for family in Family::BOTH {
+        let of = |ruleset: &Ruleset| elements(ruleset, family);
+        if of(desired) != of(present) {
+            line(text, format_args!("map inet {TABLE} sites{family} {{ {} }}", map_type(family)));
+            line(text, format_args!("flush map inet {TABLE} sites{family}"));
+        }
+    }
+    for (name, set) in &present.sets {
+        match desired.sets.get(name) {
+            None => line(text, format_args!("delete set inet {TABLE} {name}")),
+            Some(wanted) if wanted != set => {
+                line(text, format_args!("flush set inet {TABLE} {name}"));
+            }
+            Some(_) => {}
+        }
+    }
+    declare(text, desired);
+    fill(text, desired, Some(present));
+    // Last, for what led to them is gone only now.
+    for name in present.chains.keys().filter(|name| !desired.chains.contains_key(name)) {
+        line(text, format_args!("delete chain inet {TABLE} {name}"));
+    }
+    for reason in present.counters.difference(&desired.counters) {
+        line(text, format_args!("delete counter inet {TABLE} {reason}"));
+    }
+    for reason in desired.counters.difference(&present.counters) {
+        text.insert_str(0, &format!("table inet {TABLE} {{\ncounter {reason} {{}}\n}}\n"));
+    }
+}
+
+/// Chains and sets without what is in them; those that stand stay.
+fn declare(text: &mut String, ruleset: &Ruleset) {
+    line(text, format_args!("table inet {TABLE} {{"));
+    for name in ruleset.sets.keys() {
+        let kind = address_type(name.family);
+        line(text, format_args!("set {name} {{ type {kind}; flags interval; }}"));
+    }
+    for (name, chain) in &ruleset.chains {
+        match chain.base {
+            Some(Base { hook, priority, policy }) => line(
+                text,
+                format_args!(
+                    "chain {name} {{ type filter hook {hook} priority {priority}; policy {policy}; }}"
+                ),
+            ),
+            None => line(text, format_args!("chain {name} {{}}")),
+        }
+    }
+    for family in Family::BOTH {
+        line(text, format_args!("map sites{family} {{ {} }}", map_type(family)));
+    }
+    line(text, format_args!("}}"));
+}
+
+/// What is in sets and chains, less the elements that are there already.
+fn fill(text: &mut String, ruleset: &Ruleset, present: Option<&Ruleset>) {
+    for (name, set) in &ruleset.sets {
+        let there = present.and_then(|present| present.sets.get(name));
+        if !set.is_empty() && there != Some(set) {
+            line(text, format_args!("add element inet {TABLE} {name} {{ {} }}", Elements(set)));
+        }
+    }
+    for family in Family::BOTH {
+        let wanted = elements(ruleset, family);
+        if !wanted.is_empty()
+            && present.map(|present| elements(present, family)) != Some(wanted.clone())
+        {
+            let wanted = wanted.join(", ");
+            line(text, format_args!("add element inet {TABLE} sites{family} {{ {wanted} }}"));
+        }
+    }
+    for (name, chain) in &ruleset.chains {
+        for rule in &chain.rules {
+            let comment = rule;
+            line(
+                text,
+                format_args!("add rule inet {TABLE} {name} {}comment \"{comment}\"", Nft(rule)),
+            );
+        }
+    }
+}
+
+/// The elements of one map of sites.
+fn elements(ruleset: &Ruleset, family: Family) -> Vec<String> {
+    let of_family = ruleset.sites.iter().filter(|(prefix, _)| Family::of_prefix(*prefix) == family);
+    of_family
+        .map(|(prefix, site)| format!("{prefix} : jump {}", ChainName::Site(site.clone())))
+        .collect()
+}
+
+const fn address_type(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4_addr",
+        Family::V6 => "ipv6_addr",
+    }
+}
+
+fn map_type(family: Family) -> String {
+    format!("type {} : verdict; flags interval;", address_type(family))
+}
+
+fn line(text: &mut String, arguments: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{arguments}");
+}
+
+struct Elements<'a>(&'a PrefixSet);
+
+impl Display for Elements<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, prefix) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{prefix}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A rule in nft's words, with a space after each.
+struct Nft<'a>(&'a Rule);
+
+impl Display for Nft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for condition in &self.0.matches {
+            write_match(f, condition)?;
+        }
+        match &self.0.verdict {
+            Verdict::Accept => f.write_str("accept "),
+            Verdict::Goto(chain) => write!(f, "goto {chain} "),
+            Verdict::Site(side, family) => {
+                let field = match side {
+                    Side::Source => "saddr",
+                    Side::Destination => "daddr",
+                };
+                write!(f, "{} {field} vmap @sites{family} ", protocol(*family))
+            }
+            Verdict::Drop(reason) => write!(f, "counter name {reason} drop "),
+            Verdict::Untrack => f.write_str("notrack "),
+            Verdict::ClampMss => f.write_str("tcp option maxseg size set rt mtu "),
+            // Never desired; a rule that does nothing keeps the transaction whole.
+            Verdict::Foreign => f.write_str("continue "),
+        }
+    }
+}
+
+const fn protocol(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
+}
+
+fn write_match(f: &mut fmt::Formatter<'_>, condition: &Match) -> fmt::Result {
+    let member = |f: &mut fmt::Formatter<'_>, field: &str, member: &Membership| {
+        let not = if member.inside { "" } else { "!= " };
+        write!(f, "{} {field} {not}@{} ", protocol(member.set.family), member.set)
+    };
+    match condition {
+        Match::Iif(device) => write!(f, "iifname \"{device}\" "),
+        Match::NotIif(device) => write!(f, "iifname != \"{device}\" "),
+        Match::Oif(device) => write!(f, "oifname \"{device}\" "),
+        Match::NotOif(device) => write!(f, "oifname != \"{device}\" "),
+        Match::Source(set) => member(f, "saddr", set),
+        Match::Destination(set) => member(f, "daddr", set),
+        Match::Local => f.write_str("fib daddr type local "),
+        Match::Transport(transport) => write!(f, "meta l4proto {transport} "),
+        Match::SourcePorts(ports) => write_ports(f, "sport", ports),
+        Match::DestinationPorts(ports) => write_ports(f, "dport", ports),
+        Match::Syn => f.write_str("tcp flags & (syn | rst) == syn "),
+        Match::Icmp(family, icmp) => write_icmp(f, *family, *icmp),
+        Match::FromLink => f.write_str("ip6 hoplimit 255 "),
+        Match::Conntrack(Conntrack::Established) => f.write_str("ct state established "),
+        Match::Conntrack(Conntrack::Invalid) => f.write_str("ct state invalid "),
+        Match::Conntrack(Conntrack::Related) => f.write_str("ct state related "),
+        Match::Conntrack(Conntrack::Reply) => {
+            f.write_str("ct state established ct direction reply ")
+        }
+        Match::Rate(rate) => write!(f, "limit rate {rate}/second burst {rate} packets "),
+    }
+}
+
+fn write_icmp(f: &mut fmt::Formatter<'_>, family: Family, icmp: Icmp) -> fmt::Result {
+    let word = match family {
+        Family::V4 => "icmp",
+        Family::V6 => "icmpv6",
+    };
+    let types: Vec<String> = icmp.types(family).iter().map(u8::to_string).collect();
+    write!(f, "{word} type {{ {} }} ", types.join(", "))
+}
+
+/// Ports as ranges that do not meet: the kernel refuses a set in which they do.
+fn write_ports(f: &mut fmt::Formatter<'_>, field: &str, ports: &[Ports]) -> fmt::Result {
+    let mut sorted = ports.to_vec();
+    sorted.sort();
+    let mut ranges: Vec<Ports> = Vec::new();
+    for Ports { first, last } in sorted {
+        match ranges.last_mut() {
+            Some(before) if first <= before.last.saturating_add(1) => {
+                before.last = before.last.max(last);
+            }
+            Some(_) | None => ranges.push(Ports { first, last }),
+        }
+    }
+    let range = |Ports { first, last }: Ports| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    let ranges: Vec<String> = ranges.into_iter().map(range).collect();
+    write!(f, "th {field} {{ {} }} ", ranges.join(", "))
+}

@@ -1,0 +1,316 @@
+//! Links, addresses and routes of the calling thread's namespace, as netlink
+//! messages both ways.
+//!
+//! One function, one message; what to ask for and in which order is the
+//! caller's matter.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the crate's hundred messages and attributes a few matter here"
+)]
+
+use super::netlink::{Netlink, NetlinkError};
+use crate::net::{InterfaceAddress, Mtu, Prefix};
+use crate::reconcile::{Family, ROUTE_PROTOCOL, RouteKey};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
+};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+    RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use std::net::IpAddr;
+
+/// A link as the kernel shows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ShownLink {
+    pub(super) index: u32,
+    pub(super) name: String,
+    /// `IFLA_INFO_KIND`; hardware has none.
+    pub(super) kind: Option<String>,
+    pub(super) alias: Option<String>,
+    pub(super) mtu: Option<Mtu>,
+    pub(super) up: bool,
+    pub(super) loopback: bool,
+}
+
+/// A route as the kernel shows it.
+#[derive(Clone, Debug)]
+pub(super) struct ShownRoute {
+    pub(super) key: RouteKey,
+    pub(super) target: ShownTarget,
+}
+
+/// What a shown route does.
+#[derive(Clone, Debug)]
+pub(super) enum ShownTarget {
+    Link { index: u32, via: Option<IpAddr>, source: Option<IpAddr> },
+    Unreachable,
+    Other,
+}
+
+const fn address_family(family: Family) -> AddressFamily {
+    match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    }
+}
+
+/// Every link of the namespace.
+pub(super) fn links(route: &mut Netlink) -> Result<Vec<ShownLink>, NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    route.dump(&RouteNetlinkMessage::GetLink(request), |message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(shown_link(message)),
+        _ => None,
+    })
+}
+
+fn shown_link(message: LinkMessage) -> ShownLink {
+    let mut link = ShownLink {
+        index: message.header.index,
+        up: message.header.flags.contains(LinkFlags::Up),
+        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        ..ShownLink::default()
+    };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
+            LinkAttribute::Mtu(mtu) => link.mtu = Mtu::new(mtu).ok(),
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let LinkInfo::Kind(kind) = info {
+                        link.kind = Some(kind.to_string());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+/// Every address of the namespace, with the index of its link.
+pub(super) fn addresses(route: &mut Netlink) -> Result<Vec<(u32, InterfaceAddress)>, NetlinkError> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    route.dump(&request, |message| match message {
+        RouteNetlinkMessage::NewAddress(message) => shown_address(&message),
+        _ => None,
+    })
+}
+
+fn shown_address(message: &AddressMessage) -> Option<(u32, InterfaceAddress)> {
+    let (mut local, mut address) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(one) => local = Some(*one),
+            AddressAttribute::Address(one) => address = Some(*one),
+            _ => {}
+        }
+    }
+    // With a peer, the other attribute is the peer's.
+    let address = InterfaceAddress::new(local.or(address)?, message.header.prefix_len).ok()?;
+    Some((message.header.index, address))
+}
+
+/// The routes of ours in the main table.
+pub(super) fn routes(route: &mut Netlink) -> Result<Vec<ShownRoute>, NetlinkError> {
+    let mut all = Vec::new();
+    for family in Family::BOTH {
+        let mut request = RouteMessage::default();
+        request.header.address_family = address_family(family);
+        request.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
+        let shown = route.dump(&RouteNetlinkMessage::GetRoute(request), |message| match message {
+            RouteNetlinkMessage::NewRoute(message) => shown_route(family, message),
+            _ => None,
+        });
+        match shown {
+            Ok(shown) => all.extend(shown),
+            // A kernel without IPv6.
+            Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+fn shown_route(family: Family, message: RouteMessage) -> Option<ShownRoute> {
+    let header = message.header;
+    let ours = header.protocol == RouteProtocol::from(ROUTE_PROTOCOL)
+        && header.address_family == address_family(family);
+    let mut table = u32::from(header.table);
+    let mut destination = family.everything().address();
+    let (mut metric, mut index, mut via, mut source, mut plain) = (0, None, None, None, true);
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Table(one) => table = one,
+            RouteAttribute::Priority(one) => metric = one,
+            RouteAttribute::Oif(one) => index = Some(one),
+            RouteAttribute::Destination(one) => destination = ip(&one)?,
+            RouteAttribute::Gateway(one) => via = ip(&one),
+            RouteAttribute::PrefSource(one) => source = ip(&one),
+            RouteAttribute::MultiPath(_)
+            | RouteAttribute::Via(_)
+            | RouteAttribute::NhId(_)
+            | RouteAttribute::Encap(_) => plain = false,
+            _ => {}
+        }
+    }
+    if !ours || table != u32::from(RouteHeader::RT_TABLE_MAIN) {
+        return None;
+    }
+    let prefix = Prefix::containing_address(destination, header.destination_prefix_length).ok()?;
+    let target = match (header.kind, index) {
+        (RouteType::Unreachable, _) => ShownTarget::Unreachable,
+        (RouteType::Unicast, Some(index)) if plain => ShownTarget::Link { index, via, source },
+        (_, _) => ShownTarget::Other,
+    };
+    Some(ShownRoute { key: RouteKey { prefix, metric }, target })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+/// Makes a veth pair: our end here, the other in the namespace `far`.
+pub(super) fn create_veth(
+    route: &mut Netlink,
+    name: &str,
+    peer: &str,
+    far: BorrowedFd<'_>,
+) -> Result<(), NetlinkError> {
+    let mut other = LinkMessage::default();
+    other.attributes.push(LinkAttribute::IfName(peer.to_owned()));
+    other.attributes.push(LinkAttribute::NetNsFd(far.as_raw_fd()));
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    request.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Veth),
+        LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(other))),
+    ]));
+    route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Changes the link `index`.
+pub(super) fn set_link(
+    route: &mut Netlink,
+    index: u32,
+    attributes: Vec<LinkAttribute>,
+) -> Result<(), NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes = attributes;
+    route.change(RouteNetlinkMessage::SetLink(request), 0)
+}
+
+/// Sets the link `index` up.
+pub(super) fn set_up(route: &mut Netlink, index: u32) -> Result<(), NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.header.flags = LinkFlags::Up;
+    request.header.change_mask = LinkFlags::Up;
+    route.change(RouteNetlinkMessage::SetLink(request), 0)
+}
+
+/// Removes the link `index`.
+pub(super) fn delete_link(route: &mut Netlink, index: u32) -> Result<(), NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    route.change(RouteNetlinkMessage::DelLink(request), 0)
+}
+
+fn address_message(index: u32, address: InterfaceAddress) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = address_family(Family::of(address.address()));
+    message.header.prefix_len = address.length();
+    message.header.index = index;
+    message.header.scope = AddressScope::Universe;
+    message.attributes.push(AddressAttribute::Local(address.address()));
+    message.attributes.push(AddressAttribute::Address(address.address()));
+    message
+}
+
+/// Adds an address to the link `index`, usable at once.
+pub(super) fn add_address(
+    route: &mut Netlink,
+    index: u32,
+    address: InterfaceAddress,
+) -> Result<(), NetlinkError> {
+    let mut message = address_message(index, address);
+    if address.address().is_ipv6() {
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    route.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Removes an address from the link `index`.
+pub(super) fn remove_address(
+    route: &mut Netlink,
+    index: u32,
+    address: InterfaceAddress,
+) -> Result<(), NetlinkError> {
+    route.change(RouteNetlinkMessage::DelAddress(address_message(index, address)), 0)
+}
+
+/// The way of a route out of a link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) index: u32,
+    pub(super) via: Option<IpAddr>,
+    pub(super) source: Option<IpAddr>,
+}
+
+fn route_message(key: RouteKey) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = address_family(Family::of_prefix(key.prefix));
+    message.header.destination_prefix_length = key.prefix.length();
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
+    if key.prefix.length() != 0 {
+        message.attributes.push(RouteAttribute::Destination(key.prefix.address().into()));
+    }
+    message.attributes.push(RouteAttribute::Priority(key.metric));
+    message
+}
+
+/// The request to make a route, or to put it in the place of the one with the
+/// same key; without a way the destination is unreachable.
+pub(super) fn replace_route(key: RouteKey, way: Option<Way>) -> (RouteNetlinkMessage, u16) {
+    let mut message = route_message(key);
+    match way {
+        Some(Way { index, via, source }) => {
+            message.header.kind = RouteType::Unicast;
+            let on_link = key.prefix.is_v4() && via.is_none();
+            message.header.scope = if on_link { RouteScope::Link } else { RouteScope::Universe };
+            if via.is_some() {
+                // The router is on that link by what was asked for, whether or
+                // not an address of ours there says so.
+                message.header.flags = RouteFlags::Onlink;
+            }
+            message.attributes.push(RouteAttribute::Oif(index));
+            message.attributes.extend(via.map(|via| RouteAttribute::Gateway(via.into())));
+            let source = source.map(|source| RouteAttribute::PrefSource(source.into()));
+            message.attributes.extend(source);
+        }
+        None => message.header.kind = RouteType::Unreachable,
+    }
+    (RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// The request to remove a route.
+pub(super) fn remove_route(key: RouteKey) -> (RouteNetlinkMessage, u16) {
+    let mut message = route_message(key);
+    message.header.scope = RouteScope::NoWhere;
+    (RouteNetlinkMessage::DelRoute(message), 0)
+}

@@ -1,0 +1,234 @@
+//! Plans carried out on the real kernel: what is observed afterwards is what was
+//! desired, from anywhere to anywhere, also when broken off at any step; and
+//! the simulated kernel, on which thousands of plans are checked elsewhere,
+//! does what the real one does.
+
+use crate::lab::{self, At, Lab};
+use crate::random_config::{Lot, random_config};
+use crate::sim_kernel::SimKernel;
+use lockgate::linux::{Kernel, KernelOptions};
+use lockgate::model::Placement;
+use lockgate::net::TenantName;
+use lockgate::reconcile::{Device, KernelState, LinkKind, Namespace, Step, desired, plan};
+
+const PLACEMENTS: [Placement; 2] = [Placement::PerTenant, Placement::Current];
+
+fn acme() -> TenantName {
+    TenantName::new("acme", "gw").unwrap()
+}
+
+/// The links the simulated kernel begins with, made in the box.
+fn furnish(lab: &Lab, placement: Placement) {
+    lab.add("world");
+    for name in ["ens0", "ens1", "ens2", "eth0"] {
+        lab.veth((At::Underlay, name), (At::Netns("world"), name));
+        if placement == Placement::PerTenant {
+            lab.ip(At::Underlay, &format!("link set {name} down"));
+        }
+    }
+    if placement == Placement::Current {
+        lab.ip(At::Underlay, "address add 10.42.0.7/32 dev eth0");
+    }
+}
+
+fn kernel(placement: Placement) -> Kernel {
+    Kernel::new(placement, KernelOptions::default()).unwrap()
+}
+
+/// Everything there is of ours.
+async fn observe(kernel: &Kernel, placement: Placement) -> KernelState {
+    let tenants = match placement {
+        Placement::PerTenant => kernel.tenants().await.unwrap(),
+        Placement::Current => vec![acme()],
+    };
+    let mut state = KernelState::default();
+    for tenant in tenants {
+        let namespace = kernel.observe(&tenant).await.unwrap().unwrap();
+        state.tenants.insert(tenant, namespace);
+    }
+    state
+}
+
+async fn carry_out(kernel: &Kernel, desired: &KernelState, placement: Placement, what: &str) {
+    let todo = plan(desired, &observe(kernel, placement).await, placement);
+    for (tenant, steps) in todo.tenants {
+        let applied = kernel.apply(&tenant, steps).await;
+        assert!(applied.is_ok(), "{what}: {tenant}: {applied:#?}");
+    }
+}
+
+/// What of an observed namespace the plan is about: settings that are desired,
+/// links but the foreign ones.
+fn ours(namespace: &Namespace, desired: &Namespace) -> Namespace {
+    let mut ours = namespace.clone();
+    ours.sysctls.retain(|sysctl, _| desired.sysctls.contains_key(sysctl));
+    ours.links.retain(|device, link| {
+        link.kind != LinkKind::Foreign || desired.links.contains_key(device)
+    });
+    for (device, link) in &mut ours.links {
+        if desired.links.get(device).is_some_and(|wanted| wanted.mtu.is_none()) {
+            link.mtu = None;
+        }
+    }
+    ours
+}
+
+async fn assert_holds(kernel: &Kernel, desired: &KernelState, placement: Placement, what: &str) {
+    let observed = observe(kernel, placement).await;
+    let again = plan(desired, &observed, placement);
+    assert_eq!(again.to_string(), "", "{what}: there is more to do");
+    for (tenant, wanted) in &desired.tenants {
+        let found = ours(&observed.tenants[tenant], wanted);
+        assert_eq!(found.ruleset, wanted.ruleset, "{what}: {tenant}");
+        assert_eq!(found.routes, wanted.routes, "{what}: {tenant}");
+        assert_eq!(found.sysctls, wanted.sysctls, "{what}: {tenant}");
+        let kinds = |namespace: &Namespace| -> Vec<(Device, LinkKind)> {
+            let links = namespace.links.iter();
+            links.map(|(device, link)| (device.clone(), link.kind.clone())).collect()
+        };
+        assert_eq!(kinds(&found), kinds(wanted), "{what}: {tenant}");
+    }
+}
+
+fn somewhere(lot: &mut Lot, placement: Placement) -> KernelState {
+    desired(&random_config(lot, placement), placement)
+}
+
+#[test]
+fn from_anywhere_to_anywhere_one_apply_is_enough() {
+    lab::run(|lab| {
+        furnish(lab, Placement::PerTenant);
+        converge(lab, Placement::PerTenant, 12);
+    });
+    lab::run(|lab| {
+        furnish(lab, Placement::Current);
+        converge(lab, Placement::Current, 12);
+    });
+}
+
+fn converge(lab: &Lab, placement: Placement, rounds: u64) {
+    let kernel = kernel(placement);
+    for seed in 0..rounds {
+        let mut lot = Lot(seed);
+        let what = format!("{placement:?}, seed {seed}");
+        let desired = somewhere(&mut lot, placement);
+        lab.block_on(async {
+            carry_out(&kernel, &desired, placement, &what).await;
+            assert_holds(&kernel, &desired, placement, &what).await;
+        });
+    }
+}
+
+#[test]
+fn broken_off_at_any_step_it_is_taken_up_again() {
+    lab::run(|lab| {
+        let placement = Placement::PerTenant;
+        furnish(lab, placement);
+        let kernel = kernel(placement);
+        let (mut lot, nothing) = (Lot(3), KernelState::default());
+        let desired = somewhere(&mut lot, placement);
+        let whole = plan(&desired, &nothing, placement);
+        assert!(!whole.is_empty());
+        for (tenant, steps) in &whole.tenants {
+            // Every third: each costs a namespace and a few runs of nft.
+            for done in (0..steps.len()).step_by(3) {
+                let what = format!("{tenant} broken off after {done} of {}", steps.len());
+                lab.block_on(async {
+                    let applied = kernel.apply(tenant, steps[..done].to_vec()).await;
+                    assert!(applied.is_ok(), "{what}: {applied:#?}");
+                    carry_out(&kernel, &desired, placement, &what).await;
+                    assert_holds(&kernel, &desired, placement, &what).await;
+                    carry_out(&kernel, &nothing, placement, &what).await;
+                    assert_eq!(kernel.tenants().await.unwrap(), [], "{what}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn every_step_may_be_repeated() {
+    lab::run(|lab| {
+        let placement = Placement::PerTenant;
+        furnish(lab, placement);
+        let kernel = kernel(placement);
+        let nothing = KernelState::default();
+        for seed in 0..3 {
+            let desired = somewhere(&mut Lot(seed), placement);
+            let there = plan(&desired, &nothing, placement);
+            let back = plan(&nothing, &desired, placement);
+            for (tenant, steps) in there.tenants.iter().chain(&back.tenants) {
+                for step in steps {
+                    for _ in 0..2 {
+                        let applied = lab.block_on(kernel.apply(tenant, vec![step.clone()]));
+                        // In a namespace that is gone there is nothing to do.
+                        assert!(applied.is_ok(), "seed {seed}: {step}: {applied:#?}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_simulated_kernel_does_what_the_real_one_does() {
+    for placement in PLACEMENTS {
+        lab::run(move |lab| {
+            furnish(lab, placement);
+            let kernel = kernel(placement);
+            let mut sim = SimKernel::new(placement);
+            for seed in 20..26 {
+                let desired = somewhere(&mut Lot(seed), placement);
+                let todo = plan(&desired, &sim.state, placement);
+                for (tenant, steps) in &todo.tenants {
+                    for (number, step) in steps.iter().enumerate() {
+                        sim.step(tenant, step);
+                        let applied = lab.block_on(kernel.apply(tenant, vec![step.clone()]));
+                        assert!(applied.is_ok(), "seed {seed}: {step}: {applied:#?}");
+                        // Looking is dear; what matters is what goes along.
+                        let drops = matches!(
+                            step,
+                            Step::DeleteLink(_)
+                                | Step::ReturnLink(_)
+                                | Step::RemoveAddress(..)
+                                | Step::SetUp(_)
+                                | Step::TakeLink(_)
+                        );
+                        if drops || number + 1 == steps.len() {
+                            let found = lab.block_on(kernel.observe(tenant)).unwrap();
+                            let simulated = sim.state.tenants.get(tenant);
+                            let what = format!("{placement:?}, seed {seed}, after {step}");
+                            let at_end = number + 1 == steps.len();
+                            compare(simulated, found.as_ref(), at_end, &what);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn compare(simulated: Option<&Namespace>, found: Option<&Namespace>, at_end: bool, what: &str) {
+    assert_eq!(simulated.is_some(), found.is_some(), "{what}");
+    let (Some(simulated), Some(found)) = (simulated, found) else { return };
+    // On the way the simulated one drops more routes than Linux, on purpose.
+    for (key, route) in &simulated.routes {
+        assert_eq!(found.routes.get(key), Some(route), "{what}: {key}");
+    }
+    assert!(!at_end || found.routes == simulated.routes, "{what}: {:?}", found.routes);
+    assert_eq!(found.ruleset, simulated.ruleset, "{what}");
+    assert_eq!(found.loopback_up, simulated.loopback_up, "{what}");
+    // In a pod the other ends of our pairs are here too; the simulated kernel
+    // keeps them apart.
+    let names = |namespace: &Namespace| -> Vec<Device> {
+        let names = namespace.links.keys().cloned();
+        names.filter(|device| !device.as_str().starts_with("app-")).collect()
+    };
+    assert_eq!(names(found), names(simulated), "{what}");
+    for (device, link) in &simulated.links {
+        let real = &found.links[device];
+        assert_eq!(real.kind, link.kind, "{what}: {device}");
+        assert_eq!(real.up, link.up, "{what}: {device}");
+        assert_eq!(real.addresses, link.addresses, "{what}: {device}");
+    }
+}
