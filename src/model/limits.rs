@@ -30,6 +30,10 @@ pub const RULE_TEXT_BYTES: usize = 127;
 /// once: enough for every probe of a NOC, too few to load the control plane.
 pub const ECHOES_PER_SECOND: u32 = 100;
 
+/// Addresses a leak walk tries for each tenant, its own and others' each: every
+/// pair of them is traced eight times.
+pub const LEAK_PROBES: usize = 24;
+
 /// Probes of one site.
 pub const PROBES_PER_SITE: usize = 16;
 

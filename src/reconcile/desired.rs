@@ -9,7 +9,7 @@ use super::{
     RouteTarget, Scope, Sysctl, desired_rules,
 };
 use crate::model::{Attachment, Config, FabricLink, Placement, Tenant};
-use crate::net::{ManagedName, Mtu, SiteName, TenantName};
+use crate::net::{ManagedName, Mtu, Prefix, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -155,6 +155,13 @@ pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
         .any(|address| Family::of(address) == Family::V6)
 }
 
+/// The routers and BGP neighbors on the fabric link.
+pub(super) fn near(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+    let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+    let next_hops = tenant.fabric.next_hops.iter().copied();
+    next_hops.chain(neighbors.map(|neighbor| neighbor.address))
+}
+
 fn links(tenant: &Tenant, legs: &Legs) -> BTreeMap<Device, Link> {
     let tunnel = Link {
         kind: LinkKind::Tun,
@@ -199,15 +206,21 @@ fn routes(tenant: &Tenant, legs: &Legs) -> BTreeMap<RouteKey, Route> {
         routes.insert(RouteKey::new(prefix), Route { target });
     };
     if let Some(fabric) = legs.fabric() {
-        let fits = |address: IpAddr, family| Family::of(address) == family;
+        let connected =
+            |prefix: Prefix| tenant.fabric.addresses.iter().any(|own| own.network().covers(prefix));
         for prefix in tenant.app_prefixes.iter().copied() {
             let family = Family::of_prefix(prefix);
-            let connected = tenant.fabric.addresses.iter().any(|a| a.network().covers(prefix));
-            let next_hop = tenant.fabric.next_hops.iter().find(|hop| fits(**hop, family));
+            let next_hop = tenant.fabric.next_hops.iter().find(|hop| Family::of(**hop) == family);
             // The pod's own routes lead to what has no next hop here.
-            if !connected && (next_hop.is_some() || !legs.is_pod()) {
+            if !connected(prefix) && (next_hop.is_some() || !legs.is_pod()) {
                 link(prefix, fabric, next_hop.copied(), None);
             }
+        }
+        // A router that is on the link and in none of its networks: without a
+        // route back its ICMP errors would be taken for forged (`rp_filter`).
+        let apart = near(tenant).map(Prefix::host).filter(|near| !connected(*near));
+        for router in apart.filter(|_| !legs.is_pod()) {
+            link(router, fabric, None, None);
         }
     }
     for (prefix, site) in serving(tenant) {

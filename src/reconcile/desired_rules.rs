@@ -7,7 +7,7 @@
 //! is, and answers pass only as answers to what is still allowed: an `allow`
 //! taken away also ends the conversations it began.
 
-use super::desired::Legs;
+use super::desired::{Legs, near};
 use super::serving::{far, parts, tunnelled};
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
@@ -51,10 +51,7 @@ fn sets(tenant: &Tenant, open: &[(&Prefix, &&Site)]) -> BTreeMap<SetName, Prefix
     let own = |addresses: &mut dyn Iterator<Item = &InterfaceAddress>| -> PrefixSet {
         addresses.map(|address| Prefix::host(address.address())).collect()
     };
-    let near = tenant.fabric.next_hops.iter().copied();
-    let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    let near: PrefixSet =
-        near.chain(neighbors.map(|neighbor| neighbor.address)).map(Prefix::host).collect();
+    let near: PrefixSet = near(tenant).map(Prefix::host).collect();
     let visible = || tunnelled(tenant).flat_map(|(site, _)| &site.prefixes).map(|p| p.visible());
 
     let of = |SetName { list, family }| match list {

@@ -11,14 +11,21 @@
 //!
 //! In reading order: [`KernelState`] (both sides of the comparison), its
 //! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
-//! the text form of it all, [`Step`] and [`Plan`].
+//! the text form of it all; [`desired`] (documents to state), [`plan()`] with its
+//! [`Step`]s, [`Report`] and [`Backoff`]; and three readers that check the whole:
+//! [`trace()`], [`expected`] (the documents' own word) and [`leaks()`].
 
+mod backoff;
 mod desired;
 mod desired_rules;
 mod diff;
+mod leaks;
 mod link;
+mod oracle;
+mod packet;
 mod plan;
 mod prefix_set;
+mod report;
 mod route;
 mod rule;
 mod rule_text;
@@ -28,11 +35,17 @@ mod state;
 mod step;
 mod sysctl;
 mod text;
+mod trace;
 
+pub use backoff::Backoff;
 pub use desired::{Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable};
+pub use leaks::{Leak, LeakKind, leaks};
 pub use link::{Device, Link, LinkKind};
+pub use oracle::expected;
+pub use packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 pub use plan::{plan, plan_tenant};
 pub use prefix_set::{Family, PrefixSet};
+pub use report::{Errno, Failure, Outcome, Report, StepError};
 pub use route::{Route, RouteKey, RouteTarget};
 pub use rule::{Conntrack, Icmp, Match, Membership, Rule, Side, Transport, Verdict};
 pub use rule_text::RuleError;
@@ -43,3 +56,4 @@ pub use state::{KernelState, Namespace, ROUTE_PROTOCOL, TABLE};
 pub use step::{Plan, Step};
 pub use sysctl::{LinkSetting, Scope, Sysctl, SysctlError};
 pub use text::{LineError, StateError};
+pub use trace::{Trace, TraceStep, trace};

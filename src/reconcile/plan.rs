@@ -17,7 +17,7 @@ use super::{
     Scope, Step, Sysctl,
 };
 use crate::model::Placement;
-use crate::net::InterfaceAddress;
+use crate::net::{InterfaceAddress, ManagedName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans the way from `observed` to `desired`. Makes every choice there is.
@@ -110,7 +110,10 @@ fn change(desired: &Namespace, observed: &Namespace, placement: Placement, steps
             steps.push(Step::ReplaceRoute(*key, route.clone()));
         }
     }
-    for (device, link) in &desired.links {
+    let tunnel = Device::Managed(ManagedName::wireguard());
+    let (tunnels, others): (Vec<_>, Vec<_>) =
+        desired.links.iter().partition(|(device, _)| **device == tunnel);
+    for (device, link) in tunnels.into_iter().chain(others) {
         let before = observed.links.get(device).filter(|before| can_become(before, link));
         let leg = Leg { device, link, before };
         leg.make(steps);

@@ -50,7 +50,8 @@ pub enum RouteTarget {
     Link {
         /// The link.
         device: Device,
-        /// The router on that link; `None` when the destination itself is on it.
+        /// The router on that link, whatever networks the link has addresses in
+        /// (`RTNH_F_ONLINK`); `None` when the destination itself is on it.
         via: Option<IpAddr>,
         /// What our own packets that way have as source (`RTA_PREFSRC`), ICMP
         /// errors among them: a customer's router takes only what its allowed

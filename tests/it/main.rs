@@ -14,6 +14,8 @@ mod converge;
 mod customer_config;
 mod datapath;
 mod http;
+mod isolation;
+mod plan;
 mod random_config;
 mod sample;
 mod sim_kernel;

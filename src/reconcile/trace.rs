@@ -1,0 +1,409 @@
+//! One packet's way through what a namespace holds, step by step.
+//!
+//! It walks the state it is given, desired or observed, as the kernel would. It
+//! knows of others' routes only the connected ones it can tell from addresses.
+
+use super::packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
+use super::serving::serving;
+use super::{
+    Chain, ChainName, Conntrack, Device, Dispatch, Family, Hook, Icmp, LinkSetting, Match,
+    Membership, Namespace, Policy, PrefixSet, Route, RouteKey, RouteTarget, Rule, Ruleset, Scope,
+    Side, Sysctl, Transport, Verdict,
+};
+use crate::model::{Attachment, FabricLink, Ports, Tenant};
+use crate::net::{ManagedName, Prefix, SiteName};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A packet's way and its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The packet as it came, addresses translated to the tenant's own.
+    pub packet: Packet,
+    /// What it met, in order.
+    pub steps: Vec<TraceStep>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// Something a packet meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceStep {
+    /// It comes from, or goes to, a site.
+    Site(SiteName),
+    /// An address is another one on the customer's side.
+    Alias {
+        /// As the customer has it.
+        real: IpAddr,
+        /// As the tenant has it.
+        visible: IpAddr,
+    },
+    /// A link lets it in.
+    In(Device),
+    /// A rule applies.
+    Rule(ChainName, Rule),
+    /// It is routed by a route of ours.
+    Route(RouteKey, Route),
+    /// It is routed to a network that a link has an address in.
+    Connected(Device, Prefix),
+    /// Its destination is an address of ours.
+    Local(Device),
+}
+
+/// Traces `packet` through `namespace`, which is `tenant`'s.
+///
+/// A source or destination that only the customer's side has is first translated
+/// to its alias, as the tunnel does.
+pub fn trace(namespace: &Namespace, tenant: &Tenant, packet: &Packet) -> Trace {
+    let mut walk = Walk { namespace, packet: *packet, steps: Vec::new(), untracked: false };
+    if packet.leg == Leg::Tunnel {
+        if let Some((real, visible)) = to_visible(tenant, packet.source) {
+            walk.steps.push(TraceStep::Alias { real, visible });
+            walk.packet.source = visible;
+        }
+        walk.steps.extend(site_of(tenant, walk.packet.source).map(TraceStep::Site));
+    }
+    let fate = walk.fate(tenant);
+    if fate == Fate::Forwarded && packet.leg == Leg::Fabric {
+        walk.steps.extend(site_of(tenant, packet.destination).map(TraceStep::Site));
+        if let Some((real, visible)) = to_real(tenant, packet.destination) {
+            walk.steps.push(TraceStep::Alias { real, visible });
+        }
+    }
+    Trace { packet: walk.packet, steps: walk.steps, fate }
+}
+
+struct Walk<'a> {
+    namespace: &'a Namespace,
+    packet: Packet,
+    steps: Vec<TraceStep>,
+    untracked: bool,
+}
+
+/// Where a packet goes, as the routing tables say.
+enum Way {
+    Local,
+    Out(Device),
+    Nowhere,
+}
+
+impl Walk<'_> {
+    fn fate(&mut self, tenant: &Tenant) -> Fate {
+        let Some(ruleset) = &self.namespace.ruleset else {
+            return Fate::Dropped(Cause::NoRules);
+        };
+        let Some(iif) = self.iif(tenant) else { return Fate::Dropped(Cause::NoRoute) };
+        self.steps.push(TraceStep::In(iif.clone()));
+        if let Err(cause) = self.hook(ruleset, Hook::Prerouting, &iif, None) {
+            return Fate::Dropped(cause);
+        }
+        let (way, step) = self.route(self.packet.destination);
+        self.steps.extend(step);
+        let oif = match way {
+            Way::Local => None,
+            Way::Out(device) => Some(device),
+            Way::Nowhere => return Fate::Dropped(Cause::NoRoute),
+        };
+        if !self.path_back(&iif) {
+            return Fate::Dropped(Cause::ReversePath);
+        }
+        if oif.is_some() && !self.forwards(&iif) {
+            return Fate::Dropped(Cause::NotForwarding);
+        }
+        let hook = if oif.is_some() { Hook::Forward } else { Hook::Input };
+        match (self.hook(ruleset, hook, &iif, oif.as_ref()), oif) {
+            (Err(cause), _) => Fate::Dropped(cause),
+            (Ok(()), Some(_)) => Fate::Forwarded,
+            (Ok(()), None) => Fate::Delivered,
+        }
+    }
+
+    /// The link the packet comes by.
+    fn iif(&self, tenant: &Tenant) -> Option<Device> {
+        let tunnel = Device::Managed(ManagedName::wireguard());
+        match self.packet.leg {
+            Leg::Tunnel => Some(tunnel),
+            Leg::Fabric => match &tenant.fabric.link {
+                FabricLink::Interface(name) | FabricLink::Pod(name) => {
+                    Some(Device::Foreign(name.clone()))
+                }
+                FabricLink::Veth { .. } => Some(Device::Managed(ManagedName::fabric())),
+                FabricLink::Vlan(_) => None,
+            },
+        }
+    }
+
+    /// The longest prefix serves, then the lowest metric; connected routes have
+    /// a lower one than ours.
+    fn route(&self, address: IpAddr) -> (Way, Option<TraceStep>) {
+        let addresses = self.namespace.links.iter().flat_map(|(device, link)| {
+            link.addresses.iter().map(move |own| (device, link.up, *own))
+        });
+        let mut best: Option<(u8, Way, TraceStep)> = None;
+        for (device, up, own) in addresses {
+            if own.address() == address {
+                return (Way::Local, Some(TraceStep::Local(device.clone())));
+            }
+            let network = own.network();
+            let longest = best.as_ref().is_none_or(|(length, ..)| *length < network.length());
+            if up && network.contains(address) && longest {
+                let step = TraceStep::Connected(device.clone(), network);
+                best = Some((network.length(), Way::Out(device.clone()), step));
+            }
+        }
+        for (key, route) in &self.namespace.routes {
+            let longest = best.as_ref().is_none_or(|(length, ..)| *length < key.prefix.length());
+            if !key.prefix.contains(address) || !longest {
+                continue;
+            }
+            let way = match &route.target {
+                RouteTarget::Link { device, .. } => Way::Out(device.clone()),
+                RouteTarget::Unreachable | RouteTarget::Unrecognized => Way::Nowhere,
+            };
+            best = Some((key.prefix.length(), way, TraceStep::Route(*key, route.clone())));
+        }
+        best.map_or((Way::Nowhere, None), |(_, way, step)| (way, Some(step)))
+    }
+
+    /// Whether the packet's source is where it should be (`rp_filter`, v4 only).
+    fn path_back(&self, iif: &Device) -> bool {
+        let wanted = self.setting(Family::V4, iif, LinkSetting::RpFilter);
+        if self.packet.family() == Family::V6 || wanted == 0 {
+            return true;
+        }
+        match self.route(self.packet.source).0 {
+            Way::Out(device) => wanted != 1 || device == *iif,
+            Way::Local | Way::Nowhere => false,
+        }
+    }
+
+    fn forwards(&self, iif: &Device) -> bool {
+        let family = self.packet.family();
+        match family {
+            Family::V4 => self.setting(family, iif, LinkSetting::Forwarding) == 1,
+            Family::V6 => {
+                let scope = Scope::All;
+                let all = Sysctl { family, scope, setting: LinkSetting::Forwarding };
+                self.namespace.sysctls.get(&all) == Some(&1)
+            }
+        }
+    }
+
+    fn setting(&self, family: Family, device: &Device, setting: LinkSetting) -> i32 {
+        let sysctl = Sysctl { family, scope: Scope::Link(device.clone()), setting };
+        self.namespace.sysctls.get(&sysctl).copied().unwrap_or_default()
+    }
+
+    fn hook(
+        &mut self,
+        ruleset: &Ruleset,
+        hook: Hook,
+        iif: &Device,
+        oif: Option<&Device>,
+    ) -> Result<(), Cause> {
+        let at_hook = |chain: &Chain| chain.base.is_some_and(|base| base.hook == hook);
+        let mut chains: Vec<_> =
+            ruleset.chains.iter().filter(|(_, chain)| at_hook(chain)).collect();
+        chains.sort_by_key(|(_, chain)| chain.base.map(|base| base.priority));
+        if chains.is_empty() {
+            return Err(Cause::NoRules);
+        }
+        for (name, chain) in chains {
+            match self.chain(ruleset, name, iif, oif, 0) {
+                Some(end) => end?,
+                None if chain.base.is_some_and(|base| base.policy == Policy::Accept) => {}
+                None => return Err(Cause::Policy),
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks a chain; `None` when it says nothing. `depth` ends chains that an
+    /// observed table may have bent into a circle, which the kernel would refuse.
+    fn chain(
+        &mut self,
+        ruleset: &Ruleset,
+        name: &ChainName,
+        iif: &Device,
+        oif: Option<&Device>,
+        depth: usize,
+    ) -> Option<Result<(), Cause>> {
+        const DEPTH: usize = 16;
+        let chain = ruleset.chains.get(name).filter(|_| depth < DEPTH)?;
+        for rule in &chain.rules {
+            if !rule.matches.iter().all(|one| self.holds(ruleset, one, iif, oif)) {
+                continue;
+            }
+            let met = TraceStep::Rule(name.clone(), rule.clone());
+            match &rule.verdict {
+                Verdict::Accept => {
+                    self.steps.push(met);
+                    return Some(Ok(()));
+                }
+                Verdict::Drop(reason) => {
+                    self.steps.push(met);
+                    return Some(Err(Cause::Rule(*reason)));
+                }
+                Verdict::Goto(next) => {
+                    self.steps.push(met);
+                    return self.chain(ruleset, next, iif, oif, depth + 1);
+                }
+                Verdict::Site(side, family) => {
+                    let address = match side {
+                        Side::Source => self.packet.source,
+                        Side::Destination => self.packet.destination,
+                    };
+                    let site = site_in(&ruleset.sites, address, *family);
+                    let Some(site) = site else { continue };
+                    self.steps.push(met);
+                    let next = ChainName::Site(site);
+                    let end = self.chain(ruleset, &next, iif, oif, depth + 1);
+                    if end.is_some() {
+                        return end;
+                    }
+                }
+                Verdict::Untrack => {
+                    self.steps.push(met);
+                    self.untracked = true;
+                }
+                Verdict::ClampMss => self.steps.push(met),
+                // Whatever it is, it is not known to hold anything back.
+                Verdict::Foreign => {}
+            }
+        }
+        None
+    }
+
+    fn holds(&self, ruleset: &Ruleset, one: &Match, iif: &Device, oif: Option<&Device>) -> bool {
+        let Packet { source, destination, payload, conversation, .. } = self.packet;
+        let member = |address: IpAddr, membership: &Membership| {
+            let set = ruleset.sets.get(&membership.set);
+            Family::of(address) == membership.set.family
+                && set.is_some_and(|set: &PrefixSet| set.contains(address) == membership.inside)
+        };
+        match one {
+            Match::Iif(device) => device == iif,
+            Match::NotIif(device) => device != iif,
+            Match::Oif(device) => Some(device) == oif,
+            Match::NotOif(device) => Some(device) != oif,
+            Match::Source(membership) => member(source, membership),
+            Match::Destination(membership) => member(destination, membership),
+            Match::Local => matches!(self.route(destination).0, Way::Local),
+            Match::Transport(wanted) => {
+                matches!(payload, Payload::Ports { transport, .. } if transport == *wanted)
+            }
+            Match::SourcePorts(ports) => {
+                matches!(payload, Payload::Ports { source, .. } if within(ports, source))
+            }
+            Match::DestinationPorts(ports) => {
+                matches!(payload, Payload::Ports { destination, .. } if within(ports, destination))
+            }
+            Match::Syn => {
+                let tcp = Transport::Tcp;
+                let begins = conversation == Conversation::New;
+                begins && matches!(payload, Payload::Ports { transport, .. } if transport == tcp)
+            }
+            Match::Icmp(family, icmp) => {
+                *family == Family::of(destination)
+                    && match icmp {
+                        Icmp::Echo => payload == Payload::Echo,
+                        Icmp::EchoReply => payload == Payload::EchoReply,
+                        Icmp::Errors => payload == Payload::IcmpError,
+                        Icmp::Neighbor | Icmp::Listener => false,
+                    }
+            }
+            // It has passed a router, as all do that are asked about.
+            Match::FromLink => false,
+            Match::Conntrack(_) if self.untracked => false,
+            Match::Conntrack(wanted) => match wanted {
+                Conntrack::Established | Conntrack::Reply => conversation == Conversation::Reply,
+                Conntrack::Related => conversation == Conversation::Related,
+                Conntrack::Invalid => {
+                    payload == Payload::IcmpError && conversation != Conversation::Related
+                }
+            },
+            Match::Rate(_) => true,
+        }
+    }
+}
+
+fn within(ranges: &[Ports], port: u16) -> bool {
+    ranges.iter().any(|range| range.first <= port && port <= range.last)
+}
+
+fn site_in(sites: &Dispatch, address: IpAddr, family: Family) -> Option<SiteName> {
+    sites.site(address).filter(|_| Family::of(address) == family).cloned()
+}
+
+/// The site an address is of, for the reader; the rules decide by their own sets.
+fn site_of(tenant: &Tenant, address: IpAddr) -> Option<SiteName> {
+    let serving = serving(tenant);
+    let found = serving.iter().rfind(|(prefix, _)| prefix.contains(address));
+    let far = || {
+        tenant.sites.values().find(|site| match &site.attachment {
+            Attachment::WireGuard(peer) => peer.far_addresses().any(|far| far == address),
+            Attachment::Vlan { .. } => false,
+        })
+    };
+    found.map(|(_, site)| *site).or_else(far).map(|site| site.name.clone())
+}
+
+/// The tenant's own address for one that only the customer's side has.
+fn to_visible(tenant: &Tenant, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
+    let prefixes = || tenant.sites.values().flat_map(|site| &site.prefixes);
+    if prefixes().any(|prefix| prefix.visible().contains(address)) {
+        return None;
+    }
+    let mut aliased = prefixes().filter_map(|prefix| Some((prefix.real, prefix.alias?)));
+    let (real, alias) = aliased.find(|(real, _)| real.contains(address))?;
+    Some((address, transplant(address, real, alias)))
+}
+
+/// The customer's own address for one of an alias.
+fn to_real(tenant: &Tenant, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
+    let prefixes = tenant.sites.values().flat_map(|site| &site.prefixes);
+    let mut aliased = prefixes.filter_map(|prefix| Some((prefix.real, prefix.alias?)));
+    let (real, alias) = aliased.find(|(_, alias)| alias.contains(address))?;
+    Some((transplant(address, alias, real), address))
+}
+
+/// The same host in another network of the same length.
+fn transplant(address: IpAddr, from: Prefix, to: Prefix) -> IpAddr {
+    match (address, from.address(), to.address()) {
+        (IpAddr::V4(address), IpAddr::V4(from), IpAddr::V4(to)) => {
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
+        }
+        (IpAddr::V6(address), IpAddr::V6(from), IpAddr::V6(to)) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
+        }
+        (address, ..) => address,
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.packet)?;
+        for step in &self.steps {
+            writeln!(f, "  {step}")?;
+        }
+        writeln!(f, "{}", self.fate)
+    }
+}
+
+impl fmt::Display for TraceStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(site) => write!(f, "site        {site}"),
+            Self::Alias { real, visible } => {
+                write!(f, "alias       {visible} here, {real} at the customer's")
+            }
+            Self::In(device) => write!(f, "in          {device}"),
+            Self::Rule(chain, rule) => write!(f, "{:<11} {rule}", chain.to_string()),
+            Self::Route(key, route) => write!(f, "route       {key} {route}"),
+            Self::Connected(device, network) => {
+                write!(f, "route       {network} connected dev {device}")
+            }
+            Self::Local(device) => write!(f, "route       local, an address of {device}"),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Rules and documents must say the same of every packet; and planted faults
+//! must be found.
+
+use crate::random_config::{Lot, random_config, site, tenant};
+use lockgate::model::{Allow, Config, Direction, FabricLink, Placement, Ports, Protocol, Tenant};
+use lockgate::reconcile::{
+    Conversation, Fate, KernelState, Leg, Packet, Payload, Policy, PrefixSet, Rule, Transport,
+    desired, desired_tenant, expected, leaks, trace,
+};
+use std::net::IpAddr;
+
+#[test]
+fn the_rules_do_what_the_documents_say() {
+    let (mut forwarded, mut delivered, mut dropped) = (0, 0, 0);
+    for seed in 0..400 {
+        let mut lot = Lot(seed);
+        let config = random_config(&mut lot, Placement::PerTenant);
+        for tenant in config.tenants.values() {
+            let namespace = desired_tenant(tenant, Placement::PerTenant);
+            for _ in 0..60 {
+                let packet = random_packet(&mut lot);
+                let traced = trace(&namespace, tenant, &packet);
+                let must = expected(tenant, &traced.packet);
+                assert_eq!(traced.fate, must, "seed {seed}\n{traced}\n{namespace}");
+                match must {
+                    Fate::Forwarded => forwarded += 1,
+                    Fate::Delivered => delivered += 1,
+                    Fate::Dropped(_) => dropped += 1,
+                }
+            }
+        }
+    }
+    // Or the lot tells us nothing.
+    let counts = (forwarded, delivered, dropped);
+    assert!(1_000 < forwarded && 20 < delivered && 1_000 < dropped, "{counts:?}");
+}
+
+#[test]
+fn answers_to_what_passes_pass_too() {
+    for seed in 0..400 {
+        let mut lot = Lot(seed);
+        let config = random_config(&mut lot, Placement::PerTenant);
+        for tenant in config.tenants.values() {
+            let namespace = desired_tenant(tenant, Placement::PerTenant);
+            for _ in 0..60 {
+                let packet = Packet { conversation: Conversation::New, ..random_packet(&mut lot) };
+                let traced = trace(&namespace, tenant, &packet);
+                if traced.fate == Fate::Forwarded && packet.payload != Payload::IcmpError {
+                    let back = trace(&namespace, tenant, &answer(&traced.packet));
+                    assert_eq!(back.fate, Fate::Forwarded, "seed {seed}\n{traced}\n{back}");
+                }
+            }
+        }
+    }
+}
+
+fn random_packet(lot: &mut Lot) -> Packet {
+    let v4 = [
+        "192.168.1.5",
+        "192.168.1.200",
+        "192.168.77.1",
+        "10.9.0.9",
+        "10.200.1.9",
+        "10.136.40.7",
+        "10.137.8.8",
+        "172.16.130.1",
+        "172.16.130.2",
+        "172.16.130.9",
+        "172.16.131.2",
+        "10.255.0.0",
+        "10.255.0.1",
+        "10.255.1.0",
+        "10.255.1.1",
+        "10.255.1.2",
+        "8.8.8.8",
+        "127.0.0.1",
+        "169.254.169.254",
+        "224.0.0.5",
+        "0.0.0.0",
+    ];
+    let v6 = [
+        "2001:db8:aa::5",
+        "2001:db8:aa:1::5",
+        "2001:db8:40::7",
+        "2001:db8:f::1",
+        "2001:db8:f::2",
+        "fd00:0::",
+        "fd00:0::1",
+        "fd00:1::1",
+        "2001:db8:ffff::1",
+        "fe80::1",
+        "ff02::1",
+        "::1",
+    ];
+    let pool: &[&str] = if lot.one_in(3) { &v6 } else { &v4 };
+    let address = |lot: &mut Lot| -> IpAddr { lot.pick(pool).parse().unwrap() };
+    let ports = [21, 22, 161, 162, 163, 5500, 40_000];
+    let payload = match lot.below(6) {
+        0 => Payload::Echo,
+        1 => Payload::EchoReply,
+        2 => Payload::IcmpError,
+        3 => Payload::Other(47),
+        _ => Payload::Ports {
+            transport: lot.pick(&[Transport::Sctp, Transport::Tcp, Transport::Udp]),
+            source: lot.pick(&ports),
+            destination: lot.pick(&ports),
+        },
+    };
+    let conversation = match payload {
+        Payload::IcmpError => lot.pick(&[Conversation::New, Conversation::Related]),
+        _ => lot.pick(&[Conversation::New, Conversation::Reply]),
+    };
+    let leg = lot.pick(&[Leg::Tunnel, Leg::Fabric]);
+    if lot.one_in(2) {
+        return Packet {
+            source: address(lot),
+            destination: address(lot),
+            payload,
+            conversation,
+            leg,
+        };
+    }
+    // Half of them where something may well pass.
+    let (sites, apps) = if lot.one_in(3) { (&v6[..2], &v6[2..5]) } else { (&v4[..6], &v4[5..11]) };
+    let site: IpAddr = lot.pick(sites).parse().unwrap();
+    let app: IpAddr = lot.pick(apps).parse().unwrap();
+    let (source, destination) = if leg == Leg::Tunnel { (site, app) } else { (app, site) };
+    Packet { source, destination, payload, conversation, leg }
+}
+
+fn answer(packet: &Packet) -> Packet {
+    let payload = match packet.payload {
+        Payload::Ports { transport, source, destination } => {
+            Payload::Ports { transport, source: destination, destination: source }
+        }
+        Payload::Echo => Payload::EchoReply,
+        other => other,
+    };
+    let leg = match packet.leg {
+        Leg::Tunnel => Leg::Fabric,
+        Leg::Fabric => Leg::Tunnel,
+    };
+    let (source, destination) = (packet.destination, packet.source);
+    Packet { source, destination, payload, conversation: Conversation::Reply, leg }
+}
+
+#[test]
+fn what_is_desired_has_no_leak() {
+    for seed in 0..60 {
+        let config = random_config(&mut Lot(seed), Placement::PerTenant);
+        let found = leaks(&config, &desired(&config, Placement::PerTenant), Placement::PerTenant);
+        assert!(found.is_empty(), "seed {seed}: {}", found[0]);
+    }
+}
+
+/// Two tenants with the very same networks.
+fn twins() -> Config {
+    let mut config = Config::default();
+    for name in ["acme", "bolt"] {
+        let tenant = twin(name);
+        config.tenants.insert(tenant.name.clone(), tenant);
+    }
+    config
+}
+
+fn twin(name: &str) -> Tenant {
+    let mut tenant = tenant(name);
+    tenant.app_prefixes = vec!["10.136.40.0/24".parse().unwrap()];
+    tenant.fabric.addresses = vec!["10.136.40.1/24".parse().unwrap()];
+    let open = site("hq", &["10.255.0.0/31"], &["192.168.1.0/24"]);
+    let mut shut = site("lab", &["10.255.1.0/31"], &["192.168.2.0/24"]);
+    let ports = vec![Ports { first: 22, last: 22 }];
+    let allow = Allow { direction: Direction::ToSite, protocol: Protocol::Tcp, ports };
+    shut.allow = Some(vec![allow]);
+    for site in [open, shut] {
+        tenant.sites.insert(site.name.clone(), site);
+    }
+    tenant
+}
+
+#[test]
+fn finds_what_is_planted() {
+    check(|_| (), &[]);
+    check(|state| acme(state).ruleset = None, &["no_rules"]);
+    check(|state| forward(state).base.as_mut().unwrap().policy = Policy::Accept, &["open_policy"]);
+    check(|state| rule(state, "forward", "iif lg-wg accept"), &["passes", "unbounded_rule"]);
+    check(|state| rule(state, "site.lab", "iif lg-wg oif ens9 accept"), &["unbounded_rule"]);
+    check(|state| rule(state, "input", "accept"), &["unbounded_rule"]);
+    check(|state| rule(state, "forward", "foreign"), &["foreign_in_table"]);
+    check(
+        |state| {
+            let set: PrefixSet = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+            let sets = &mut acme(state).ruleset.as_mut().unwrap().sets;
+            sets.insert("apps4".parse().unwrap(), set);
+        },
+        &["wide_set"],
+    );
+    check(
+        |state| {
+            let sets = &mut acme(state).ruleset.as_mut().unwrap().sets;
+            sets.insert("martians4".parse().unwrap(), PrefixSet::default());
+        },
+        &["wide_set"],
+    );
+    check(
+        |state| {
+            let text = "netns acme/gw\n route 10.9.0.0/16 metric 64 dev lg-fabric";
+            let more: KernelState = text.parse().unwrap();
+            acme(state).routes.extend(more.tenants.into_values().next().unwrap().routes);
+        },
+        &["strange_route"],
+    );
+    check(
+        |state| {
+            let text = "netns acme/gw\n link ens5 moved up 10.9.0.1/16";
+            let more: KernelState = text.parse().unwrap();
+            for namespace in state.tenants.values_mut() {
+                namespace.links.extend(more.tenants.values().next().unwrap().links.clone());
+            }
+        },
+        &["shared_link", "strange_link", "strange_link"],
+    );
+    check(
+        |state| {
+            let link = acme(state).links.get_mut(&"lg-wg".parse().unwrap()).unwrap();
+            link.addresses.insert("10.77.0.1/24".parse().unwrap());
+        },
+        &["strange_address"],
+    );
+    check(
+        |state| {
+            let stray = state.tenants.values().next().unwrap().clone();
+            state.tenants.insert("gone/gw".parse().unwrap(), stray);
+        },
+        &["shared_link", "unknown_tenant"],
+    );
+}
+
+#[test]
+fn two_documents_with_one_other_end_share_a_link() {
+    let mut config = twins();
+    for tenant in config.tenants.values_mut() {
+        tenant.fabric.link = FabricLink::Veth { peer: "app0".parse().unwrap() };
+    }
+    let found = leaks(&config, &desired(&config, Placement::PerTenant), Placement::PerTenant);
+    assert_eq!(found.iter().map(|leak| leak.kind.name()).collect::<Vec<_>>(), ["shared_link"]);
+}
+
+/// Plants a fault in what two tenants should have, and names what is found.
+#[track_caller]
+fn check(plant: impl Fn(&mut KernelState), expected: &[&str]) {
+    let config = twins();
+    let mut state = desired(&config, Placement::PerTenant);
+    plant(&mut state);
+    let found = leaks(&config, &state, Placement::PerTenant);
+    let mut names: Vec<_> = found.iter().map(|leak| leak.kind.name()).collect();
+    names.sort_unstable();
+    names.dedup_by(|a, b| a == b && *a == "passes");
+    assert_eq!(names, expected, "{}", found.first().map(ToString::to_string).unwrap_or_default());
+}
+
+fn acme(state: &mut KernelState) -> &mut lockgate::reconcile::Namespace {
+    state.tenants.get_mut(&"acme/gw".parse().unwrap()).unwrap()
+}
+
+fn forward(state: &mut KernelState) -> &mut lockgate::reconcile::Chain {
+    let chains = &mut acme(state).ruleset.as_mut().unwrap().chains;
+    chains.get_mut(&"forward".parse().unwrap()).unwrap()
+}
+
+/// Puts a rule first.
+fn rule(state: &mut KernelState, chain: &str, text: &str) {
+    let chains = &mut acme(state).ruleset.as_mut().unwrap().chains;
+    let rule: Rule = text.parse().unwrap();
+    chains.get_mut(&chain.parse().unwrap()).unwrap().rules.insert(0, rule);
+}
