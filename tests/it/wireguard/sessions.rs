@@ -186,6 +186,26 @@ fn handshakes_are_tried_for_90_s_and_giving_up_is_a_state() {
 }
 
 #[test]
+fn a_packet_for_a_peer_whose_handshake_came_to_nothing_does_not_wait_for_the_next_packet() {
+    let mut net = Net::pair();
+    net.send(1, &there(1));
+    // The gateway's answer is lost, and the site falls silent.
+    net.settle_losing(|flight| flight.from == endpoint(0));
+    net.pass_losing(secs(1), |_| true);
+    net.send(0, &back(1));
+    let mut begun = 0;
+    net.pass_losing(Duration::from_millis(3_999), |flight| {
+        assert_eq!(flight.from, endpoint(1), "so soon after the answer");
+        true
+    });
+    net.pass_losing(Duration::from_millis(1), |flight| {
+        begun += usize::from(flight.from == endpoint(0) && flight.bytes.len() == 148);
+        true
+    });
+    assert_eq!(begun, 1);
+}
+
+#[test]
 fn who_only_receives_says_after_10_s_that_it_is_there() {
     let mut net = Net::connected();
     let before = net.sample(0, 2).sent_bytes;
