@@ -1,6 +1,8 @@
 //! Rules and documents must say the same of every packet; and planted faults
 //! must be found.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
+
 use crate::random_config::{Lot, random_config, site, tenant};
 use lockgate::model::{Allow, Config, Direction, FabricLink, Placement, Ports, Protocol, Tenant};
 use lockgate::reconcile::{

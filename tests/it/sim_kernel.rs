@@ -1,6 +1,8 @@
 //! A kernel of the kind the planner believes in: it refuses what Linux refuses
 //! and drops along what Linux drops along.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
+
 use lockgate::model::Placement;
 use lockgate::net::{InterfaceAddress, TenantName};
 use lockgate::reconcile::{
