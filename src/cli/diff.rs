@@ -1,12 +1,16 @@
 //! `lockgate diff`: the steps that applying documents would take, as a plan.
 
+use super::client;
 use super::documents::DocumentArguments;
 use super::terminal;
 use super::verdict::{Failure, Verdict};
-use crate::model::Placement;
+use crate::linux::{Kernel, KernelOptions};
+use crate::model::{Config, Placement};
+use crate::net::TenantName;
 use crate::reconcile::{KernelState, desired, plan};
 use anyhow::{Context, anyhow};
 use clap::Args;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,12 +19,14 @@ use std::path::{Path, PathBuf};
 pub struct DiffArguments {
     #[command(flatten)]
     documents: DocumentArguments,
-    /// What the kernel holds, in the text form of a bug report; nothing when not given
+    /// Take this for what the kernel holds, in the text form of a bug report; the
+    /// kernel itself is looked at when not given, which takes root
     #[arg(long, value_name = "FILE")]
     observed: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
+    let placement = Placement::PerTenant;
     let outcome = arguments.documents.load()?;
     if !outcome.errors.is_empty() {
         // A gateway would refuse the set, so there is nothing it would do.
@@ -32,12 +38,31 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
     }
     let observed = match &arguments.observed {
         Some(path) => read(path)?,
-        None => KernelState::default(),
+        None => client::runtime()?.block_on(observe(&outcome.config))?,
     };
-    let placement = Placement::PerTenant;
     let plan = plan(&desired(&outcome.config, placement), &observed, placement);
     terminal::print(&plan.to_string())?;
     Ok(Verdict::finding_if(!plan.is_empty()))
+}
+
+/// What the kernel holds of the tenants that are asked for, and of those that
+/// have a namespace though nobody asks for them.
+async fn observe(config: &Config) -> anyhow::Result<KernelState> {
+    let kernel = Kernel::new(Placement::PerTenant, KernelOptions::default())
+        .context("cannot look at the kernel")?;
+    let present = kernel.tenants().await.context("cannot list the tenants' namespaces")?;
+    let names: BTreeSet<TenantName> =
+        present.into_iter().chain(config.tenants.keys().cloned()).collect();
+    let mut state = KernelState::default();
+    for name in names {
+        let observed = kernel.observe(&name).await;
+        let observed =
+            observed.with_context(|| format!("cannot look at tenant {name}; try as root"))?;
+        if let Some(namespace) = observed {
+            state.tenants.insert(name, namespace);
+        }
+    }
+    Ok(state)
 }
 
 fn read(path: &Path) -> anyhow::Result<KernelState> {
