@@ -8,7 +8,25 @@ use serde_json::{Map, Value as Json, json};
 
 /// The definitions of the three kinds.
 pub fn definitions() -> [CustomResourceDefinition; 3] {
-    [ConnectivityClass::crd(), TenantGateway::crd(), SiteAttachment::crd()]
+    [ConnectivityClass::crd(), TenantGateway::crd(), SiteAttachment::crd()].map(|definition| {
+        let mut json = serde_json::to_value(&definition).unwrap_or_default();
+        name_known_formats(&mut json);
+        serde_json::from_value(json).unwrap_or(definition)
+    })
+}
+
+/// The API server knows no `uint32` and warns of it; `int64` holds each.
+fn name_known_formats(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            if fields.get("format").and_then(Json::as_str) == Some("uint32") {
+                fields.insert("format".to_owned(), Json::from("int64"));
+            }
+            fields.values_mut().for_each(name_known_formats);
+        }
+        Json::Array(list) => list.iter_mut().for_each(name_known_formats),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 /// The definitions as YAML, for `kubectl apply`.

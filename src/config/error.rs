@@ -158,6 +158,8 @@ pub enum Problem {
     Missing,
     #[error("unknown field{}", Hint(nearest))]
     UnknownField { nearest: Option<String> },
+    #[error("a secret has no place in a document; put it into a Secret and name that")]
+    SecretInDocument,
     #[error("`{found}` is not known here; use `{expected}`")]
     ApiVersion { found: String, expected: &'static str },
     #[error("unknown kind `{found}`{}", Hint(nearest))]

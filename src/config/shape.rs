@@ -163,7 +163,13 @@ fn read_object(
         match shapes.get(name) {
             None => {
                 let nearest = nearest(name, shapes.keys().map(String::as_str));
-                found(path, *line, Problem::UnknownField { nearest });
+                // Nobody is to be led to put a secret under another name.
+                let problem = if is_secrets_name(name) {
+                    Problem::SecretInDocument
+                } else {
+                    Problem::UnknownField { nearest }
+                };
+                found(path, *line, problem);
                 complete = false;
             }
             // Nothing written is a field left out, as the API server has it.
@@ -184,6 +190,12 @@ fn read_object(
         }
     }
     complete.then_some(Json::Object(json))
+}
+
+/// Whether people keep a secret in a field of this name.
+fn is_secrets_name(name: &str) -> bool {
+    let lower = name.to_lowercase().replace(['-', '_'], "");
+    ["privatekey", "presharedkey", "psk", "password", "secret"].contains(&lower.as_str())
 }
 
 fn read_list(

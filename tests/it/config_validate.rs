@@ -2,7 +2,7 @@
 
 use lockgate::config::{Allocations, Documents, Options, Outcome, Secrets, validate};
 use lockgate::model::{Attachment, FabricLink, Placement, RefusalReason};
-use lockgate::net::{PrivateKey, TenantName};
+use lockgate::net::{KeyError, PrivateKey, PublicKey, TenantName};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -162,7 +162,7 @@ fn ports_are_kept_whatever_comes_and_goes() {
     let again = |text: &str, earlier: &Allocations| {
         run_with(text, &Secrets::default(), earlier, &Options::default()).allocations
     };
-    let more = again(&[c.clone(), b.clone(), a.clone()].concat(), &first);
+    let more = again(&[c.clone(), b.clone(), a].concat(), &first);
     assert_eq!(more[&tenant("a/gw")], 51_820);
     assert_eq!(more[&tenant("b/gw")], 51_821);
     assert_eq!(more[&tenant("c/gw")], 51_822);
@@ -253,6 +253,46 @@ fn a_customer_cannot_have_the_gateways_own_key() {
     let told = with(&own.to_base64());
     assert!(told.contains("PRIVATE"), "{told}");
     assert!(!told.contains(&*own.to_base64()), "the secret was repeated");
+}
+
+/// The seven encodings published with libsodium and in RFC 7748's errata; the
+/// library's own answer is the proof that they are of low order.
+#[test]
+fn no_low_order_point_is_a_public_key() {
+    let edge = |first, middle, last| {
+        let mut bytes = [middle; 32];
+        bytes[0] = first;
+        bytes[31] = last;
+        bytes
+    };
+    let eights = [
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    ];
+    let parse = |hex: &str| -> [u8; 32] {
+        std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+    };
+    let mut points = eights.map(parse).to_vec();
+    points.extend([
+        edge(0, 0, 0),
+        edge(1, 0, 0),
+        edge(0xec, 0xff, 0x7f),
+        edge(0xed, 0xff, 0x7f),
+        edge(0xee, 0xff, 0x7f),
+    ]);
+    let scalar = x25519_dalek::StaticSecret::from([0x42; 32]);
+    for mut point in points {
+        for _ in 0..2 {
+            let shared = scalar.diffie_hellman(&x25519_dalek::PublicKey::from(point));
+            assert!(!shared.was_contributory(), "{point:02x?}");
+            assert_eq!(PublicKey::from_bytes(point), Err(KeyError::LowOrder), "{point:02x?}");
+            point[31] ^= 0x80;
+        }
+    }
+    // Their neighbors are keys.
+    for point in [edge(2, 0, 0), edge(0xeb, 0xff, 0x7f), edge(0xef, 0xff, 0x7f), edge(9, 0, 0)] {
+        assert!(PublicKey::from_bytes(point).is_ok(), "{point:02x?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
     plural = "connectivityclasses",
     shortname = "connclass",
     category = "lockgate",
+    doc = "What the platform allows and offers to its tenants.",
     status = "ConnectivityClassStatus",
     derive = "PartialEq",
     printcolumn(name = "Host", type_ = "string", json_path = ".spec.advertisedHost"),

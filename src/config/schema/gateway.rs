@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     shortname = "tgw",
     category = "lockgate",
+    doc = "One tenant: its applications, and how they are reached.",
     status = "TenantGatewayStatus",
     derive = "PartialEq",
     printcolumn(

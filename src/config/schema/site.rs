@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     shortname = "site",
     category = "lockgate",
+    doc = "One customer site: how it reaches the gateway, and its networks.",
     status = "SiteAttachmentStatus",
     derive = "PartialEq",
     cel,
