@@ -1,11 +1,19 @@
-//! `lockgate trace`: one packet, followed.
+//! `lockgate trace`: one packet, followed through what a tenant's namespace is to hold.
 
 use super::documents::DocumentArguments;
+use super::terminal;
 use super::verdict::{Failure, Verdict};
+use crate::model::{Config, Placement, Tenant};
 use crate::net::TenantName;
+use crate::reconcile::{
+    Conversation, Fate, Leg, Packet, Payload, Transport, desired_tenant, trace,
+};
 use anyhow::anyhow;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::net::IpAddr;
+
+/// The sender's port, where none is asked about: the first ephemeral one (RFC 6335 §6).
+const SOURCE_PORT: u16 = 49_152;
 
 /// Arguments of `trace`.
 #[derive(Debug, Args)]
@@ -14,6 +22,12 @@ pub struct TraceArguments {
     source: IpAddr,
     /// Where it goes
     destination: IpAddr,
+    /// What it carries
+    #[arg(long, value_enum, default_value_t)]
+    protocol: Carried,
+    /// The port it goes to; not for ICMP
+    #[arg(long, default_value_t = 22)]
+    port: u16,
     #[command(flatten)]
     documents: DocumentArguments,
     /// The tenant it is of, NAMESPACE/NAME; not needed when there is only one
@@ -21,7 +35,52 @@ pub struct TraceArguments {
     tenant: Option<TenantName>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Carried {
+    /// An echo request
+    #[default]
+    Icmp,
+    /// The first segment of a connection
+    Tcp,
+    /// A datagram
+    Udp,
+    /// The first packet of an association
+    Sctp,
+}
+
 pub(super) fn run(arguments: &TraceArguments) -> Result<Verdict, Failure> {
-    let _ = arguments;
-    Err(anyhow!("this build cannot do that yet").into())
+    let (source, destination) = (arguments.source, arguments.destination);
+    if source.is_ipv4() != destination.is_ipv4() {
+        return Err(anyhow!("{source} and {destination} are not of the same family").into());
+    }
+    let outcome = arguments.documents.load()?;
+    let tenant = choose(&outcome.config, arguments.tenant.as_ref())?;
+    let ports =
+        |transport| Payload::Ports { transport, source: SOURCE_PORT, destination: arguments.port };
+    let payload = match arguments.protocol {
+        Carried::Icmp => Payload::Echo,
+        Carried::Tcp => ports(Transport::Tcp),
+        Carried::Udp => ports(Transport::Udp),
+        Carried::Sctp => ports(Transport::Sctp),
+    };
+    let leg = Leg::of(tenant, source);
+    let packet = Packet { source, destination, payload, conversation: Conversation::New, leg };
+    let namespace = desired_tenant(tenant, Placement::PerTenant);
+    let way = trace(&namespace, tenant, &packet);
+    terminal::print(&way.to_string())?;
+    Ok(Verdict::finding_if(matches!(way.fate, Fate::Dropped(_))))
+}
+
+fn choose<'a>(config: &'a Config, wanted: Option<&TenantName>) -> anyhow::Result<&'a Tenant> {
+    let mut tenants = config.tenants.values();
+    match (wanted, tenants.next(), tenants.next()) {
+        (Some(wanted), ..) => config.tenants.get(wanted).ok_or_else(|| {
+            anyhow!("the documents have no tenant {wanted} without errors; see `lockgate check`")
+        }),
+        (None, Some(only), None) => Ok(only),
+        (None, None, _) => Err(anyhow!("no tenant is without errors; see `lockgate check`")),
+        (None, Some(_), Some(_)) => {
+            Err(anyhow!("there are several tenants; say which with --tenant"))
+        }
+    }
 }

@@ -175,3 +175,28 @@ fn diff_has_no_plan_for_documents_with_errors() {
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     assert!(ended.stderr.contains("lockgate check"), "{}", ended.stderr);
 }
+
+#[test]
+fn trace_follows_what_is_allowed_and_finds_what_is_not() {
+    let file = shipped("config/wireguard.yaml");
+    let trace = |port| {
+        run(&[
+            "trace",
+            "10.136.40.5",
+            "192.168.1.1",
+            "-f",
+            &file,
+            "--protocol",
+            "tcp",
+            "--port",
+            port,
+        ])
+    };
+    let allowed = trace("22");
+    assert_eq!((allowed.code, allowed.stderr.as_str()), (0, ""), "{}", allowed.stdout);
+    assert!(allowed.stdout.ends_with("forwarded\n"), "{}", allowed.stdout);
+    let refused = trace("23");
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(refused.stdout.contains("dropped: "), "{}", refused.stdout);
+    assert_eq!(run(&["trace", "10.0.0.1", "2001:db8::1", "-f", &file]).code, 2);
+}
