@@ -2,10 +2,15 @@
 
 use super::args::Directories;
 use super::verdict::{Failure, Verdict};
-use anyhow::anyhow;
+use crate::daemon::source::Source;
+use crate::daemon::{self, RunOptions};
+use crate::datapath;
+use crate::model::Placement;
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -34,6 +39,9 @@ pub struct RunArguments {
     /// Packet threads; one for each processor when not given
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
+    /// Keep each packet thread on one processor
+    #[arg(long)]
+    pub pin: bool,
     /// Do without an offload; may be given several times
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OFFLOAD")]
     pub without: Vec<Offload>,
@@ -76,6 +84,51 @@ pub enum LogFormat {
 }
 
 pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<Verdict, Failure> {
-    drop((arguments, directories));
-    Err(anyhow!("this build cannot run a gateway yet").into())
+    start_log(arguments.log_format);
+    let off = |offload| arguments.without.contains(&offload);
+    let options = RunOptions {
+        source: Source::new(arguments.file.clone(), arguments.secrets.clone()),
+        placement: match arguments.netns {
+            NetnsMode::PerTenant => Placement::PerTenant,
+            NetnsMode::Current => Placement::Current,
+        },
+        runtime: directories.runtime_dir.clone(),
+        state: directories.state_dir.clone(),
+        status: if arguments.no_status { Vec::new() } else { arguments.status.clone() },
+        status_hosts: arguments.status_host.clone(),
+        keep: arguments.keep,
+        datapath: datapath::Options {
+            threads: arguments.threads,
+            pin: arguments.pin,
+            tun_offload: !off(Offload::TunTcp),
+            uso: !off(Offload::TunUdp),
+            udp_gso: !off(Offload::UdpSegment),
+            udp_gro: !off(Offload::UdpCoalesce),
+        },
+    };
+    // The packets have threads of their own; these two carry the rest.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .context("cannot begin to run")?;
+    runtime.block_on(daemon::run(options))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(Verdict::Good)
+}
+
+/// Sends the log to stderr; `RUST_LOG` chooses what, `info` when it does not.
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .from_env_lossy();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            log.with_ansi(color).with_target(false).init();
+        }
+        LogFormat::Json => log.json().init(),
+    }
 }

@@ -11,6 +11,7 @@
 //! `tun`, and `syscall` (what needs `unsafe`).
 
 mod apply;
+mod enter_box;
 mod kernel;
 mod netlink;
 mod netns;
@@ -26,6 +27,7 @@ mod tun;
 mod workers;
 
 pub use apply::{Applied, ApplyError};
+pub use enter_box::enter_box;
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
 pub use netlink::NetlinkError;
 pub use netns::NetnsError;

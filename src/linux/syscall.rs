@@ -20,6 +20,12 @@ pub(super) fn unshare_network() -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }
 }
 
+/// Moves the calling thread into a mount and a network namespace made for it.
+pub(super) fn unshare_box() -> io::Result<()> {
+    // SAFETY: only `CLONE_FILES` endangers descriptors; it is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) }
+}
+
 /// Makes or attaches the TUN `name` to `tun`, an open `/dev/net/tun`.
 ///
 /// `name` has at most 15 bytes; what is beyond is cut off.

@@ -12,6 +12,7 @@ mod config_schema;
 mod config_validate;
 mod converge;
 mod customer_config;
+mod daemon_files;
 mod datapath;
 mod http;
 mod isolation;

@@ -1,0 +1,126 @@
+//! From documents on disk to a config with everyone's keys, in one go.
+//!
+//! It runs on a thread that may block, so that reading and checking a large set
+//! delays no one.
+
+use super::keys::{self, KeyFileError};
+use super::source::{Source, SourceError};
+use crate::config::{self, Documents, Options};
+use crate::gateway::Identity;
+use crate::model::{Config, Placement};
+use crate::net::TenantName;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A set of documents, checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The tenants that have no error.
+    pub config: Config,
+    /// The keys of each of them.
+    pub identities: BTreeMap<TenantName, Identity>,
+    /// Every error, one line each; empty when all is well.
+    pub errors: Vec<String>,
+    /// The UDP port of each tenant, for the next time.
+    pub ports: BTreeMap<TenantName, u16>,
+}
+
+/// Why nothing could be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The documents could not be read.
+    #[error("cannot load the documents")]
+    Source(#[from] SourceError),
+}
+
+/// Reads, checks, and makes the keys that are not there yet.
+///
+/// `ports` are those given out before, `known` the keys read before: a key
+/// never changes, so none is read twice.
+///
+/// # Errors
+/// When the documents cannot be read. Errors in them are part of the result.
+pub fn load(
+    source: &Source,
+    state: &Path,
+    placement: Placement,
+    ports: &BTreeMap<TenantName, u16>,
+    known: &BTreeMap<TenantName, Identity>,
+) -> Result<Loaded, LoadError> {
+    let reading = source.read()?;
+    let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let documents = Documents::parse(files);
+    let mut errors = Vec::new();
+    let identities = identities(&documents, state, known, &mut errors);
+    let public_keys =
+        identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
+    let options = Options { placement, public_keys };
+    let outcome = config::validate(&documents, &reading.secrets, ports, &options);
+    errors.extend(outcome.errors.iter().map(ToString::to_string));
+    let mut config = outcome.config;
+    let mut identities = identities;
+    identities.retain(|name, _| config.tenants.contains_key(name));
+    for (name, tenant) in &config.tenants {
+        let given = tenant.private_key.clone();
+        if let Some(private) = given
+            .filter(|given| identities.get(name).is_none_or(|identity| identity.private != *given))
+        {
+            identities.insert(name.clone(), Identity::new(private));
+        }
+    }
+    // Without its key a tenant cannot be served; with another it would be
+    // a stranger to its customers.
+    config.tenants.retain(|name, _| identities.contains_key(name));
+    Ok(Loaded { config, identities, errors, ports: outcome.allocations })
+}
+
+/// The keys of every tenant that has a document and whose key is kept here.
+fn identities(
+    documents: &Documents,
+    state: &Path,
+    known: &BTreeMap<TenantName, Identity>,
+    errors: &mut Vec<String>,
+) -> BTreeMap<TenantName, Identity> {
+    let mut identities = BTreeMap::new();
+    for gateway in documents.gateways() {
+        let object = &gateway.object;
+        let Ok(name) = TenantName::new(&object.namespace, &object.name) else { continue };
+        if gateway.spec.private_key_secret_ref.is_some() {
+            continue;
+        }
+        let identity = match known.get(&name) {
+            Some(identity) => Ok(identity.clone()),
+            None => random().and_then(|random| {
+                let key = keys::load_or_create(state, &name, random);
+                key.map(Identity::new).map_err(|error| chain(&error))
+            }),
+        };
+        match identity {
+            Ok(identity) => {
+                identities.insert(name, identity);
+            }
+            Err(error) => errors.push(format!("TenantGateway/{name}: {error}")),
+        }
+    }
+    identities
+}
+
+/// 32 random bytes from the system.
+fn random() -> Result<[u8; 32], String> {
+    let mut bytes = [0; 32];
+    let rng = ring::rand::SystemRandom::new();
+    ring::rand::SecureRandom::fill(&rng, &mut bytes)
+        .map_err(|_| "the system gives no random bytes".to_owned())?;
+    Ok(bytes)
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &KeyFileError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

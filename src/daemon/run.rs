@@ -1,0 +1,192 @@
+//! From options to a running gateway.
+
+use super::event_loop::{EventLoop, Notices, Parts};
+use super::memory::{self, Memory};
+use super::source::Source;
+use super::{Clock, load};
+use crate::datapath::{self, Datapath};
+use crate::gateway::Gateway;
+use crate::http::{self, Listener, Views};
+use crate::linux::{Kernel, KernelOptions, Offload};
+use crate::model::Placement;
+use crate::status::Snapshot;
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+/// Tenants whose namespaces changed and that the loop has not looked at yet.
+/// A notice that finds no room is not lost: the watch says it again.
+const DIRTY: usize = 1_024;
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Where documents and secrets are.
+    pub source: Source,
+    /// Where tenants are put.
+    pub placement: Placement,
+    /// For the socket and the lock: gone with the machine's restart.
+    pub runtime: PathBuf,
+    /// For keys and what is remembered.
+    pub state: PathBuf,
+    /// Where the status is served beside the socket.
+    pub status: Vec<SocketAddr>,
+    /// Names by which the status may be asked for, beside addresses.
+    pub status_hosts: Vec<String>,
+    /// Whether what was made stays when the process ends.
+    pub keep: bool,
+    /// How packets are moved.
+    pub datapath: datapath::Options,
+}
+
+/// The socket in the runtime directory.
+pub const SOCKET: &str = "lockgate.sock";
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot begin: no privilege, no documents, another one running, a
+/// port that is taken.
+pub async fn run(options: RunOptions) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    make_directory(&options.runtime)?;
+    make_directory(&options.state)?;
+    make_directory(&options.state.join("keys"))?;
+    let _lock = lock(&options.runtime)?;
+
+    let (datapath, events) =
+        Datapath::start(options.datapath).context("cannot start the packet threads")?;
+    let tcp = options.datapath.tun_offload;
+    let offload = Offload { tcp, ecn: tcp, udp: tcp && options.datapath.uso };
+    let kernel = Kernel::new(options.placement, KernelOptions { offload })
+        .context("cannot reach the kernel's network namespaces")?;
+
+    let memory = match memory::read(&options.state.join("memory.json")) {
+        Ok(memory) => memory,
+        Err(error) => {
+            tracing::warn!("{:#}", anyhow::Error::new(error));
+            Memory::default()
+        }
+    };
+
+    let mut listeners =
+        vec![Listener::unix(&options.runtime.join(SOCKET)).context("cannot listen for commands")?];
+    for address in &options.status {
+        let listener = Listener::tcp(*address).await;
+        listeners.push(listener.with_context(|| format!("cannot serve the status on {address}"))?);
+    }
+
+    let now = clock.now();
+    let mut gateway =
+        Gateway::new(options.placement, options.source.documents.display().to_string(), now);
+    gateway.handle_memory(memory.endpoints.iter().map(|(key, at)| (key.clone(), *at)));
+
+    // The first set is read before anything runs, so that a wrong path is an
+    // exit code and not a line in a log.
+    let loaded = load::load(
+        &options.source,
+        &options.state,
+        options.placement,
+        &memory.ports,
+        &BTreeMap::new(),
+    )?;
+    if loaded.config.tenants.is_empty() && !loaded.errors.is_empty() {
+        for error in &loaded.errors {
+            tracing::error!("{error}");
+        }
+        bail!("no tenant is left to serve; `lockgate check` shows the errors");
+    }
+
+    let starting = Snapshot::starting(env!("CARGO_PKG_VERSION"), now.wall);
+    let (snapshots, watched) = watch::channel(Arc::new(starting));
+    let (ticks, ticking) = watch::channel(0);
+    let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
+    let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(http::serve(views, listeners, async {
+        let _ = serving_ends.await;
+    }));
+
+    let (documents_changed, documents) = mpsc::channel(1);
+    let watcher = options.source.watch(documents_changed.clone());
+    let _watcher = match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!("{:#}", anyhow::Error::new(error));
+            None
+        }
+    };
+    let notices = Notices {
+        documents,
+        kernel: mpsc::channel(DIRTY).1,
+        datapath: forward(events),
+        hangup: signal(SignalKind::hangup())?,
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+
+    let present = kernel.tenants().await.context("cannot list network namespaces")?;
+    let mut event_loop = EventLoop::new(Parts {
+        clock,
+        gateway,
+        kernel,
+        datapath: Arc::new(datapath),
+        source: options.source,
+        placement: options.placement,
+        state: options.state,
+        memory,
+        snapshots,
+        ticks,
+        keep: options.keep,
+    });
+    event_loop.begin(loaded, present);
+    event_loop.run(notices).await;
+
+    drop(end_serving);
+    let _ = serving.await;
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the directory {}", path.display()))?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o022 != 0 {
+        bail!("{} may be written by others; `chmod 700` it", path.display());
+    }
+    Ok(())
+}
+
+/// Holds the runtime directory for this process alone.
+fn lock(runtime: &Path) -> anyhow::Result<File> {
+    let path = runtime.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => bail!(
+            "another lockgate runs with {}; stop it, or choose another --runtime-dir",
+            runtime.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Brings the packet threads' events into the loop.
+fn forward(events: std::sync::mpsc::Receiver<datapath::Event>) -> mpsc::Receiver<datapath::Event> {
+    let (sender, receiver) = mpsc::channel(64);
+    // The thread ends with the packet threads, when their sender is gone.
+    std::thread::spawn(move || {
+        while let Ok(event) = events.recv() {
+            if sender.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,188 @@
+//! Where documents and secrets are read from: a file or a directory.
+//!
+//! ```text
+//! DIR/*.yaml, DIR/*.yml                   documents, in the order of their names
+//! SECRETS/<namespace>/<name>/<key>        secrets, laid out as Kubernetes
+//!                                         projects them into a pod
+//! ```
+//!
+//! It reads bytes and judges nothing; [`crate::config`] does.
+
+use crate::config::Secrets;
+use crate::model::limits;
+use notify::{RecursiveMode, Watcher};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+/// Largest secret read. A key is 45 bytes with its newline, a password fewer.
+const MAX_SECRET_BYTES: u64 = 4 << 10;
+
+/// Why the documents could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file or directory cannot be read.
+    #[error("cannot read {0}")]
+    Read(PathBuf, #[source] io::Error),
+    /// A file is larger than any set of documents.
+    #[error("{0} is larger than {limit} MiB", limit = limits::DOCUMENT_FILE_BYTES >> 20)]
+    TooLarge(PathBuf),
+    /// A directory without a single document: more likely a wrong path than
+    /// the wish to remove every tenant.
+    #[error("{0} holds no .yaml or .yml file")]
+    Empty(PathBuf),
+    /// The directory cannot be watched.
+    #[error("cannot watch {0} for changes; reload with SIGHUP")]
+    Watch(PathBuf, #[source] notify::Error),
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// Name and bytes of each file.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The secrets.
+    pub secrets: Secrets,
+}
+
+/// Where to read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file or directory of the documents.
+    pub documents: PathBuf,
+    /// The directory of the secrets.
+    pub secrets: PathBuf,
+}
+
+impl Source {
+    /// Documents at `documents`, secrets at `secrets` or in the directory of
+    /// that name beside the documents.
+    pub fn new(documents: PathBuf, secrets: Option<PathBuf>) -> Self {
+        let secrets = secrets.unwrap_or_else(|| {
+            let beside =
+                if documents.is_dir() { Some(documents.as_path()) } else { documents.parent() };
+            beside.unwrap_or_else(|| Path::new("")).join("secrets")
+        });
+        Self { documents, secrets }
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When a file cannot be read; secrets that are not there are no error here.
+    pub fn read(&self) -> Result<Reading, SourceError> {
+        let mut paths = vec![self.documents.clone()];
+        if self.documents.is_dir() {
+            paths = list(&self.documents)?
+                .into_iter()
+                .filter(|path| {
+                    path.extension().is_some_and(|extension| {
+                        extension.eq_ignore_ascii_case("yaml")
+                            || extension.eq_ignore_ascii_case("yml")
+                    })
+                })
+                .collect();
+            if paths.is_empty() {
+                return Err(SourceError::Empty(self.documents.clone()));
+            }
+        }
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            let name =
+                path.strip_prefix(&self.documents).ok().filter(|rest| !rest.as_os_str().is_empty());
+            let name = name.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path);
+            files.push((name.to_string_lossy().into_owned(), read_file(&path)?));
+        }
+        Ok(Reading { files, secrets: self.read_secrets()? })
+    }
+
+    fn read_secrets(&self) -> Result<Secrets, SourceError> {
+        let mut secrets = Secrets::default();
+        if !self.secrets.is_dir() {
+            return Ok(secrets);
+        }
+        for namespace in list(&self.secrets)?.iter().filter(|path| path.is_dir()) {
+            for secret in list(namespace)?.iter().filter(|path| path.is_dir()) {
+                for key in list(secret)?.iter().filter(|path| path.is_file()) {
+                    let value = read_secret(key)?;
+                    let [namespace, secret, key] = [namespace, secret, key].map(|path| name(path));
+                    secrets.insert(&namespace, &secret, &key, value);
+                }
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// Watches for changes: each is told by an empty message, several may be
+    /// told by one. Stops when the watcher is dropped.
+    ///
+    /// # Errors
+    /// When the kernel cannot watch.
+    pub fn watch(&self, notices: mpsc::Sender<()>) -> Result<impl Watcher + use<>, SourceError> {
+        let watch = |error| SourceError::Watch(self.documents.clone(), error);
+        let tell = move |event: notify::Result<notify::Event>| {
+            let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
+            if !read_only {
+                // A full channel has a notice in it already.
+                let _ = notices.try_send(());
+            }
+        };
+        let mut watcher = notify::recommended_watcher(tell).map_err(watch)?;
+        // Editors put a new file in the old one's place, so it is the directory
+        // that is watched.
+        let directory = if self.documents.is_dir() {
+            self.documents.as_path()
+        } else {
+            self.documents
+                .parent()
+                .filter(|path| !path.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."))
+        };
+        watcher.watch(directory, RecursiveMode::NonRecursive).map_err(watch)?;
+        if self.secrets.is_dir() {
+            watcher.watch(&self.secrets, RecursiveMode::Recursive).map_err(watch)?;
+        }
+        Ok(watcher)
+    }
+}
+
+/// What is in a directory, in the order of names; hidden entries left out, as
+/// Kubernetes keeps its own (`..data`) among projected files.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let read = |error| SourceError::Read(directory.to_owned(), error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if !name(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let read = |error| SourceError::Read(path.to_owned(), error);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(read)?;
+    file.take(limits::DOCUMENT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+    if limits::DOCUMENT_FILE_BYTES < bytes.len() as u64 {
+        return Err(SourceError::TooLarge(path.to_owned()));
+    }
+    Ok(bytes)
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    let read = |error| SourceError::Read(path.to_owned(), error);
+    // The room is made at once: growing would leave copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES as usize + 1));
+    let file = File::open(path).map_err(read)?;
+    file.take(MAX_SECRET_BYTES).read_to_end(&mut bytes).map_err(read)?;
+    Ok(bytes)
+}

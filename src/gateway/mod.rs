@@ -1,0 +1,548 @@
+//! The gateway as one machine.
+//!
+//! It holds what is wanted, what is known of the world, and decides what to do.
+//! It does nothing itself: the daemon carries its [`Output`]s out and brings
+//! back what came of them.
+//!
+//! ```text
+//!   handle_config ──┐                        ┌── Observe, Apply   (kernel)
+//!   handle_observed ┤                        ├── Attach, Configure, Detach   (datapath)
+//!   handle_applied   ┼──▶  Gateway  ──────────┤
+//!   handle_samples  ┤   a TenantMachine each └── Resolve   (DNS)
+//!   handle_dirty    ┘
+//!                          snapshot(), memory(): views
+//! ```
+//!
+//! Feed it with `handle_*`, drain [`Gateway::poll_output`] until `None`, sleep
+//! until [`Gateway::poll_timeout`].
+//! It has one owner and no lock; it never reads a clock, and never waits.
+//!
+//! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
+//! wanted), `device` (its WireGuard device), `site` (how a site is), `view`
+//! (the snapshot).
+
+mod device;
+mod site;
+mod tenant;
+mod view;
+
+use crate::model::{Config, Host, Placement, Tenant, WireGuardPeer, limits};
+use crate::net::{Instant, Now, PrivateKey, PublicKey, TenantName, Timestamp};
+use crate::reconcile::{Namespace, Step, desired_tenant};
+use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
+use crate::wireguard::{DeviceConfig, Sample};
+use site::Sites;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tenant::{TenantMachine, Wanted};
+use view::ConditionMemory;
+
+/// How long an answer from DNS is believed. The system's resolver does not tell
+/// how long it may be, and customers' addresses change by the hour.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// How soon a name without an address is asked for again.
+const RESOLVE_RETRY: Duration = Duration::from_secs(10);
+
+/// Something for the daemon to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Carry these steps out in the tenant's namespace, in order, up to the
+    /// first that fails; then [`Gateway::handle_applied`].
+    Apply(TenantName, Vec<Step>),
+    /// Open the tenant's TUN and start its device; then
+    /// [`Gateway::handle_attached`].
+    Attach(TenantName, DeviceConfig),
+    /// Make the running device this one; then [`Gateway::handle_attached`].
+    Configure(TenantName, DeviceConfig),
+    /// Stop the device; then [`Gateway::handle_detached`].
+    Detach(TenantName),
+    /// Look at the tenant's namespace; then [`Gateway::handle_observed`].
+    Observe(TenantName),
+    /// Ask for the addresses of a name; then [`Gateway::handle_resolved`].
+    Resolve(String),
+}
+
+/// Who the gateway is to one tenant's customers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its secret half.
+    pub private: PrivateKey,
+    /// The half the customers' routers hold.
+    pub public: PublicKey,
+}
+
+impl Identity {
+    /// The identity of a private key.
+    pub fn new(private: PrivateKey) -> Self {
+        let public = private.public();
+        Self { private, public }
+    }
+}
+
+/// How a DNS name stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lookup {
+    address: Option<IpAddr>,
+    asked: bool,
+    ask_at: Option<Instant>,
+}
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    placement: Placement,
+    started: Timestamp,
+    source: String,
+    offloads: Offloads,
+    config: Config,
+    identities: BTreeMap<TenantName, Identity>,
+    last_endpoints: BTreeMap<TenantName, BTreeMap<PublicKey, SocketAddr>>,
+    tenants: BTreeMap<TenantName, TenantMachine>,
+    sites: BTreeMap<TenantName, Sites>,
+    drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
+    lookups: BTreeMap<String, Lookup>,
+    generation: u64,
+    applied_generation: u64,
+    last_applied: Option<Timestamp>,
+    apply_duration: Option<Duration>,
+    reload: Option<Reload>,
+    conditions: ConditionMemory,
+    stopping: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Gateway {
+    /// A gateway that serves nobody yet. `source` says where documents come from.
+    pub fn new(placement: Placement, source: String, now: Now) -> Self {
+        Self {
+            placement,
+            started: now.wall,
+            source,
+            offloads: Offloads::default(),
+            config: Config::default(),
+            identities: BTreeMap::new(),
+            last_endpoints: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            drops: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            generation: 0,
+            applied_generation: 0,
+            last_applied: None,
+            apply_duration: None,
+            reload: None,
+            conditions: ConditionMemory::default(),
+            stopping: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // What comes from outside.
+
+    /// Takes a whole set of documents, with every tenant's keys.
+    ///
+    /// Tenants that are not in it go, except those that are refused in it:
+    /// a mistake in a document does not cut a customer off.
+    pub fn handle_config(
+        &mut self,
+        config: Config,
+        identities: BTreeMap<TenantName, Identity>,
+        errors: Vec<String>,
+        now: Now,
+    ) {
+        self.generation += 1;
+        self.reload = Some(Reload { at: now.wall, outcome: ReloadOutcome::Accepted, errors });
+        self.identities = identities;
+        let refused: BTreeSet<TenantName> = config
+            .refused
+            .iter()
+            .filter(|refusal| refusal.site.is_none())
+            .map(|refusal| refusal.tenant.clone())
+            .collect();
+        self.config = config;
+        let names: BTreeSet<TenantName> =
+            self.tenants.keys().chain(self.config.tenants.keys()).cloned().collect();
+        for name in names {
+            if self.config.tenants.contains_key(&name) {
+                self.want(&name, now);
+            } else if !refused.contains(&name) {
+                self.release(&name, now);
+            }
+        }
+        self.forget_names();
+        self.advance(now);
+    }
+
+    /// Takes notice of a set of documents that is not taken; what runs stays.
+    pub fn handle_refused_config(&mut self, errors: Vec<String>, now: Now) {
+        let message = match errors.first() {
+            Some(first) if errors.len() > 1 => format!("{first} (and {} more)", errors.len() - 1),
+            Some(first) => first.clone(),
+            None => String::new(),
+        };
+        for machine in self.tenants.values_mut() {
+            machine.history.push(EventReason::ConfigRefused, None, message.clone(), now.wall);
+        }
+        self.reload = Some(Reload { at: now.wall, outcome: ReloadOutcome::Refused, errors });
+    }
+
+    /// Takes the tenants whose namespaces were found at the start. One that is
+    /// not wanted is removed, unless its documents are refused.
+    pub fn handle_present(&mut self, present: Vec<TenantName>, now: Now) {
+        for name in present {
+            let refused = self.config.refused.iter().any(|refusal| refusal.tenant == name);
+            if !self.tenants.contains_key(&name) && !refused {
+                let machine = self.machine(&name);
+                machine.handle_wanted(None, now);
+                self.collect(&name, now);
+            }
+        }
+    }
+
+    /// Takes notice that something in the tenant's namespace may have changed.
+    pub fn handle_dirty(&mut self, name: &TenantName, now: Now) {
+        self.with(name, now, |machine| machine.handle_dirty(now));
+    }
+
+    /// Takes what the tenant's namespace holds, `None` when there is none.
+    ///
+    /// `Err` is why it could not be looked at, for a person.
+    pub fn handle_observed(
+        &mut self,
+        name: &TenantName,
+        observed: Result<Option<Namespace>, String>,
+        now: Now,
+    ) {
+        self.with(name, now, |machine| match observed {
+            Ok(observed) => machine.handle_observed(observed, now),
+            Err(error) => machine.handle_observe_error(error, now),
+        });
+    }
+
+    /// Takes what became of a plan; `Err` is the step that failed and why, for a
+    /// person.
+    pub fn handle_applied(&mut self, name: &TenantName, result: Result<(), String>, now: Now) {
+        self.with(name, now, |machine| machine.handle_applied(result, now));
+    }
+
+    /// Takes what became of attaching or configuring a device; `Err` is why not, for a person.
+    pub fn handle_attached(&mut self, name: &TenantName, result: Result<(), String>, now: Now) {
+        self.with(name, now, |machine| machine.handle_attached(result, now));
+    }
+
+    /// Takes notice that a device stopped by itself, as when its TUN is deleted.
+    pub fn handle_device_failure(&mut self, name: &TenantName, error: String, now: Now) {
+        self.with(name, now, |machine| machine.handle_device_failure(error, now));
+    }
+
+    /// Takes notice that a device is gone, as was asked.
+    pub fn handle_detached(&mut self, name: &TenantName, now: Now) {
+        self.with(name, now, |machine| machine.handle_detached(now));
+    }
+
+    /// Takes how the devices are.
+    pub fn handle_samples(&mut self, samples: BTreeMap<TenantName, Sample>, now: Now) {
+        for (name, sample) in samples {
+            let (Some(tenant), Some(machine), Some(sites)) = (
+                self.config.tenants.get(&name),
+                self.tenants.get_mut(&name),
+                self.sites.get_mut(&name),
+            ) else {
+                continue;
+            };
+            let lookups = &self.lookups;
+            let unresolved = |peer: &WireGuardPeer| {
+                peer.endpoint.as_ref().is_some_and(|endpoint| match &endpoint.host {
+                    Host::Address(_) => false,
+                    Host::Name(name) => lookups
+                        .get(name)
+                        .is_some_and(|lookup| lookup.address.is_none() && lookup.ask_at.is_some()),
+                })
+            };
+            let device = machine.device_wanted().cloned();
+            let history = &mut machine.history;
+            if sites.handle_sample(tenant, device.as_ref(), sample, unresolved, history, now) {
+                self.configure_device(&name, now);
+                self.collect(&name, now);
+            }
+        }
+    }
+
+    /// Takes how many packets the tenant's rules have dropped, by reason.
+    pub fn handle_drops(&mut self, name: &TenantName, drops: BTreeMap<String, u64>) {
+        if self.tenants.contains_key(name) {
+            self.drops.insert(name.clone(), drops);
+        }
+    }
+
+    /// Takes the addresses of a name; none when there are none.
+    pub fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr], now: Now) {
+        let Some(lookup) = self.lookups.get_mut(name) else { return };
+        lookup.asked = false;
+        // An address that is still among the answers is kept, so that a name
+        // with several does not move the peer at every turn.
+        let usable = addresses.iter().copied().filter(|address| is_usable_endpoint(*address));
+        let address = match lookup.address {
+            Some(old) if addresses.contains(&old) => Some(old),
+            old => usable.min().or(old),
+        };
+        let wait = if addresses.is_empty() { RESOLVE_RETRY } else { RESOLVE_AGAIN };
+        lookup.ask_at = Some(now.mono + wait);
+        if lookup.address != address {
+            lookup.address = address;
+            let tenants: Vec<TenantName> = self
+                .config
+                .tenants
+                .values()
+                .filter(|tenant| device::names(tenant).any(|wanted| wanted == name))
+                .map(|tenant| tenant.name.clone())
+                .collect();
+            for tenant in tenants {
+                self.configure_device(&tenant, now);
+                self.collect(&tenant, now);
+            }
+        }
+    }
+
+    /// Takes what is remembered of peers' endpoints.
+    pub fn handle_memory(
+        &mut self,
+        endpoints: impl IntoIterator<Item = ((TenantName, PublicKey), SocketAddr)>,
+    ) {
+        for ((tenant, key), endpoint) in endpoints {
+            self.last_endpoints.entry(tenant).or_default().insert(key, endpoint);
+        }
+    }
+
+    /// Takes which offloads are in force.
+    pub const fn handle_offloads(&mut self, offloads: Offloads) {
+        self.offloads = offloads;
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let due: Vec<TenantName> = self
+            .tenants
+            .iter()
+            .filter(|(_, machine)| machine.poll_timeout().is_some_and(|at| at <= now.mono))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.with(&name, now, |machine| machine.handle_timeout(now));
+        }
+        self.resolve(now);
+    }
+
+    // Commands.
+
+    /// Removes everything it made. [`Gateway::is_done`] says when.
+    pub fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        self.config.tenants.clear();
+        let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
+        for name in names {
+            self.release(&name, now);
+        }
+        self.forget_names();
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Gateway::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let tenants = self.tenants.values().filter_map(TenantMachine::poll_timeout).min();
+        let lookups = self
+            .lookups
+            .values()
+            .filter(|lookup| !lookup.asked)
+            .filter_map(|lookup| lookup.ask_at)
+            .min();
+        [tenants, lookups].into_iter().flatten().min()
+    }
+
+    // Questions.
+
+    /// Whether it was stopped and nothing of it is left.
+    pub fn is_done(&self) -> bool {
+        self.stopping && self.tenants.is_empty()
+    }
+
+    /// How many sets of documents were accepted.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether it was stopped.
+    pub const fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether every tenant is as the last accepted set asks.
+    pub fn is_settled(&self) -> bool {
+        self.tenants.values().all(TenantMachine::is_in_sync)
+    }
+
+    /// What is wanted.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who the gateway is to each tenant's customers.
+    pub const fn identities(&self) -> &BTreeMap<TenantName, Identity> {
+        &self.identities
+    }
+
+    /// Where every peer is or was last seen, for the next process.
+    pub fn endpoints(&self) -> BTreeMap<(TenantName, PublicKey), SocketAddr> {
+        let mut endpoints = BTreeMap::new();
+        for (tenant, sites) in &self.sites {
+            if let Some(last) = self.last_endpoints.get(tenant) {
+                endpoints.extend(last.iter().map(|(key, at)| ((tenant.clone(), *key), *at)));
+            }
+            endpoints.extend(sites.endpoints().map(|(key, at)| ((tenant.clone(), key), at)));
+        }
+        endpoints
+    }
+
+    /// The latest handshake stamp any device has sent.
+    pub fn last_initiation(&self) -> Timestamp {
+        self.sites.values().map(Sites::last_initiation).max().unwrap_or_default()
+    }
+
+    // What these have in common.
+
+    fn machine(&mut self, name: &TenantName) -> &mut TenantMachine {
+        self.tenants.entry(name.clone()).or_insert_with(|| {
+            let history = History::new(limits::EVENTS_PER_TENANT);
+            TenantMachine::new(name.clone(), self.placement, history)
+        })
+    }
+
+    fn with(&mut self, name: &TenantName, now: Now, feed: impl FnOnce(&mut TenantMachine)) {
+        if let Some(machine) = self.tenants.get_mut(name) {
+            feed(machine);
+            self.collect(name, now);
+        }
+    }
+
+    /// Brings the tenant's outputs up and draws the conclusions.
+    fn collect(&mut self, name: &TenantName, now: Now) {
+        let Some(machine) = self.tenants.get_mut(name) else { return };
+        while let Some(output) = machine.poll_output() {
+            self.outputs.push_back(output);
+        }
+        if let Some(duration) = machine.take_duration(now) {
+            self.apply_duration = Some(duration);
+        }
+        if machine.is_gone() {
+            self.tenants.remove(name);
+            self.sites.remove(name);
+            self.drops.remove(name);
+        }
+        if self.applied_generation < self.generation && !self.stopping && self.is_settled() {
+            self.applied_generation = self.generation;
+            self.last_applied = Some(now.wall);
+        }
+    }
+
+    fn want(&mut self, name: &TenantName, now: Now) {
+        let Some(tenant) = self.config.tenants.get(name).cloned() else { return };
+        let (generation, placement) = (self.generation, self.placement);
+        // Of a thousand tenants one changes: the others' work is not done again.
+        let before = self.tenants.get(name).and_then(TenantMachine::wanted);
+        let namespace = match before.filter(|before| before.tenant == tenant) {
+            Some(before) => before.namespace.clone(),
+            None => desired_tenant(&tenant, placement),
+        };
+        self.sites.entry(name.clone()).or_default().handle_config(&tenant, now);
+        let is_new = !self.tenants.contains_key(name);
+        let machine = self.machine(name);
+        if is_new {
+            let message = format!("{} sites", tenant.sites.len());
+            machine.history.push(EventReason::TenantAdded, None, message, now.wall);
+        }
+        machine.handle_wanted(Some(Wanted { tenant, namespace, generation }), now);
+        self.configure_device(name, now);
+        self.collect(name, now);
+    }
+
+    fn release(&mut self, name: &TenantName, now: Now) {
+        self.with(name, now, |machine| {
+            machine.handle_wanted(None, now);
+            machine.handle_device(None, now);
+        });
+    }
+
+    /// Works out what the tenant's device is to be.
+    fn configure_device(&mut self, name: &TenantName, now: Now) {
+        let config = self.device_config(name);
+        if let Some(machine) = self.tenants.get_mut(name) {
+            machine.handle_device(config, now);
+        }
+    }
+
+    fn device_config(&self, name: &TenantName) -> Option<DeviceConfig> {
+        let tenant: &Tenant = self.config.tenants.get(name)?;
+        let nobody = BTreeMap::new();
+        let nowhere = Sites::default();
+        let addresses = self
+            .lookups
+            .iter()
+            .filter_map(|(name, lookup)| Some((name.clone(), lookup.address?)))
+            .collect();
+        let sites = self.sites.get(name).unwrap_or(&nowhere);
+        device::wireguard_sites(tenant).next()?;
+        Some(device::device(
+            tenant,
+            &device::Circumstances {
+                private_key: &self.identities.get(name)?.private,
+                addresses: &addresses,
+                last_endpoints: self.last_endpoints.get(name).unwrap_or(&nobody),
+                unusable: sites.unusable(),
+                rotated: sites.rotated(),
+            },
+        ))
+    }
+
+    /// Lets go of names that no site has any more, and takes up new ones.
+    fn forget_names(&mut self) {
+        let wanted: BTreeSet<String> =
+            self.config.tenants.values().flat_map(device::names).map(ToOwned::to_owned).collect();
+        self.lookups.retain(|name, _| wanted.contains(name));
+        for name in wanted {
+            self.lookups.entry(name).or_default();
+        }
+    }
+
+    fn resolve(&mut self, now: Now) {
+        for (name, lookup) in &mut self.lookups {
+            if !lookup.asked && lookup.ask_at.is_none_or(|at| at <= now.mono) {
+                lookup.asked = true;
+                self.outputs.push_back(Output::Resolve(name.clone()));
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Now) {
+        self.resolve(now);
+        if self.tenants.is_empty() && self.applied_generation < self.generation {
+            self.applied_generation = self.generation;
+            self.last_applied = Some(now.wall);
+        }
+    }
+}
+
+/// Whether a name may lead there: not to this machine itself and not to what is
+/// nobody's, whatever the customer's DNS says.
+fn is_usable_endpoint(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || link_local)
+}

@@ -1,0 +1,212 @@
+//! How a tenant's sites are, from what its device tells.
+//!
+//! Each sample is judged by [`crate::wireguard`]; this keeps the state, since
+//! when, and what follows from it: which sites cannot carry packets (so that a
+//! backup takes over) and whose customer has changed over to its next key.
+
+use crate::model::{Attachment, Site, Tenant, WireGuardPeer};
+use crate::net::{Now, PublicKey, SiteName, Timestamp};
+use crate::status::{Count, EventReason, History, SiteReason, SiteSnapshot, SiteState};
+use crate::wireguard::{DeviceConfig, Health, PeerReason, PeerSample, PeerState, Sample};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// How one site is.
+#[derive(Clone, Debug)]
+struct SiteStanding {
+    state: SiteState,
+    reason: SiteReason,
+    since: Timestamp,
+    /// The key that shook hands last.
+    key: Option<PublicKey>,
+    sample: PeerSample,
+    health: Health,
+}
+
+/// How the sites of one tenant are.
+#[derive(Debug, Default)]
+pub(super) struct Sites {
+    standings: BTreeMap<SiteName, SiteStanding>,
+    unusable: BTreeSet<SiteName>,
+    rotated: BTreeSet<SiteName>,
+    endpoints: BTreeMap<PublicKey, SocketAddr>,
+    drops: BTreeMap<&'static str, u64>,
+    last_initiation: Timestamp,
+}
+
+impl Sites {
+    /// Forgets sites that are no longer asked for and takes up new ones.
+    pub(super) fn handle_config(&mut self, tenant: &Tenant, now: Now) {
+        self.standings.retain(|name, _| tenant.sites.contains_key(name));
+        self.unusable.retain(|name| tenant.sites.contains_key(name));
+        self.rotated.retain(|name| tenant.sites.contains_key(name));
+        for (name, site) in &tenant.sites {
+            self.standings.entry(name.clone()).or_insert_with(|| SiteStanding {
+                state: SiteState::NeverConnected,
+                reason: match &site.attachment {
+                    Attachment::WireGuard(_) => SiteReason::Starting,
+                    Attachment::Vlan { .. } => SiteReason::NotProgrammed,
+                },
+                since: now.wall,
+                key: None,
+                sample: PeerSample::default(),
+                health: Health::default(),
+            });
+        }
+    }
+
+    /// Takes how the tenant's device is, which was told to be `device`. True when
+    /// it follows that the device should be another. `unresolved` says of a peer
+    /// whether its endpoint's name has no address.
+    pub(super) fn handle_sample(
+        &mut self,
+        tenant: &Tenant,
+        device: Option<&DeviceConfig>,
+        sample: Sample,
+        unresolved: impl Fn(&WireGuardPeer) -> bool,
+        history: &mut History,
+        now: Now,
+    ) -> bool {
+        self.last_initiation = self.last_initiation.max(sample.last_initiation);
+        self.drops = sample.drops;
+        let mut changed = false;
+        for (site, peer) in super::device::wireguard_sites(tenant) {
+            let (key, peer_sample) = current_peer(peer, &sample.peers);
+            let Some(standing) = self.standings.get_mut(&site.name) else { continue };
+            if let (Some(before), Some(after)) = (standing.sample.endpoint, peer_sample.endpoint)
+                && before != after
+            {
+                let message = format!("from {before} to {after}");
+                history.push(
+                    EventReason::EndpointMoved,
+                    Some(site.name.clone()),
+                    message,
+                    now.wall,
+                );
+            }
+            if let Some(endpoint) =
+                peer_sample.endpoint.filter(|_| peer_sample.last_received.is_some())
+            {
+                self.endpoints.insert(key, endpoint);
+            }
+            if standing.key != Some(key) {
+                standing.health = Health::default();
+            }
+            if let Some(config) = device.and_then(|device| device.peers.get(&key)) {
+                standing.health.configure(config);
+            }
+            standing.health.handle_sample(&peer_sample);
+            standing.sample = peer_sample;
+            standing.key = Some(key);
+            let (state, mut reason) = state_of(&standing.health, now);
+            if state == SiteState::NeverConnected && unresolved(peer) {
+                reason = SiteReason::EndpointUnresolved;
+            }
+            standing.reason = reason;
+            if standing.state != state {
+                let message = format!("{} → {state}: {}", standing.state, reason.message());
+                history.push(
+                    EventReason::SiteStateChanged,
+                    Some(site.name.clone()),
+                    message,
+                    now.wall,
+                );
+                standing.state = state;
+                standing.since = now.wall;
+            }
+            let unusable = matches!(state, SiteState::Down | SiteState::Blackholed);
+            changed |= put(&mut self.unusable, &site.name, unusable);
+            changed |= put(&mut self.rotated, &site.name, key != peer.public_key);
+        }
+        changed
+    }
+
+    /// The sites that cannot carry packets.
+    pub(super) const fn unusable(&self) -> &BTreeSet<SiteName> {
+        &self.unusable
+    }
+
+    /// The sites whose customer uses its next key already.
+    pub(super) const fn rotated(&self) -> &BTreeSet<SiteName> {
+        &self.rotated
+    }
+
+    /// Where each peer was last heard.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = (PublicKey, SocketAddr)> {
+        self.endpoints.iter().map(|(key, endpoint)| (*key, *endpoint))
+    }
+
+    /// Packets the device dropped, by reason; reasons that never came up left out.
+    pub(super) fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.drops.iter().map(|(reason, packets)| (*reason, *packets))
+    }
+
+    /// The latest handshake stamp the device has sent.
+    pub(super) const fn last_initiation(&self) -> Timestamp {
+        self.last_initiation
+    }
+
+    /// Writes how `site` is into its snapshot.
+    pub(super) fn describe(&self, site: &Site, snapshot: &mut SiteSnapshot) {
+        let Some(standing) = self.standings.get(&site.name) else { return };
+        let sample = &standing.sample;
+        snapshot.state = standing.state;
+        snapshot.reason = standing.reason;
+        standing.reason.message().clone_into(&mut snapshot.message);
+        snapshot.since = standing.since;
+        snapshot.public_key = match &site.attachment {
+            Attachment::WireGuard(peer) => Some(standing.key.unwrap_or(peer.public_key)),
+            Attachment::Vlan { .. } => None,
+        };
+        snapshot.endpoint = sample.endpoint;
+        snapshot.last_handshake_time = sample.last_handshake;
+        snapshot.last_received_time = sample.last_received;
+        snapshot.last_sent_time = sample.last_sent;
+        snapshot.received_bytes = Count(sample.received_bytes);
+        snapshot.sent_bytes = Count(sample.sent_bytes);
+        snapshot.received_packets = Count(sample.received_packets);
+        snapshot.sent_packets = Count(sample.sent_packets);
+        snapshot.handshakes = Count(sample.handshakes);
+        snapshot.handshake_timeouts = Count(sample.handshake_timeouts);
+    }
+}
+
+/// The peer that is in use: of the site's two keys the one that shook hands last.
+fn current_peer(
+    peer: &WireGuardPeer,
+    samples: &BTreeMap<PublicKey, PeerSample>,
+) -> (PublicKey, PeerSample) {
+    let of = |key: PublicKey| (key, samples.get(&key).copied().unwrap_or_default());
+    let first = of(peer.public_key);
+    match peer.next_public_key.map(of) {
+        Some(next) if next.1.last_handshake > first.1.last_handshake => next,
+        Some(_) | None => first,
+    }
+}
+
+/// Puts `name` in the set or takes it out; true when that was a change.
+fn put(set: &mut BTreeSet<SiteName>, name: &SiteName, present: bool) -> bool {
+    if present { set.insert(name.clone()) } else { set.remove(name) }
+}
+
+/// The state in the words every attachment shares, and why.
+fn state_of(health: &Health, now: Now) -> (SiteState, SiteReason) {
+    let (state, reason) = health.judge(now.wall);
+    let state = match state {
+        PeerState::NeverConnected => SiteState::NeverConnected,
+        PeerState::Up => SiteState::Up,
+        PeerState::Stale => SiteState::Stale,
+        PeerState::Blackholed => SiteState::Blackholed,
+        PeerState::Down => SiteState::Down,
+    };
+    let reason = match reason {
+        PeerReason::Starting => SiteReason::Starting,
+        PeerReason::WaitingForCustomer => SiteReason::WaitingForCustomer,
+        PeerReason::HandshakeUnanswered => SiteReason::HandshakeUnanswered,
+        PeerReason::SessionAlive => SiteReason::SessionAlive,
+        PeerReason::SessionExpired => SiteReason::SessionExpired,
+        PeerReason::NoReply => SiteReason::NoReply,
+        PeerReason::HandshakeTimeout => SiteReason::HandshakeTimeout,
+    };
+    (state, reason)
+}

@@ -1,0 +1,401 @@
+//! One tenant's way from what is wanted to what is there.
+//!
+//! ```text
+//!              dirty, and not backing off
+//!      Idle ───────────────────────────────▶ Observing
+//!       ▲ ▲                                     │ observed
+//!       │ └───── plan is empty: in sync ────────┤
+//!       │                                       │ plan has steps
+//!       │ failed: back off                      ▼
+//!       └──────────────────────────────────── Applying
+//!                                               │ applied in full
+//!                         Observing ◀───────────┘
+//! ```
+//!
+//! Beside it the device: attached once its TUN is there, detached before the
+//! TUN goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
+//! It never touches another tenant's state: a failure here stays here.
+
+use super::Output;
+use crate::model::{Placement, Tenant};
+use crate::net::{Instant, ManagedName, Now, TenantName};
+use crate::reconcile::{Device, Namespace, Step, plan_tenant};
+use crate::status::{EventReason, History};
+use crate::wireguard::DeviceConfig;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A tenant that nothing was heard about is looked at again after this long,
+/// should a notice have been lost.
+const RESYNC: Duration = Duration::from_secs(60);
+
+/// Plans in a row that leave something to plan, before it is called a failure:
+/// one to make, one for what the kernel took along, one for a change meanwhile.
+const MAX_ROUNDS: u32 = 4;
+
+/// What is wanted of a tenant that is to be served.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// As asked for.
+    pub(super) tenant: Tenant,
+    /// What its namespace is to hold.
+    pub(super) namespace: Namespace,
+    /// The generation of the config that asked for it.
+    pub(super) generation: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Observing,
+    Applying,
+}
+
+/// How soon a failed plan is tried again at first, and at last.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// How soon a device that failed is tried again.
+const DEVICE_RETRY: Duration = Duration::from_millis(500);
+
+/// The tenant's device in the datapath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DevicePhase {
+    Absent,
+    /// Being attached or configured. One thing is under way at a time, so that
+    /// no older config can overtake a newer one.
+    Attaching(DeviceConfig),
+    Attached(DeviceConfig),
+    Detaching,
+}
+
+/// One tenant.
+#[derive(Debug)]
+pub(super) struct TenantMachine {
+    name: TenantName,
+    placement: Placement,
+    /// `None` when it is to go.
+    wanted: Option<Wanted>,
+    phase: Phase,
+    dirty: bool,
+    /// Rounds of plan and apply since it was last in sync.
+    rounds: u32,
+    /// How long the next retry waits; doubles with each failure.
+    delay: Duration,
+    retry_at: Option<Instant>,
+    resync_at: Option<Instant>,
+    observed: Option<Namespace>,
+    /// The generation that was found to be in place.
+    applied_generation: Option<u64>,
+    /// When the change that is under way was asked for.
+    changed_at: Option<Instant>,
+    failure: Option<String>,
+    device: DevicePhase,
+    /// Whether the datapath has the device, under whatever config.
+    carrying: bool,
+    device_wanted: Option<DeviceConfig>,
+    device_retry_at: Option<Instant>,
+    device_failure: Option<String>,
+    gone: bool,
+    /// What happened lately.
+    pub(super) history: History,
+    outputs: VecDeque<Output>,
+}
+
+impl TenantMachine {
+    /// A tenant nothing is known of.
+    pub(super) fn new(name: TenantName, placement: Placement, history: History) -> Self {
+        Self {
+            name,
+            placement,
+            wanted: None,
+            phase: Phase::Idle,
+            dirty: true,
+            rounds: 0,
+            delay: FIRST_RETRY,
+            retry_at: None,
+            resync_at: None,
+            observed: None,
+            applied_generation: None,
+            changed_at: None,
+            failure: None,
+            device: DevicePhase::Absent,
+            carrying: false,
+            device_wanted: None,
+            device_retry_at: None,
+            device_failure: None,
+            gone: false,
+            history,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What is wanted of it, `None` when it is to go.
+    pub(super) const fn wanted(&self) -> Option<&Wanted> {
+        self.wanted.as_ref()
+    }
+
+    /// What its namespace was last seen to hold.
+    pub(super) const fn observed(&self) -> Option<&Namespace> {
+        self.observed.as_ref()
+    }
+
+    /// Whether its namespace holds what the wanted generation asks for.
+    pub(super) fn is_in_sync(&self) -> bool {
+        let wanted = self.wanted.as_ref().map(|wanted| wanted.generation);
+        wanted.is_some() && self.applied_generation == wanted && self.failure.is_none()
+    }
+
+    /// Whether its packets are being carried.
+    pub(super) const fn is_attached(&self) -> bool {
+        self.carrying
+    }
+
+    /// What its device is to be.
+    pub(super) const fn device_wanted(&self) -> Option<&DeviceConfig> {
+        self.device_wanted.as_ref()
+    }
+
+    /// Whether it was to go and is gone.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// What keeps its namespace from being as wanted.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// What keeps its device from carrying packets.
+    pub(super) fn device_failure(&self) -> Option<&str> {
+        self.device_failure.as_deref()
+    }
+
+    /// Takes what is wanted of it from now on; `None` makes it go.
+    pub(super) fn handle_wanted(&mut self, wanted: Option<Wanted>, now: Now) {
+        let same = match (&self.wanted, &wanted) {
+            (Some(old), Some(new)) => old.namespace == new.namespace,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if let (true, Some(new)) = (same && self.is_in_sync(), &wanted) {
+            // Nothing for the kernel in this generation.
+            self.applied_generation = Some(new.generation);
+        }
+        self.wanted = wanted;
+        if self.wanted.is_some() {
+            self.gone = false;
+        }
+        if !same {
+            self.changed_at = Some(now.mono);
+            self.rounds = 0;
+            self.retry_at = None;
+            self.delay = FIRST_RETRY;
+            self.handle_dirty(now);
+        }
+        self.advance(now);
+    }
+
+    /// Takes what its device is to be; `None` takes the device away.
+    pub(super) fn handle_device(&mut self, config: Option<DeviceConfig>, now: Now) {
+        if self.device_wanted != config {
+            self.device_wanted = config;
+            self.device_retry_at = None;
+        }
+        self.advance(now);
+    }
+
+    /// Takes notice that its namespace may have changed.
+    pub(super) fn handle_dirty(&mut self, now: Now) {
+        self.dirty = true;
+        self.advance(now);
+    }
+
+    /// Takes what its namespace holds; `None` when it is not there.
+    pub(super) fn handle_observed(&mut self, observed: Option<Namespace>, now: Now) {
+        if self.phase != Phase::Observing {
+            return;
+        }
+        self.phase = Phase::Idle;
+        self.observed = observed;
+        let wanted = self.wanted.as_ref().map(|wanted| &wanted.namespace);
+        if wanted.is_none() && self.device != DevicePhase::Absent {
+            // Its packets are to stop before its rules go.
+            self.dirty = true;
+            self.advance(now);
+            return;
+        }
+        let steps = plan_tenant(wanted, self.observed.as_ref(), self.placement);
+        if steps.is_empty() {
+            self.handle_in_sync(now);
+        } else if self.rounds >= MAX_ROUNDS {
+            let first = steps.first().map(Step::to_string).unwrap_or_default();
+            self.handle_failure(format!("does not come to rest; still to do: {first}"), now);
+        } else {
+            if self.rounds == 0 && self.changed_at.is_none() {
+                let message = format!("{} steps to put right what changed", steps.len());
+                self.history.push(EventReason::DriftRepaired, None, message, now.wall);
+            }
+            self.rounds += 1;
+            self.phase = Phase::Applying;
+            self.outputs.push_back(Output::Apply(self.name.clone(), steps));
+        }
+        self.advance(now);
+    }
+
+    /// Takes notice that its namespace could not be looked at.
+    pub(super) fn handle_observe_error(&mut self, error: String, now: Now) {
+        if self.phase == Phase::Observing {
+            self.phase = Phase::Idle;
+            self.handle_failure(error, now);
+            self.advance(now);
+        }
+    }
+
+    /// Takes what became of a plan.
+    pub(super) fn handle_applied(&mut self, result: Result<(), String>, now: Now) {
+        if self.phase != Phase::Applying {
+            return;
+        }
+        self.phase = Phase::Idle;
+        match result {
+            Ok(()) => self.dirty = true,
+            Err(error) => self.handle_failure(error, now),
+        }
+        self.advance(now);
+    }
+
+    /// Takes what became of attaching or configuring its device.
+    pub(super) fn handle_attached(&mut self, result: Result<(), String>, now: Now) {
+        match (result, &self.device) {
+            (Ok(()), DevicePhase::Attaching(config)) => {
+                self.device = DevicePhase::Attached(config.clone());
+                self.carrying = true;
+                self.device_failure = None;
+                self.device_retry_at = None;
+            }
+            (Ok(()), DevicePhase::Absent | DevicePhase::Attached(_) | DevicePhase::Detaching) => {}
+            (Err(error), _) => self.handle_device_failure(error, now),
+        }
+        self.advance(now);
+    }
+
+    /// Takes notice that its device stopped, as when its TUN went away.
+    pub(super) fn handle_device_failure(&mut self, error: String, now: Now) {
+        if self.device_failure.as_ref() != Some(&error) {
+            self.history.push(EventReason::StepFailed, None, error.clone(), now.wall);
+        }
+        self.device_failure = Some(error);
+        self.device_retry_at = Some(now.mono + DEVICE_RETRY);
+        // Whatever is left of it goes before it is tried again.
+        if !matches!(self.device, DevicePhase::Absent | DevicePhase::Detaching) {
+            self.device = DevicePhase::Detaching;
+            self.carrying = false;
+            self.outputs.push_back(Output::Detach(self.name.clone()));
+        }
+        self.dirty = true;
+        self.advance(now);
+    }
+
+    /// Takes notice that its device is gone, as was asked.
+    pub(super) fn handle_detached(&mut self, now: Now) {
+        self.device = DevicePhase::Absent;
+        self.carrying = false;
+        self.dirty = true;
+        self.advance(now);
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        if self.resync_at.is_some_and(|at| at <= now.mono) {
+            self.resync_at = None;
+            self.dirty = true;
+        }
+        self.advance(now);
+    }
+
+    /// When [`TenantMachine::handle_timeout`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let retry = self.retry_at.filter(|_| self.dirty && self.phase == Phase::Idle);
+        let device = self.device_retry_at.filter(|_| self.device == DevicePhase::Absent);
+        [retry, device, self.resync_at].into_iter().flatten().min()
+    }
+
+    /// The next thing to do for it.
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// How long the change took that has just been found in place.
+    pub(super) fn take_duration(&mut self, now: Now) -> Option<Duration> {
+        if !self.is_in_sync() {
+            return None;
+        }
+        self.changed_at.take().map(|at| now.mono.since(at))
+    }
+
+    fn handle_in_sync(&mut self, now: Now) {
+        self.rounds = 0;
+        self.delay = FIRST_RETRY;
+        self.retry_at = None;
+        self.failure = None;
+        self.resync_at = Some(now.mono + RESYNC);
+        match &self.wanted {
+            Some(wanted) => self.applied_generation = Some(wanted.generation),
+            None => self.gone = true,
+        }
+    }
+
+    fn handle_failure(&mut self, failure: String, now: Now) {
+        if self.failure.as_ref() != Some(&failure) {
+            self.history.push(EventReason::StepFailed, None, failure.clone(), now.wall);
+        }
+        self.failure = Some(failure);
+        self.rounds = 0;
+        self.dirty = true;
+        self.retry_at = Some(now.mono + self.delay);
+        self.delay = (2 * self.delay).min(LAST_RETRY);
+    }
+
+    fn advance(&mut self, now: Now) {
+        self.advance_device(now);
+        let waiting = self.retry_at.is_some_and(|at| now.mono < at);
+        let departing = self.wanted.is_none() && self.device != DevicePhase::Absent;
+        if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
+            self.dirty = false;
+            self.phase = Phase::Observing;
+            self.outputs.push_back(Output::Observe(self.name.clone()));
+        }
+    }
+
+    fn advance_device(&mut self, now: Now) {
+        let wanted = self.device_wanted.as_ref().filter(|_| self.wanted.is_some());
+        match (&self.device, wanted) {
+            (DevicePhase::Absent, Some(config)) => {
+                let waiting = self.device_retry_at.is_some_and(|at| now.mono < at);
+                if self.has_tun() && !waiting {
+                    self.outputs.push_back(Output::Attach(self.name.clone(), config.clone()));
+                    self.device = DevicePhase::Attaching(config.clone());
+                }
+            }
+            (DevicePhase::Attached(old), Some(config)) if old != config => {
+                self.outputs.push_back(Output::Configure(self.name.clone(), config.clone()));
+                self.device = DevicePhase::Attaching(config.clone());
+            }
+            (DevicePhase::Attached(_), None) => {
+                self.outputs.push_back(Output::Detach(self.name.clone()));
+                self.device = DevicePhase::Detaching;
+            }
+            (DevicePhase::Absent | DevicePhase::Attaching(_) | DevicePhase::Detaching, _)
+            | (DevicePhase::Attached(_), Some(_)) => {}
+        }
+    }
+
+    /// Whether the TUN and the rules that guard it are in place.
+    fn has_tun(&self) -> bool {
+        let tun = Device::Managed(ManagedName::wireguard());
+        self.observed
+            .as_ref()
+            .is_some_and(|observed| observed.ruleset.is_some() && observed.links.contains_key(&tun))
+    }
+}

@@ -1,0 +1,327 @@
+//! The snapshot: all that the gateway knows, as everyone may see it.
+
+use super::tenant::TenantMachine;
+use super::{Gateway, site::Sites};
+use crate::model::{Attachment, RefusalReason, Site, Tenant};
+use crate::net::{ManagedName, Now, TenantName};
+use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget};
+use crate::status::{
+    AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions,
+    ConfigSnapshot, Count, DropPlace, DropSnapshot, PrefixSource, RefusedDocument, RouteSnapshot,
+    RouteSource, SCHEMA, SitePrefixStatus, SiteSnapshot, Snapshot, TenantSnapshot,
+};
+use std::collections::BTreeMap;
+
+/// The conditions of tenants and sites, kept so that the time of their last
+/// change is.
+#[derive(Debug, Default)]
+pub(super) struct ConditionMemory {
+    tenants: BTreeMap<TenantName, Conditions>,
+    sites: BTreeMap<(TenantName, String), Conditions>,
+}
+
+/// A condition before it is compared with the one before.
+type Verdict = (ConditionType, ConditionStatus, ConditionReason, String);
+
+impl Gateway {
+    /// Everything anyone can see of it.
+    pub fn snapshot(&mut self, now: Now) -> Snapshot {
+        let mut memory = std::mem::take(&mut self.conditions);
+        let tenants: Vec<TenantSnapshot> = self
+            .tenants
+            .iter()
+            .filter_map(|(name, machine)| {
+                let wanted = machine.wanted()?;
+                Some(self.tenant_snapshot(name, &wanted.tenant, machine, &mut memory, now))
+            })
+            .collect();
+        memory.tenants.retain(|name, _| self.tenants.contains_key(name));
+        memory.sites.retain(|(name, _), _| self.tenants.contains_key(name));
+        self.conditions = memory;
+        Snapshot {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            taken: now.wall,
+            backend: Backend::Userspace,
+            offloads: self.offloads,
+            config: ConfigSnapshot {
+                source: self.source.clone(),
+                loaded_generation: self.generation,
+                applied_generation: self.applied_generation,
+                last_applied: self.last_applied,
+                apply_duration_micros: self
+                    .apply_duration
+                    .map(|duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+                last_reload: self.reload.clone(),
+            },
+            tenants,
+            refused: self.refused_documents(),
+        }
+    }
+
+    fn refused_documents(&self) -> Vec<RefusedDocument> {
+        let refused = self.config.refused.iter();
+        refused
+            .map(|refusal| RefusedDocument {
+                origin: None,
+                document: match &refusal.site {
+                    Some(site) => {
+                        format!("SiteAttachment/{}/{site}", refusal.tenant.namespace())
+                    }
+                    None => format!("TenantGateway/{}", refusal.tenant),
+                },
+                path: None,
+                reason: refusal.reason.name().to_owned(),
+                message: refusal.message.clone(),
+            })
+            .collect()
+    }
+
+    fn tenant_snapshot(
+        &self,
+        name: &TenantName,
+        tenant: &Tenant,
+        machine: &TenantMachine,
+        memory: &mut ConditionMemory,
+        now: Now,
+    ) -> TenantSnapshot {
+        let generation = self.generation;
+        let verdicts = self.tenant_verdicts(name, tenant, machine);
+        let conditions = memory.tenants.entry(name.clone()).or_default();
+        for (kind, status, reason, message) in verdicts {
+            conditions.set(kind, status, reason, &message, generation, now.wall);
+        }
+        let conditions = conditions.clone();
+        let nowhere = Sites::default();
+        let sites = self.sites.get(name).unwrap_or(&nowhere);
+        let site_snapshots = tenant
+            .sites
+            .values()
+            .map(|site| {
+                let key = (name.clone(), site.name.to_string());
+                let conditions = memory.sites.entry(key).or_default();
+                self.site_snapshot(name, site, sites, machine, conditions, now)
+            })
+            .collect();
+        TenantSnapshot {
+            name: name.clone(),
+            netns: name.netns(),
+            device: Some(ManagedName::wireguard().to_string()),
+            listen_port: tenant.listen_port,
+            endpoint_host: tenant.class.advertised_host.clone(),
+            public_key: self.identities.get(name).map(|identity| identity.public),
+            app_prefixes: tenant.app_prefixes.clone(),
+            conditions,
+            sites: site_snapshots,
+            drops: self.drop_snapshots(name, sites),
+            routes: routes(tenant, machine),
+            events: machine.history.to_vec(),
+        }
+    }
+
+    fn tenant_verdicts(
+        &self,
+        name: &TenantName,
+        tenant: &Tenant,
+        machine: &TenantMachine,
+    ) -> Vec<Verdict> {
+        let mut verdicts = vec![(
+            ConditionType::Accepted,
+            ConditionStatus::True,
+            ConditionReason::Accepted,
+            String::new(),
+        )];
+        let unresolved = self.config.refused.iter().find(|refusal| {
+            refusal.tenant == *name && refusal.reason == RefusalReason::SecretUnresolved
+        });
+        verdicts.push(match unresolved {
+            Some(refusal) => (
+                ConditionType::ResolvedRefs,
+                ConditionStatus::False,
+                ConditionReason::SecretNotFound,
+                refusal.message.clone(),
+            ),
+            None => (
+                ConditionType::ResolvedRefs,
+                ConditionStatus::True,
+                ConditionReason::ResolvedRefs,
+                String::new(),
+            ),
+        });
+        let programmed = programmed(tenant, machine);
+        let isolated = isolated(machine);
+        let ready = [&programmed, &isolated].into_iter().find(|it| it.1 != ConditionStatus::True);
+        let ready = match ready {
+            None => (
+                ConditionType::Ready,
+                ConditionStatus::True,
+                ConditionReason::Established,
+                String::new(),
+            ),
+            Some((_, status, reason, message)) => {
+                (ConditionType::Ready, *status, *reason, message.clone())
+            }
+        };
+        verdicts.extend([programmed, isolated, ready]);
+        verdicts
+    }
+
+    fn site_snapshot(
+        &self,
+        tenant: &TenantName,
+        site: &Site,
+        sites: &Sites,
+        machine: &TenantMachine,
+        conditions: &mut Conditions,
+        now: Now,
+    ) -> SiteSnapshot {
+        let generation = self.generation;
+        let kind = match &site.attachment {
+            Attachment::WireGuard(_) => AttachmentKind::WireGuard,
+            Attachment::Vlan { .. } => AttachmentKind::Vlan,
+        };
+        let mut snapshot = SiteSnapshot::starting(site.name.clone(), kind, now.wall);
+        sites.describe(site, &mut snapshot);
+        snapshot.prefixes = site
+            .prefixes
+            .iter()
+            .map(|prefix| SitePrefixStatus {
+                cidr: prefix.real,
+                alias: prefix.alias,
+                source: PrefixSource::Static,
+                installed: machine.observed().is_some_and(|observed| {
+                    observed.routes.contains_key(&RouteKey::new(prefix.visible()))
+                }),
+            })
+            .collect();
+        let installed = snapshot.prefixes.iter().all(|prefix| prefix.installed);
+        let attached = kind == AttachmentKind::WireGuard && machine.is_attached();
+        let connected = snapshot.state.is_usable();
+        let yes = |kind, reason| (kind, ConditionStatus::True, reason, String::new());
+        let no = |kind, reason, message: &str| {
+            (kind, ConditionStatus::False, reason, message.to_owned())
+        };
+        let verdicts = [
+            yes(ConditionType::Accepted, ConditionReason::Accepted),
+            yes(ConditionType::ResolvedRefs, ConditionReason::ResolvedRefs),
+            if installed && attached {
+                yes(ConditionType::Programmed, ConditionReason::Programmed)
+            } else {
+                let message = unprogrammable_message(site).unwrap_or_default();
+                no(ConditionType::Programmed, ConditionReason::Programming, &message)
+            },
+            if connected {
+                yes(ConditionType::Connected, ConditionReason::Established)
+            } else {
+                no(
+                    ConditionType::Connected,
+                    ConditionReason::NotEstablished,
+                    snapshot.reason.message(),
+                )
+            },
+        ];
+        for (kind, status, reason, message) in verdicts {
+            conditions.set(kind, status, reason, &message, generation, now.wall);
+        }
+        snapshot.conditions = conditions.clone();
+        let _ = tenant;
+        snapshot
+    }
+
+    fn drop_snapshots(&self, name: &TenantName, sites: &Sites) -> Vec<DropSnapshot> {
+        let datapath = sites.drops().map(|(reason, packets)| DropSnapshot {
+            place: DropPlace::Datapath,
+            reason: reason.to_owned(),
+            packets: Count(packets),
+        });
+        let firewall =
+            self.drops.get(name).into_iter().flatten().map(|(reason, packets)| DropSnapshot {
+                place: DropPlace::Firewall,
+                reason: reason.clone(),
+                packets: Count(*packets),
+            });
+        datapath.chain(firewall).collect()
+    }
+}
+
+fn programmed(tenant: &Tenant, machine: &TenantMachine) -> Verdict {
+    let no = |reason, message: &str| {
+        (ConditionType::Programmed, ConditionStatus::False, reason, message.to_owned())
+    };
+    if let Some(failure) = machine.failure() {
+        return no(ConditionReason::ApplyFailed, failure);
+    }
+    if let Some(failure) = machine.device_failure() {
+        return no(ConditionReason::DeviceFailed, failure);
+    }
+    if !machine.is_in_sync() {
+        return no(ConditionReason::Programming, "steps are still to be taken");
+    }
+    if super::device::wireguard_sites(tenant).next().is_some() && !machine.is_attached() {
+        return no(ConditionReason::Programming, "the device is being started");
+    }
+    let message = String::new();
+    (ConditionType::Programmed, ConditionStatus::True, ConditionReason::Programmed, message)
+}
+
+/// Whether the rules that keep this tenant apart are in the kernel, as last
+/// read back from it.
+fn isolated(machine: &TenantMachine) -> Verdict {
+    let (wanted, observed) = (machine.wanted(), machine.observed());
+    let (Some(wanted), Some(observed)) = (wanted, observed) else {
+        return (
+            ConditionType::Isolated,
+            ConditionStatus::Unknown,
+            ConditionReason::Pending,
+            String::new(),
+        );
+    };
+    match () {
+        () if observed.ruleset == wanted.namespace.ruleset => (
+            ConditionType::Isolated,
+            ConditionStatus::True,
+            ConditionReason::Verified,
+            String::new(),
+        ),
+        () => (
+            ConditionType::Isolated,
+            ConditionStatus::Unknown,
+            ConditionReason::Programming,
+            "new rules are being put in place; the old ones hold".to_owned(),
+        ),
+    }
+}
+
+fn unprogrammable_message(site: &Site) -> Option<String> {
+    match &site.attachment {
+        Attachment::Vlan { .. } => {
+            Some("VLAN attachments are not served by this version".to_owned())
+        }
+        Attachment::WireGuard(_) => None,
+    }
+}
+
+fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
+    let Some(wanted) = machine.wanted() else { return Vec::new() };
+    let nothing = Namespace::default();
+    let observed = machine.observed().unwrap_or(&nothing);
+    let tun = Device::Managed(ManagedName::wireguard());
+    let mut routes = Vec::new();
+    for (key, route) in &wanted.namespace.routes {
+        let RouteTarget::Link { device, via, .. } = &route.target else { continue };
+        let site = tenant
+            .sites
+            .values()
+            .find(|site| site.prefixes.iter().any(|prefix| prefix.visible() == key.prefix));
+        routes.push(RouteSnapshot {
+            prefix: key.prefix,
+            via: *via,
+            link: device.to_string(),
+            site: site.filter(|_| *device == tun).map(|site| site.name.clone()),
+            source: if *device == tun { RouteSource::Static } else { RouteSource::App },
+            installed: observed.routes.get(key) == Some(route),
+        });
+    }
+    routes
+}

@@ -1,0 +1,119 @@
+//! What the daemon keeps on disk: keys that are never made twice, a memory that
+//! is never half written, documents read in order.
+
+use lockgate::daemon::keys::{self, KeyFileError};
+use lockgate::daemon::memory::{self, Memory, MemoryError};
+use lockgate::daemon::source::{Source, SourceError};
+use lockgate::net::{PrivateKey, TenantName, Timestamp};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+fn tenant() -> TenantName {
+    "acme/gw".parse().unwrap()
+}
+
+fn state() -> TempDir {
+    let state = TempDir::new().unwrap();
+    fs::create_dir(state.path().join("keys")).unwrap();
+    state
+}
+
+#[test]
+fn a_key_is_made_once_and_for_its_owner_alone() {
+    let state = state();
+    let first = keys::load_or_create(state.path(), &tenant(), [7; 32]).unwrap();
+    let second = keys::load_or_create(state.path(), &tenant(), [9; 32]).unwrap();
+    assert_eq!(first, second);
+    let path = keys::path(state.path(), &tenant());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing left beside it");
+}
+
+#[test]
+fn a_key_file_that_cannot_be_used_is_never_replaced() {
+    let state = state();
+    let path = keys::path(state.path(), &tenant());
+    fs::write(&path, "not a key\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let error = keys::load_or_create(state.path(), &tenant(), [7; 32]).unwrap_err();
+    assert!(matches!(error, KeyFileError::Content(..)), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "not a key\n");
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused() {
+    let state = state();
+    let path = keys::path(state.path(), &tenant());
+    fs::write(&path, PrivateKey::from_random([7; 32]).to_base64().as_bytes()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = keys::load_or_create(state.path(), &tenant(), [7; 32]).unwrap_err();
+    assert!(matches!(error, KeyFileError::Permissions(_)), "{error}");
+}
+
+fn some_memory() -> Memory {
+    let key = PrivateKey::from_random([3; 32]).public();
+    Memory {
+        ports: [(tenant(), 51_820)].into(),
+        endpoints: [((tenant(), key), "192.0.2.7:51820".parse().unwrap())].into(),
+        last_initiation: Timestamp::new(1_800_000_000, 5),
+    }
+}
+
+#[test]
+fn memory_is_read_as_it_was_written() {
+    let state = state();
+    let path = state.path().join("memory.json");
+    assert_eq!(memory::read(&path).unwrap(), Memory::default());
+    memory::write(&path, &some_memory()).unwrap();
+    assert_eq!(memory::read(&path).unwrap(), some_memory());
+}
+
+#[test]
+fn a_torn_memory_is_told_and_not_used() {
+    let state = state();
+    let path = state.path().join("memory.json");
+    memory::write(&path, &some_memory()).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for len in 0..whole.len() {
+        fs::write(&path, &whole[..len]).unwrap();
+        let error = memory::read(&path).unwrap_err();
+        assert!(matches!(error, MemoryError::Damaged(_)), "{error} at {len}");
+    }
+    let text = String::from_utf8(whole).unwrap();
+    fs::write(&path, text.replace("51820", "51821")).unwrap();
+    assert!(matches!(memory::read(&path), Err(MemoryError::Damaged(_))), "a changed digit");
+}
+
+#[test]
+fn stamps_go_on_when_the_clock_went_back() {
+    let memory = some_memory();
+    let behind = Timestamp::new(1_700_000_000, 0);
+    let ahead = Timestamp::new(1_900_000_000, 0);
+    assert!(memory.last_initiation < memory.initiation_floor(behind));
+    assert_eq!(memory.initiation_floor(ahead), memory.last_initiation);
+}
+
+#[test]
+fn documents_are_read_in_the_order_of_their_names_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    for (name, text) in [("b.yaml", "b"), ("a.yml", "a"), (".hidden.yaml", "x"), ("notes.txt", "x")]
+    {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let secret = directory.path().join("secrets/acme/poznan-psk");
+    fs::create_dir_all(&secret).unwrap();
+    fs::write(secret.join("psk"), "canary").unwrap();
+    let reading = Source::new(directory.path().to_owned(), None).read().unwrap();
+    let names: Vec<&str> = reading.files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a.yml", "b.yaml"]);
+    assert_eq!(reading.secrets.find("acme", "poznan-psk", "psk").unwrap(), b"canary");
+    assert!(!format!("{reading:?}").contains("canary"));
+}
+
+#[test]
+fn a_directory_without_documents_is_an_error_and_not_the_wish_to_remove_everyone() {
+    let directory = TempDir::new().unwrap();
+    let error = Source::new(directory.path().to_owned(), None).read().unwrap_err();
+    assert!(matches!(error, SourceError::Empty(_)), "{error}");
+}
