@@ -309,14 +309,13 @@ impl<'a> Shell<'a> {
     fn return_link(&mut self, name: &LinkName) -> Result<(), ApplyError> {
         let Some(link) = self.find(name.as_str())? else { return Ok(()) };
         let device = Device::Foreign(name.clone());
-        if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref())
-            != LinkKind::Moved
-        {
-            return Err(ApplyError::ForeignLink(name.to_string()));
-        }
+        let kind = LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref());
         self.links = None;
-        let home = self.context.home.as_raw_fd();
-        let attributes = vec![LinkAttribute::NetNsFd(home), LinkAttribute::IfAlias(String::new())];
+        let mut attributes = vec![LinkAttribute::NetNsFd(self.context.home.as_raw_fd())];
+        // Somebody else's alias goes along.
+        if kind == LinkKind::Moved {
+            attributes.push(LinkAttribute::IfAlias(String::new()));
+        }
         rtnl::set_link(&mut self.route, link.index, attributes)
             .map_err(netlink("give back link", name.as_str()))
     }

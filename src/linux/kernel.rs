@@ -4,12 +4,13 @@
 //! the daemon's loop never waits for the kernel.
 
 use super::apply::{self, Applied, ApplyError, Context};
-use super::netlink::Netlink;
+use super::netlink::{Netlink, NetlinkError};
 use super::netns::{self, NetnsError};
 use super::nf_tables;
 use super::nft::{NftError, Reading};
 use super::observe::{self, ObserveError};
 use super::tun::{self, Offload, Tun, TunError};
+use super::watch::{Watch, Watcher};
 use super::workers::{Place, WorkError, Workers};
 use crate::model::{Placement, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
@@ -17,7 +18,7 @@ use crate::reconcile::{DropReason, Namespace, Step};
 use rustix::fd::OwnedFd;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How to work.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,7 @@ pub struct Kernel {
     /// The tables as they were last read, so as not to read again what has not
     /// changed. Held for an instant, never across a call to the kernel.
     readings: Arc<Mutex<BTreeMap<TenantName, Reading>>>,
+    watcher: Arc<OnceLock<Arc<Watcher>>>,
 }
 
 impl Kernel {
@@ -77,7 +79,14 @@ impl Kernel {
     pub fn new(placement: Placement, options: KernelOptions) -> io::Result<Self> {
         let workers = Workers::start(limits::NETNS_WORKERS, limits::NETNS_ORDERS)?;
         let home = Arc::new(netns::current()?);
-        Ok(Self { placement, options, workers, home, readings: Arc::default() })
+        Ok(Self {
+            placement,
+            options,
+            workers,
+            home,
+            readings: Arc::default(),
+            watcher: Arc::default(),
+        })
     }
 
     /// The tenants that have a namespace. With [`Placement::Current`] there is
@@ -172,15 +181,37 @@ impl Kernel {
     /// [`ObserveError`].
     pub async fn observe(&self, tenant: &TenantName) -> Result<Option<Namespace>, ObserveError> {
         let place = self.place(tenant).map_err(EnterError::from)?;
-        let Some(place) = place else { return Ok(None) };
-        let before = self.reading(tenant);
-        let (namespace, reading) =
-            self.run(place, move || observe::observe(before.as_ref())).await??;
+        let Some(place) = place else {
+            self.forget(tenant);
+            return Ok(None);
+        };
+        let (before, watcher) = (self.reading(tenant), self.watcher.get().cloned());
+        let watched = tenant.clone();
+        let look = move || {
+            // Watched before it is read, so that no change falls in between.
+            if let Some(watcher) = watcher {
+                watch_here(&watcher, &watched)?;
+            }
+            observe::observe(before.as_ref())
+        };
+        let (namespace, reading) = self.run(place, look).await??;
         self.readings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(tenant.clone(), reading);
         Ok(Some(namespace))
+    }
+
+    /// Begins to watch the underlay, the names in `/run/netns`, and each tenant's
+    /// namespace from its next [`observe`](Self::observe) on. Once for a kernel.
+    ///
+    /// # Errors
+    /// When there is a watch already, or the sockets cannot be opened.
+    pub fn watch(&self) -> io::Result<Watch> {
+        let (watcher, watch) = Watcher::start()?;
+        let twice = |_| io::Error::from(io::ErrorKind::AlreadyExists);
+        self.watcher.set(watcher).map_err(twice)?;
+        Ok(watch)
     }
 
     /// Does `steps` in order up to the first that cannot be done.
@@ -256,7 +287,11 @@ impl Kernel {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
     }
 
+    /// Lets go of all that would keep the tenant's namespace alive.
     fn forget(&self, tenant: &TenantName) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.forget(tenant);
+        }
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 
@@ -269,4 +304,14 @@ impl Kernel {
         let name = ManagedName::wireguard();
         Ok(self.in_tenant(tenant, move || tun::open(name.as_str(), offload)).await??)
     }
+}
+
+/// Watches the calling thread's namespace as the tenant's, unless it is watched.
+fn watch_here(watcher: &Watcher, tenant: &TenantName) -> Result<(), ObserveError> {
+    let error = |source| ObserveError::Netlink { what: "changes", source };
+    let cookie = Netlink::route().and_then(|route| route.netns_cookie()).map_err(error)?;
+    if watcher.knows(tenant, cookie) {
+        return Ok(());
+    }
+    watcher.watch(tenant, cookie).map_err(|source| error(NetlinkError::Open(source)))
 }

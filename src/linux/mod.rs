@@ -8,9 +8,10 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
 //! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, and `syscall` (what needs `unsafe`).
+//! `tun`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
 
 mod apply;
+mod capability;
 mod enter_box;
 mod kernel;
 mod netlink;
@@ -24,9 +25,11 @@ mod rtnl;
 mod syscall;
 mod sysctl;
 mod tun;
+mod watch;
 mod workers;
 
 pub use apply::{Applied, ApplyError};
+pub use capability::{Missing, missing};
 pub use enter_box::enter_box;
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
 pub use netlink::NetlinkError;
@@ -35,4 +38,5 @@ pub use nft::NftError;
 pub use observe::ObserveError;
 pub use sysctl::SettingError;
 pub use tun::{HEADER_LEN, Offload, QUEUE_LEN, Tun, TunError};
+pub use watch::{Dirty, Watch};
 pub use workers::WorkError;

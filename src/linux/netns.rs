@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where `ip netns` looks.
-const DIRECTORY: &str = "/run/netns";
+pub(super) const DIRECTORY: &str = "/run/netns";
 
 /// The namespace of the calling thread. (`/proc/self` is the main thread's.)
 const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";

@@ -5,7 +5,7 @@
 //! read again, and one that never saw a transaction has no table.
 
 use super::netlink::{Netlink, NetlinkError};
-use super::nf_tables::{self, Count, UNTOUCHED};
+use super::nf_tables::{self, UNTOUCHED};
 use super::{nft_parse, nft_render};
 use crate::reconcile::{Ruleset, TABLE};
 use std::collections::BTreeMap;
@@ -119,18 +119,18 @@ pub(super) fn replace(
     before: Option<&Reading>,
 ) -> Result<(), NftError> {
     let present = observe(netfilter, before)?.ruleset;
-    let none = BTreeMap::new();
-    if let Some(present) = &present {
-        let text = nft_render::replace(desired, Some(present), &none);
-        if run(&["-f", "-"], Some(&text))?.status.success() {
-            return Ok(());
-        }
-        // Somebody changed a chain or set into another kind meanwhile.
+    // Refilling is refused when somebody made a chain or set into another kind meanwhile.
+    let refill = present.as_ref().and_then(|there| nft_render::refill(desired, there));
+    if let Some(text) = refill
+        && run(&["-f", "-"], Some(&text))?.status.success()
+    {
+        return Ok(());
     }
-    let counts: BTreeMap<String, Count> =
-        if present.is_some() { nf_tables::counters(netfilter)? } else { none };
-    let text = nft_render::replace(desired, None, &counts);
-    let output = run(&["-f", "-"], Some(&text))?;
+    let counts = match present {
+        Some(_) => nf_tables::counters(netfilter)?,
+        None => BTreeMap::new(),
+    };
+    let output = run(&["-f", "-"], Some(&nft_render::anew(desired, &counts)))?;
     if output.status.success() { Ok(()) } else { Err(refused("replace the rules", &output)) }
 }
 

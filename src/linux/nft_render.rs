@@ -19,34 +19,29 @@ use std::fmt::{self, Display, Write};
 
 use super::nf_tables::Count;
 
-/// The transaction that puts `desired` in the place of `present`, the table
-/// that stands there, or of whatever stands there when that is not known.
-///
-/// `counts` are the counters' values to begin with where the table is made anew.
-pub(super) fn replace(
-    desired: &Ruleset,
-    present: Option<&Ruleset>,
-    counts: &BTreeMap<String, Count>,
-) -> String {
-    let mut text = format!("table inet {TABLE} {{}}\n");
-    match present.filter(|present| can_keep(desired, present)) {
-        Some(present) => keep(&mut text, desired, present),
-        None => {
-            line(&mut text, format_args!("delete table inet {TABLE}"));
-            line(&mut text, format_args!("table inet {TABLE} {{"));
-            for reason in &desired.counters {
-                let Count { packets, bytes } =
-                    counts.get(reason.as_str()).copied().unwrap_or_default();
-                line(
-                    &mut text,
-                    format_args!("counter {reason} {{ packets {packets} bytes {bytes} }}"),
-                );
-            }
-            line(&mut text, format_args!("}}"));
-            declare(&mut text, desired);
-            fill(&mut text, desired, None);
-        }
+/// The transaction that makes `desired` of `present`, the table that stands
+/// there; `None` when its chains cannot stay or it has what we do not know.
+pub(super) fn refill(desired: &Ruleset, present: &Ruleset) -> Option<String> {
+    if !can_keep(desired, present) {
+        return None;
     }
+    let mut text = String::new();
+    keep(&mut text, desired, present);
+    Some(text)
+}
+
+/// The transaction that puts `desired` in the place of whatever stands there.
+/// `counts` are the values the counters begin with.
+pub(super) fn anew(desired: &Ruleset, counts: &BTreeMap<String, Count>) -> String {
+    let mut text = delete();
+    line(&mut text, format_args!("table inet {TABLE} {{"));
+    for reason in &desired.counters {
+        let Count { packets, bytes } = counts.get(reason.as_str()).copied().unwrap_or_default();
+        line(&mut text, format_args!("counter {reason} {{ packets {packets} bytes {bytes} }}"));
+    }
+    line(&mut text, format_args!("}}"));
+    declare(&mut text, desired);
+    fill(&mut text, desired, None);
     text
 }
 
@@ -69,6 +64,11 @@ fn same_place(one: Option<Base>, other: Option<Base>) -> bool {
 }
 
 fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
+    line(text, format_args!("table inet {TABLE} {{"));
+    for reason in desired.counters.difference(&present.counters) {
+        line(text, format_args!("counter {reason} {{}}"));
+    }
+    line(text, format_args!("}}"));
     line(text, format_args!("flush table inet {TABLE}"));
     for family in Family::BOTH {
         let of = |ruleset: &Ruleset| elements(ruleset, family);
@@ -94,9 +94,6 @@ fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
     }
     for reason in present.counters.difference(&desired.counters) {
         line(text, format_args!("delete counter inet {TABLE} {reason}"));
-    }
-    for reason in desired.counters.difference(&present.counters) {
-        text.insert_str(0, &format!("table inet {TABLE} {{\ncounter {reason} {{}}\n}}\n"));
     }
 }
 
@@ -143,10 +140,9 @@ fn fill(text: &mut String, ruleset: &Ruleset, present: Option<&Ruleset>) {
     }
     for (name, chain) in &ruleset.chains {
         for rule in &chain.rules {
-            let comment = rule;
             line(
                 text,
-                format_args!("add rule inet {TABLE} {name} {}comment \"{comment}\"", Nft(rule)),
+                format_args!("add rule inet {TABLE} {name} {}comment \"{rule}\"", Nft(rule)),
             );
         }
     }

