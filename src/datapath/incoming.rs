@@ -9,10 +9,17 @@ use super::gather::{Gather, Offload};
 use super::reason::PathDrop;
 use super::tenant::{Tenant, TunLost};
 use super::tun::Written;
-use super::udp::Incoming;
+use super::udp::{self, Incoming};
 use crate::net::Now;
 use crate::wireguard::Received;
 use std::ops::Range;
+
+/// Messages taken in one call when they are long trains: half a MB, which is as
+/// much as another tenant's packets should wait for, and as a core's cache holds.
+const TRAINS: usize = 8;
+
+/// Bytes of a message from which on it is a long train.
+const LONG: usize = 16 << 10;
 
 impl Tenant {
     /// Takes what has come, up to a share: what one call hands over.
@@ -21,7 +28,10 @@ impl Tenant {
         let Some(udp) = &self.udp else { return Ok(()) };
         // An error is one of an earlier datagram of ours; what is to be read
         // makes the socket ready again.
-        let Ok(messages) = udp.receive(receiver, received, PIECE_LEN) else { return Ok(()) };
+        let pieces = if self.trains { TRAINS } else { udp::BATCH };
+        let room = received.get_mut(..pieces * PIECE_LEN).unwrap_or_default();
+        let Ok(messages) = udp.receive(receiver, room, PIECE_LEN) else { return Ok(()) };
+        let mut bytes = 0;
         let mut lost = None;
         for index in 0..messages {
             let Some(message) = receiver.message(index) else { continue };
@@ -29,6 +39,7 @@ impl Tenant {
                 self.drops.count(PathDrop::ReceiveTruncated, 1);
                 continue;
             }
+            bytes += message.len;
             let begin = index * PIECE_LEN;
             let end = begin + message.len;
             let mut at = begin;
@@ -44,6 +55,7 @@ impl Tenant {
             }
         }
         self.deliver(gather, received, &mut lost);
+        self.trains = messages * LONG <= bytes;
         self.finish(buffers, now);
         lost.map_or(Ok(()), Err)
     }

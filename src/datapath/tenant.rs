@@ -33,6 +33,8 @@ pub(super) struct Tenant {
     pub(super) udp: Option<Socket>,
     pub(super) drops: Drops,
     narrow_since: Instant,
+    /// What came last came in long trains.
+    pub(super) trains: bool,
     pub(super) unreachable: Limit,
 }
 
@@ -71,6 +73,7 @@ impl Tenant {
             udp: None,
             drops: Drops::default(),
             narrow_since: Instant::default(),
+            trains: false,
             unreachable: Limit::default(),
         })
     }

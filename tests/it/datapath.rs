@@ -46,12 +46,15 @@ impl Inside {
         (bytes.try_into().unwrap(), packet)
     }
 
-    /// Whether nothing comes within a moment.
-    fn is_quiet(&self) -> bool {
-        self.0.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let quiet = (&self.0).read(&mut [0; 70_000]).is_err();
+    /// What comes within a moment.
+    fn read_soon(&self) -> Option<([u8; 10], Vec<u8>)> {
+        self.0.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut bytes = vec![0; 70_000];
+        let len = (&self.0).read(&mut bytes);
         self.0.set_read_timeout(Some(PATIENCE)).unwrap();
-        quiet
+        bytes.truncate(len.ok()?);
+        let packet = bytes.split_off(10);
+        Some((bytes.try_into().unwrap(), packet))
     }
 }
 
@@ -262,6 +265,207 @@ fn segments_are_not_put_together_when_tun_offload_is_off() {
     }
 }
 
+/// The segments of [`tcp_superpacket`] one by one, as a TUN without offload
+/// hands them over.
+fn tcp_segments(payload: &[u8], mss: usize) -> Vec<Vec<u8>> {
+    let segment = |(index, part): (usize, &[u8])| {
+        let (_, mut packet) = tcp_superpacket(part, 1);
+        let sequence = 7 + (index * mss) as u32;
+        packet[24..28].copy_from_slice(&sequence.to_be_bytes());
+        packet[36..38].fill(0);
+        let mut covered = pseudo_header(&packet);
+        covered.extend(&packet[20..]);
+        let checksum = !sum(&covered);
+        packet[36..38].copy_from_slice(&checksum.to_be_bytes());
+        packet
+    };
+    payload.chunks(mss).enumerate().map(segment).collect()
+}
+
+/// Writes `packets` in one go (the thread finds them all when it wakes, or some
+/// at a time) and returns what comes out until `bytes` of payload have.
+fn through(here: &End, there: &End, packets: &[Vec<u8>]) -> Vec<([u8; 10], Vec<u8>)> {
+    let bytes: usize = packets.iter().map(|packet| packet.len() - 40).sum();
+    for packet in packets {
+        here.inside.write([0; 10], packet);
+    }
+    let mut got = Vec::new();
+    let mut seen = 0;
+    while seen < bytes {
+        let (header, packet) = there.inside.read();
+        seen += packet.len() - 40;
+        got.push((header, packet));
+    }
+    got
+}
+
+#[test]
+fn a_corrupt_segment_is_never_put_together_with_others() {
+    let (here, there) = pair(one_thread(), one_thread());
+    connect(&here, &there);
+    let payload: Vec<u8> = (0..9_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut packets = tcp_segments(&payload, 1_000);
+    packets[4][500] ^= 1;
+    let got = through(&here, &there, &packets);
+    let corrupt = got.iter().filter(|(header, packet)| {
+        // Its checksum must still be there to be found wrong.
+        *header == [0; 10] && *packet == packets[4]
+    });
+    assert_eq!(corrupt.count(), 1, "it arrives as it was sent");
+    for (header, packet) in got.iter().filter(|(_, packet)| *packet != packets[4]) {
+        tcp_payload(header, packet);
+    }
+}
+
+/// Something done to a packet.
+type Change = fn(&mut Vec<u8>);
+
+#[test]
+fn what_taking_apart_would_not_give_back_is_left_alone() {
+    let payload: Vec<u8> = (0..6_000_u32).map(|i| (i % 251) as u8).collect();
+    let changes: [(&str, Change); 6] = [
+        ("another acknowledgement", |packet| packet[31] ^= 1),
+        ("another window", |packet| packet[35] ^= 1),
+        ("FIN", |packet| packet[33] |= 1),
+        ("CWR", |packet| packet[33] |= 0x80),
+        ("another TTL", |packet| packet[8] -= 1),
+        ("another port", |packet| packet[21] ^= 1),
+    ];
+    for (what, change) in changes {
+        let (here, there) = pair(one_thread(), one_thread());
+        connect(&here, &there);
+        let mut packets = tcp_segments(&payload, 1_000);
+        let odd = &mut packets[2];
+        change(odd);
+        odd[10..12].fill(0);
+        let checksum = !sum(&odd[..20]);
+        odd[10..12].copy_from_slice(&checksum.to_be_bytes());
+        odd[36..38].fill(0);
+        let mut covered = pseudo_header(odd);
+        covered.extend(&odd[20..]);
+        let checksum = !sum(&covered);
+        odd[36..38].copy_from_slice(&checksum.to_be_bytes());
+        let got = through(&here, &there, &packets);
+        assert!(got.iter().any(|(_, packet)| *packet == packets[2]), "{what}");
+    }
+}
+
+#[test]
+fn a_udp_superpacket_passes_whole() {
+    let (here, there) = pair(one_thread(), one_thread());
+    connect(&here, &there);
+    let payload: Vec<u8> = (0..10_500_u32).map(|i| (i % 251) as u8).collect();
+    let mut packet = udp(HERE, THERE, &payload);
+    let begun = sum(&pseudo_header(&packet));
+    packet[26..28].copy_from_slice(&begun.to_be_bytes());
+    // NEEDS_CSUM, UDP_L4, 28 bytes of header, 1,000 in each, from 20 at 6.
+    let mut header = [1, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (at, value) in [(2, 28_u16), (4, 1_000), (6, 20), (8, 6)] {
+        header[at..at + 2].copy_from_slice(&value.to_ne_bytes());
+    }
+    here.inside.write(header, &packet);
+    let (mut got, mut pieces) = (Vec::<u8>::new(), 0);
+    while got.len() < payload.len() {
+        let (header, packet) = there.inside.read();
+        assert_eq!(sum(&packet[..20]), 0xffff, "the IPv4 checksum");
+        if header != [0; 10] {
+            assert_eq!((header[0], header[1]), (1, 5));
+            assert_eq!(u16::from_ne_bytes([header[4], header[5]]), 1_000);
+            assert_eq!(packet[26..28], sum(&pseudo_header(&packet)).to_be_bytes());
+        }
+        got.extend(&packet[28..]);
+        pieces += 1;
+    }
+    assert!(got == payload && pieces <= 2, "{pieces} pieces");
+}
+
+#[test]
+fn a_superpacket_waits_for_the_session_in_segments() {
+    let (here, there) = pair(one_thread(), one_thread());
+    let (header, packet) = tcp_superpacket(&[7; 5_000], 1_000);
+    here.inside.write(header, &packet);
+    let mut got = 0;
+    while got < 5_000 {
+        let (header, packet) = there.inside.read();
+        let (sequence, part) = tcp_payload(&header, &packet);
+        assert_eq!(sequence, 7 + got);
+        got += part.len() as u32;
+    }
+}
+
+/// A relay on loopback between two ends that notes the ECN bits of each datagram
+/// and sends them on with `set`, if given.
+fn relay(to: u16, set: Option<u32>) -> (u16, Receiver<u8>) {
+    let front = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    front.set_recv_tos_v4(true).unwrap();
+    front.set_read_timeout(Some(PATIENCE)).unwrap();
+    front.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = front.local_addr().unwrap().as_socket().unwrap().port();
+    let far = SocketAddr::from((Ipv4Addr::LOCALHOST, to));
+    let (sender, seen) = std::sync::mpsc::sync_channel(1_000);
+    std::thread::spawn(move || {
+        let state = quinn_udp::UdpSocketState::new((&front).into()).unwrap();
+        front.set_nonblocking(false).unwrap();
+        let mut near = None;
+        let mut bytes = vec![0; 70_000];
+        loop {
+            let mut meta = [quinn_udp::RecvMeta::default()];
+            let mut buffers = [std::io::IoSliceMut::new(&mut bytes)];
+            if state.recv((&front).into(), &mut buffers, &mut meta).is_err() {
+                return;
+            }
+            let [meta] = meta;
+            let to = if meta.addr == far { near } else { Some(far) };
+            if meta.addr != far {
+                near = Some(meta.addr);
+                let _ = sender.try_send(meta.ecn.map_or(0, |ecn| ecn as u8));
+            }
+            front.set_tos_v4(set.unwrap_or(0)).unwrap();
+            for datagram in bytes[..meta.len].chunks(meta.stride) {
+                front.send_to(datagram, &to.unwrap().into()).unwrap();
+            }
+        }
+    });
+    (port, seen)
+}
+
+/// A packet with ECN bits `inner`, through a network that sets `outer`: what the
+/// network sees, and the bits that arrive; `None` when it does not arrive.
+fn check_ecn(inner: u8, outer: u32) -> (u8, Option<u8>) {
+    let there = end(one_thread(), config(2, &[(1, HERE, None)]));
+    let (port, seen) = relay(there.port, Some(outer));
+    let here = end(one_thread(), config(1, &[(2, THERE, Some(port))]));
+    // One that gets the session going, and may carry every mark.
+    let mut first = tcp_like(10, 1);
+    mark(&mut first, 1);
+    here.inside.write([0; 10], &first);
+    there.inside.read();
+    while seen.try_recv().is_ok() {}
+    let mut packet = tcp_like(100, 2);
+    mark(&mut packet, inner);
+    here.inside.write([0; 10], &packet);
+    let sent = seen.recv_timeout(PATIENCE).unwrap();
+    let Some((_, got)) = there.inside.read_soon() else { return (sent, None) };
+    assert_eq!(sum(&got[..20]), 0xffff, "the IPv4 checksum");
+    (sent, Some(got[1] & 3))
+}
+
+fn mark(packet: &mut [u8], ecn: u8) {
+    packet[1] = ecn;
+    packet[10..12].fill(0);
+    let checksum = !sum(&packet[..20]);
+    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+#[test]
+fn congestion_marks_cross_the_tunnel() {
+    assert_eq!(check_ecn(0, 0), (0, Some(0)));
+    assert_eq!(check_ecn(1, 0), (1, Some(1)));
+    assert_eq!(check_ecn(2, 0), (2, Some(2)));
+    assert_eq!(check_ecn(2, 3), (2, Some(3)), "a mark on the way reaches the inner packet");
+    assert_eq!(check_ecn(0, 3), (0, None), "whose sender cannot understand it loses it");
+}
+
 #[test]
 fn small_packets_keep_their_order() {
     let (here, there) = pair(one_thread(), one_thread());
@@ -455,7 +659,7 @@ fn who_sends_to_nobody_is_told_but_not_without_end() {
     assert_eq!(answer[12..20], [THERE.octets(), HERE.octets()].concat());
     assert_eq!(answer[28..], packet);
     let mut answers = 1;
-    while !here.inside.is_quiet() {
+    while here.inside.read_soon().is_some() {
         answers += 1;
     }
     assert!(answers <= 100, "{answers} answers");
@@ -465,7 +669,7 @@ fn who_sends_to_nobody_is_told_but_not_without_end() {
     error[12..16].copy_from_slice(&HERE.octets());
     error[16..20].copy_from_slice(&THERE.octets());
     here.inside.write([0; 10], &error);
-    assert!(here.inside.is_quiet());
+    assert_eq!(here.inside.read_soon(), None);
 }
 
 #[test]
@@ -484,5 +688,5 @@ fn what_is_no_packet_is_dropped_and_the_tenant_lives() {
         outside.send_to(rubbish, (Ipv4Addr::LOCALHOST, here.port)).unwrap();
     }
     connect(&here, &there);
-    assert!(here.inside.is_quiet());
+    assert_eq!(here.inside.read_soon(), None);
 }
