@@ -306,14 +306,15 @@ fn a_corrupt_segment_is_never_put_together_with_others() {
     let payload: Vec<u8> = (0..9_000_u32).map(|i| (i % 251) as u8).collect();
     let mut packets = tcp_segments(&payload, 1_000);
     packets[4][500] ^= 1;
-    let got = through(&here, &there, &packets);
-    let corrupt = got.iter().filter(|(header, packet)| {
+    // Whether they meet in one batch is a matter of luck each time.
+    for _ in 0..20 {
+        let got = through(&here, &there, &packets);
         // Its checksum must still be there to be found wrong.
-        *header == [0; 10] && *packet == packets[4]
-    });
-    assert_eq!(corrupt.count(), 1, "it arrives as it was sent");
-    for (header, packet) in got.iter().filter(|(_, packet)| *packet != packets[4]) {
-        tcp_payload(header, packet);
+        let as_sent = |got: &&([u8; 10], Vec<u8>)| got.0 == [0; 10] && got.1 == packets[4];
+        assert_eq!(got.iter().filter(as_sent).count(), 1);
+        for (header, packet) in got.iter().filter(|got| !as_sent(got)) {
+            tcp_payload(header, packet);
+        }
     }
 }
 
@@ -345,8 +346,10 @@ fn what_taking_apart_would_not_give_back_is_left_alone() {
         covered.extend(&odd[20..]);
         let checksum = !sum(&covered);
         odd[36..38].copy_from_slice(&checksum.to_be_bytes());
-        let got = through(&here, &there, &packets);
-        assert!(got.iter().any(|(_, packet)| *packet == packets[2]), "{what}");
+        for _ in 0..20 {
+            let got = through(&here, &there, &packets);
+            assert!(got.iter().any(|(_, packet)| *packet == packets[2]), "{what}");
+        }
     }
 }
 
