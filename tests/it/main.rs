@@ -16,6 +16,7 @@ mod daemon_files;
 mod datapath;
 mod http;
 mod isolation;
+mod packet;
 mod plan;
 mod random_config;
 mod sample;

@@ -1,0 +1,7 @@
+//! The room `packet`: what is read, taken apart, put together and changed in a
+//! packet, against plain references.
+
+mod build;
+mod checksum;
+mod ecn;
+mod gso;
