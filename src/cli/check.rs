@@ -6,6 +6,7 @@ use super::terminal;
 use super::verdict::{Failure, Verdict};
 use crate::config::{ConfigError, Outcome};
 use crate::model::{Refusal, RefusalReason};
+use crate::reconcile::{self, Leak};
 use crate::status::Visible;
 use clap::Args;
 use serde::Serialize;
@@ -16,6 +17,9 @@ use std::fmt::Write;
 pub struct CheckArguments {
     #[command(flatten)]
     documents: DocumentArguments,
+    /// Also walk every way a packet could take between tenants
+    #[arg(long)]
+    leaks: bool,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -23,12 +27,21 @@ pub struct CheckArguments {
 
 pub(super) fn run(arguments: &CheckArguments) -> Result<Verdict, Failure> {
     let outcome = arguments.documents.load()?;
+    let placement = arguments.documents.netns.into();
+    let leaks = arguments.leaks.then(|| {
+        let state = reconcile::desired(&outcome.config, placement);
+        reconcile::leaks(&outcome.config, &state, placement)
+    });
     let text = match arguments.output {
-        Format::Json | Format::Yaml => output::serialize(&Report::of(&outcome), arguments.output)?,
-        Format::Table | Format::Wide => lines(&outcome),
+        Format::Json | Format::Yaml => {
+            output::serialize(&Report::of(&outcome, leaks.as_deref()), arguments.output)?
+        }
+        Format::Table | Format::Wide => lines(&outcome, leaks.as_deref()),
     };
     terminal::print(&text)?;
-    let is_good = outcome.errors.is_empty() && unresolved(&outcome).next().is_none();
+    let is_good = outcome.errors.is_empty()
+        && unresolved(&outcome).next().is_none()
+        && leaks.is_none_or(|leaks| leaks.is_empty());
     Ok(Verdict::finding_if(!is_good))
 }
 
@@ -53,7 +66,7 @@ fn refusal_text(refusal: &Refusal) -> String {
 }
 
 /// One error a line, as a compiler prints them, and a line that sums up.
-fn lines(outcome: &Outcome) -> String {
+fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for error in &outcome.errors {
@@ -74,6 +87,15 @@ fn lines(outcome: &Outcome) -> String {
         0 => writeln!(text, "{tenants} tenants, {sites} sites: all good"),
         _ => writeln!(text, "{errors} errors; {tenants} tenants and {sites} sites have none"),
     };
+    if let Some(leaks) = leaks {
+        for leak in leaks {
+            let _ = writeln!(text, "leak: {}", Visible(&leak.to_string()));
+        }
+        let _ = match leaks.len() {
+            0 => writeln!(text, "no packet can pass from one tenant to another"),
+            found => writeln!(text, "{found} leaks"),
+        };
+    }
     text
 }
 
@@ -87,6 +109,9 @@ struct Report<'a> {
     unresolved: Vec<String>,
     /// Tenants without errors.
     tenants: Vec<String>,
+    /// Ways a packet could take that it must not; absent when not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaks: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +125,7 @@ struct Finding<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
+    fn of(outcome: &'a Outcome, leaks: Option<&[Leak]>) -> Self {
         let finding = |error: &'a ConfigError| Finding {
             file: error.file.as_deref(),
             line: error.line,
@@ -113,6 +138,7 @@ impl<'a> Report<'a> {
             more: outcome.errors.more(),
             unresolved: unresolved(outcome).map(refusal_text).collect(),
             tenants: outcome.config.tenants.keys().map(ToString::to_string).collect(),
+            leaks: leaks.map(|leaks| leaks.iter().map(ToString::to_string).collect()),
         }
     }
 }

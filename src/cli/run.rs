@@ -1,29 +1,21 @@
 //! `lockgate run`: the gateway itself.
 
 use super::args::Directories;
+use super::documents::DocumentArguments;
 use super::verdict::{Failure, Verdict};
-use crate::daemon::source::Source;
 use crate::daemon::{self, RunOptions};
 use crate::datapath;
-use crate::model::Placement;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// File or directory of documents
-    #[arg(short, long, value_name = "PATH")]
-    pub file: PathBuf,
-    /// Directory of secrets, NAMESPACE/NAME/KEY; `secrets` beside the documents when not given
-    #[arg(long, value_name = "DIR")]
-    pub secrets: Option<PathBuf>,
-    /// Where tenants are put
-    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
-    pub netns: NetnsMode,
+    /// Where documents are, and what they are for.
+    #[command(flatten)]
+    pub documents: DocumentArguments,
     /// Address of the status endpoint; may be given several times
     #[arg(long, default_value = "127.0.0.1:9586", value_name = "ADDRESS:PORT")]
     pub status: Vec<SocketAddr>,
@@ -48,16 +40,6 @@ pub struct RunArguments {
     /// Form of the log
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub log_format: LogFormat,
-}
-
-/// Where tenants are put.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum NetnsMode {
-    /// Each in a network namespace of its own
-    #[default]
-    PerTenant,
-    /// The only one in the namespace this process is in
-    Current,
 }
 
 /// What the kernel does in large pieces.
@@ -87,11 +69,8 @@ pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<
     start_log(arguments.log_format);
     let off = |offload| arguments.without.contains(&offload);
     let options = RunOptions {
-        source: Source::new(arguments.file.clone(), arguments.secrets.clone()),
-        placement: match arguments.netns {
-            NetnsMode::PerTenant => Placement::PerTenant,
-            NetnsMode::Current => Placement::Current,
-        },
+        source: arguments.documents.source(),
+        placement: arguments.documents.netns.into(),
         runtime: directories.runtime_dir.clone(),
         state: directories.state_dir.clone(),
         status: if arguments.no_status { Vec::new() } else { arguments.status.clone() },

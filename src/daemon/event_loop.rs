@@ -11,7 +11,7 @@ use super::memory::{self, Memory};
 use super::source::Source;
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
-use crate::linux::Kernel;
+use crate::linux::{Dirty, Kernel, Watch};
 use crate::model::Placement;
 use crate::net::{Now, TenantName, Timestamp};
 use crate::reconcile::Namespace;
@@ -69,7 +69,7 @@ pub(super) struct Notices {
     /// The documents changed.
     pub(super) documents: mpsc::Receiver<()>,
     /// A tenant's namespace changed.
-    pub(super) kernel: mpsc::Receiver<TenantName>,
+    pub(super) kernel: Watch,
     /// A packet thread has something to tell.
     pub(super) datapath: mpsc::Receiver<datapath::Event>,
     /// SIGHUP.
@@ -168,10 +168,7 @@ impl EventLoop {
             let wake = self.wake(stop_by);
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.handle_input(input),
-                Some(tenant) = notices.kernel.recv() => {
-                    let now = self.now();
-                    self.parts.gateway.handle_dirty(&tenant, now);
-                }
+                dirty = notices.kernel.next() => self.handle_dirty(&dirty),
                 Some(event) = notices.datapath.recv() => self.handle_datapath(event),
                 Some(()) = notices.documents.recv(), if stop_by.is_none() => {
                     tokio::time::sleep(SETTLE).await;
@@ -260,6 +257,16 @@ impl EventLoop {
             }
         }
         self.unpublished = true;
+    }
+
+    fn handle_dirty(&mut self, dirty: &Dirty) {
+        let now = self.now();
+        match dirty {
+            Dirty::Tenant(tenant) => self.parts.gateway.handle_dirty(tenant, now),
+            // A fabric link that was waited for may have come; its tenant is
+            // tried again by its own backoff, and this makes it sooner.
+            Dirty::Underlay => self.parts.gateway.handle_underlay(now),
+        }
     }
 
     fn handle_datapath(&mut self, event: datapath::Event) {

@@ -7,7 +7,7 @@ use super::{Clock, load};
 use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
 use crate::http::{self, Listener, Views};
-use crate::linux::{Kernel, KernelOptions, Offload};
+use crate::linux::{self, Kernel, KernelOptions, Offload};
 use crate::model::Placement;
 use crate::status::Snapshot;
 use anyhow::{Context, bail};
@@ -19,10 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-
-/// Tenants whose namespaces changed and that the loop has not looked at yet.
-/// A notice that finds no room is not lost: the watch says it again.
-const DIRTY: usize = 1_024;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -59,6 +55,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     make_directory(&options.state)?;
     make_directory(&options.state.join("keys"))?;
     let _lock = lock(&options.runtime)?;
+
+    let missing = linux::missing(options.placement);
+    for missing in &missing {
+        tracing::error!("{missing}");
+    }
+    if let Some(first) = missing.first() {
+        bail!("{first}");
+    }
 
     let (datapath, events) =
         Datapath::start(options.datapath).context("cannot start the packet threads")?;
@@ -123,7 +127,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     };
     let notices = Notices {
         documents,
-        kernel: mpsc::channel(DIRTY).1,
+        kernel: kernel.watch().context("cannot watch the kernel")?,
         datapath: forward(events),
         hangup: signal(SignalKind::hangup())?,
         terminate: signal(SignalKind::terminate())?,

@@ -90,10 +90,8 @@ impl Source {
         }
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            let name =
-                path.strip_prefix(&self.documents).ok().filter(|rest| !rest.as_os_str().is_empty());
-            let name = name.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path);
-            files.push((name.to_string_lossy().into_owned(), read_file(&path)?));
+            // As it was given, so that an editor finds it from the error.
+            files.push((path.display().to_string(), read_file(&path)?));
         }
         Ok(Reading { files, secrets: self.read_secrets()? })
     }

@@ -206,6 +206,20 @@ impl Gateway {
         self.with(name, now, |machine| machine.handle_dirty(now));
     }
 
+    /// Takes notice that links or addresses of the underlay changed: what could
+    /// not be done for want of a link is tried again.
+    pub fn handle_underlay(&mut self, now: Now) {
+        let failed: Vec<TenantName> = self
+            .tenants
+            .iter()
+            .filter(|(_, machine)| machine.failure().is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in failed {
+            self.with(&name, now, |machine| machine.handle_retry(now));
+        }
+    }
+
     /// Takes what the tenant's namespace holds, `None` when there is none.
     ///
     /// `Err` is why it could not be looked at, for a person.

@@ -17,9 +17,9 @@
 //! It never touches another tenant's state: a failure here stays here.
 
 use super::Output;
-use crate::model::{Placement, Tenant};
+use crate::model::{Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
-use crate::reconcile::{Device, Namespace, Step, plan_tenant};
+use crate::reconcile::{Backoff, Device, KernelState, Namespace, Step, leaks, plan_tenant};
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
 use std::collections::VecDeque;
@@ -51,10 +51,6 @@ enum Phase {
     Applying,
 }
 
-/// How soon a failed plan is tried again at first, and at last.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(30);
-
 /// How soon a device that failed is tried again.
 const DEVICE_RETRY: Duration = Duration::from_millis(500);
 
@@ -80,9 +76,7 @@ pub(super) struct TenantMachine {
     dirty: bool,
     /// Rounds of plan and apply since it was last in sync.
     rounds: u32,
-    /// How long the next retry waits; doubles with each failure.
-    delay: Duration,
-    retry_at: Option<Instant>,
+    backoff: Backoff,
     resync_at: Option<Instant>,
     observed: Option<Namespace>,
     /// The generation that was found to be in place.
@@ -90,6 +84,7 @@ pub(super) struct TenantMachine {
     /// When the change that is under way was asked for.
     changed_at: Option<Instant>,
     failure: Option<String>,
+    leak: Option<String>,
     device: DevicePhase,
     /// Whether the datapath has the device, under whatever config.
     carrying: bool,
@@ -112,13 +107,13 @@ impl TenantMachine {
             phase: Phase::Idle,
             dirty: true,
             rounds: 0,
-            delay: FIRST_RETRY,
-            retry_at: None,
+            backoff: Backoff::default(),
             resync_at: None,
             observed: None,
             applied_generation: None,
             changed_at: None,
             failure: None,
+            leak: None,
             device: DevicePhase::Absent,
             carrying: false,
             device_wanted: None,
@@ -161,6 +156,11 @@ impl TenantMachine {
         self.gone
     }
 
+    /// The first leak found in its namespace when it was last in sync.
+    pub(super) fn leak(&self) -> Option<&str> {
+        self.leak.as_deref()
+    }
+
     /// What keeps its namespace from being as wanted.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
@@ -189,8 +189,7 @@ impl TenantMachine {
         if !same {
             self.changed_at = Some(now.mono);
             self.rounds = 0;
-            self.retry_at = None;
-            self.delay = FIRST_RETRY;
+            self.backoff.handle_success();
             self.handle_dirty(now);
         }
         self.advance(now);
@@ -209,6 +208,12 @@ impl TenantMachine {
     pub(super) fn handle_dirty(&mut self, now: Now) {
         self.dirty = true;
         self.advance(now);
+    }
+
+    /// Takes notice that what failed may work now.
+    pub(super) fn handle_retry(&mut self, now: Now) {
+        self.backoff.handle_success();
+        self.handle_dirty(now);
     }
 
     /// Takes what its namespace holds; `None` when it is not there.
@@ -316,7 +321,7 @@ impl TenantMachine {
 
     /// When [`TenantMachine::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let retry = self.retry_at.filter(|_| self.dirty && self.phase == Phase::Idle);
+        let retry = self.backoff.poll_timeout().filter(|_| self.dirty && self.phase == Phase::Idle);
         let device = self.device_retry_at.filter(|_| self.device == DevicePhase::Absent);
         [retry, device, self.resync_at].into_iter().flatten().min()
     }
@@ -336,12 +341,17 @@ impl TenantMachine {
 
     fn handle_in_sync(&mut self, now: Now) {
         self.rounds = 0;
-        self.delay = FIRST_RETRY;
-        self.retry_at = None;
+        self.backoff.handle_success();
         self.failure = None;
         self.resync_at = Some(now.mono + RESYNC);
         match &self.wanted {
-            Some(wanted) => self.applied_generation = Some(wanted.generation),
+            Some(wanted) => {
+                self.applied_generation = Some(wanted.generation);
+                self.leak = self
+                    .observed
+                    .as_ref()
+                    .and_then(|observed| first_leak(&wanted.tenant, observed, self.placement));
+            }
             None => self.gone = true,
         }
     }
@@ -353,13 +363,12 @@ impl TenantMachine {
         self.failure = Some(failure);
         self.rounds = 0;
         self.dirty = true;
-        self.retry_at = Some(now.mono + self.delay);
-        self.delay = (2 * self.delay).min(LAST_RETRY);
+        self.backoff.handle_failure(now.mono);
     }
 
     fn advance(&mut self, now: Now) {
         self.advance_device(now);
-        let waiting = self.retry_at.is_some_and(|at| now.mono < at);
+        let waiting = !self.backoff.is_open(now.mono);
         let departing = self.wanted.is_none() && self.device != DevicePhase::Absent;
         if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
             self.dirty = false;
@@ -398,4 +407,13 @@ impl TenantMachine {
             .as_ref()
             .is_some_and(|observed| observed.ruleset.is_some() && observed.links.contains_key(&tun))
     }
+}
+
+/// Whether what was read back from the kernel lets pass what must not, judged
+/// apart from the comparison with what is wanted.
+fn first_leak(tenant: &Tenant, observed: &Namespace, placement: Placement) -> Option<String> {
+    let config =
+        Config { tenants: [(tenant.name.clone(), tenant.clone())].into(), ..Config::default() };
+    let state = KernelState { tenants: [(tenant.name.clone(), observed.clone())].into() };
+    leaks(&config, &state, placement).first().map(ToString::to_string)
 }

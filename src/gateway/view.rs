@@ -277,20 +277,21 @@ fn isolated(machine: &TenantMachine) -> Verdict {
             String::new(),
         );
     };
-    match () {
-        () if observed.ruleset == wanted.namespace.ruleset => (
+    if let Some(leak) = machine.leak() {
+        return (
             ConditionType::Isolated,
-            ConditionStatus::True,
-            ConditionReason::Verified,
-            String::new(),
-        ),
-        () => (
-            ConditionType::Isolated,
-            ConditionStatus::Unknown,
-            ConditionReason::Programming,
-            "new rules are being put in place; the old ones hold".to_owned(),
-        ),
+            ConditionStatus::False,
+            ConditionReason::RulesDiffer,
+            leak.to_owned(),
+        );
     }
+    let (status, reason, message) = if observed.ruleset == wanted.namespace.ruleset {
+        (ConditionStatus::True, ConditionReason::Verified, "")
+    } else {
+        let message = "new rules are being put in place; the old ones hold";
+        (ConditionStatus::Unknown, ConditionReason::Programming, message)
+    };
+    (ConditionType::Isolated, status, reason, message.to_owned())
 }
 
 fn unprogrammable_message(site: &Site) -> Option<String> {

@@ -12,7 +12,7 @@
 //! In reading order: [`KernelState`] (both sides of the comparison), its
 //! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
 //! the text form of it all; [`desired`] (documents to state), [`plan()`] with its
-//! [`Step`]s, [`Report`] and [`Backoff`]; and three readers that check the whole:
+//! [`Step`]s and [`Backoff`]; and three readers that check the whole:
 //! [`trace()`], [`expected`] (the documents' own word) and [`leaks()`].
 
 mod backoff;
@@ -25,7 +25,6 @@ mod oracle;
 mod packet;
 mod plan;
 mod prefix_set;
-mod report;
 mod route;
 mod rule;
 mod rule_text;
@@ -45,7 +44,6 @@ pub use oracle::expected;
 pub use packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 pub use plan::{plan, plan_tenant};
 pub use prefix_set::{Family, PrefixSet};
-pub use report::{Errno, Failure, Outcome, Report, StepError};
 pub use route::{Route, RouteKey, RouteTarget};
 pub use rule::{Conntrack, Icmp, Match, Membership, Rule, Side, Transport, Verdict};
 pub use rule_text::RuleError;

@@ -105,8 +105,10 @@ fn documents_are_read_in_the_order_of_their_names_and_nothing_else() {
     fs::create_dir_all(&secret).unwrap();
     fs::write(secret.join("psk"), "canary").unwrap();
     let reading = Source::new(directory.path().to_owned(), None).read().unwrap();
-    let names: Vec<&str> = reading.files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["a.yml", "b.yaml"]);
+    let texts: Vec<&[u8]> = reading.files.iter().map(|(_, text)| text.as_slice()).collect();
+    assert_eq!(texts, [b"a", b"b"]);
+    let first = directory.path().join("a.yml").display().to_string();
+    assert_eq!(reading.files[0].0, first, "as it was given, so that an editor finds it");
     assert_eq!(reading.secrets.find("acme", "poznan-psk", "psk").unwrap(), b"canary");
     assert!(!format!("{reading:?}").contains("canary"));
 }
