@@ -1,7 +1,82 @@
 //! Lockgate: a per-tenant connectivity gateway.
 //!
+//! Each customer's network reaches that customer's applications and nothing
+//! else: over WireGuard (a VLAN, later) into a network namespace that is the
+//! tenant's alone. Customers may all have the same addresses.
+//!
+//! # In one paragraph
+//! The gateway is one pure machine with shells around it.
+//! Documents are *validated* into a [`model::Config`].
+//! The machine ([`gateway::Gateway`]) says what the kernel should hold
+//! (*desired*), compares it with what it does hold (*observed*) and puts out a
+//! *plan*; a shell applies it and looks again.
+//! Everything anyone can see is a view of one [`status::Snapshot`].
+//!
+//! ```text
+//!  documents ──validate──▶ Config ──┐                  ┌──▶ Snapshot ──▶ page, JSON, metrics, CLI
+//!                                   ▼                  │
+//!  namespaces ──observe──▶ ┌── gateway::Gateway ──┐ ───┘
+//!  devices ─────sample───▶ │  one owner, no clock │ ──▶ Observe / Apply(steps)       ──▶ linux
+//!  DNS, time ────────────▶ └──────────────────────┘ ──▶ Attach / Configure / Detach  ──▶ datapath
+//!
+//!  TUN ⇄ wireguard::Device ⇄ UDP      (threads that own their tenants; the above never
+//!                                      touches a packet: DeviceConfig down, Sample up)
+//! ```
+//!
+//! # Rooms, in reading order
 //! Ground floor, pure: no clock, socket, file, environment, thread, lock or
 //! randomness; all of these are arguments.
+//! [`net`] (the words of the wire), [`model`] (what was asked for), [`config`]
+//! (documents into that), [`packet`] (what is inside a datagram), [`wireguard`]
+//! (the protocol without sockets), [`reconcile`] (desired against observed),
+//! [`status`] (how it is, as one value), [`customer`] (the other end's
+//! configuration), [`gateway`] (the machine).
+//!
+//! Upper floor, shells: [`linux`] (namespaces, links, routes, rules),
+//! [`datapath`] (packet threads), [`http`] (read-only views), and the two that
+//! introduce them to one another: [`daemon`] and [`cli`].
+//! Which room may name which is checked by `tests/it/tidy.rs`.
+//!
+//! # Invariants
+//! 1. Nothing on the ground floor reads a clock, a socket, a file, the
+//!    environment or random numbers.
+//! 2. [`gateway::Gateway`] has one owner. There is no lock on the ground floor.
+//! 3. A plan is complete: applying makes no choice. A [`reconcile::Step`] may be
+//!    repeated.
+//! 4. A plan between equal states is empty; one applied in full leaves nothing
+//!    to plan.
+//! 5. What is known of the kernel comes from observing it alone.
+//! 6. We touch only what we made: links by [`net::ManagedName`], routes by
+//!    their protocol number, one nft table by its name.
+//! 7. A tenant's failure changes nothing for another: plans, backoff, history
+//!    and devices are each tenant's own.
+//! 8. Whatever is refused or dropped has a reason from an enum, and the reason
+//!    reaches the snapshot.
+//! 9. Every queue, table and history has a maximum in [`model::limits`].
+//! 10. A secret is never in `Debug`, logs, plans, the snapshot or a metric.
+//! 11. Isolation is never open: rules stand before links come up, change in one
+//!     transaction and go last; a tenant without rules forwards nothing.
+//!
+//! # Where the design was changed, and why
+//! - The noise engine is ours, on `snow` and `ring`, and not `boringtun`'s: see
+//!   [`wireguard`].
+//! - Rules go to `nft` as text and not as JSON, and netlink is spoken directly
+//!   on the threads that enter a namespace: both were measured to be cheaper,
+//!   see [`linux`].
+//! - A site's alias networks are translated in the device, without conntrack.
+//!
+//! # Where to change what
+//! | to change | look at |
+//! |---|---|
+//! | a field of a document | `config/schema`, `config/validate`, `config/reference.yaml` |
+//! | what the kernel should hold | `reconcile/desired.rs`, `reconcile/desired_rules.rs` |
+//! | the order of steps | `reconcile/plan.rs` |
+//! | how a step is done | `linux/apply.rs` |
+//! | when a site counts as up | `wireguard/health.rs` |
+//! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
+//! | what everyone sees | `status/`, `gateway/view.rs` |
+//! | a maximum | `model/limits.rs` |
+
 pub mod net;
 
 pub mod model;
@@ -14,7 +89,6 @@ pub mod reconcile;
 pub mod status;
 pub mod wireguard;
 
-// Upper floor: shells. Each speaks with one part of the world.
 pub mod cli;
 pub mod daemon;
 pub mod datapath;

@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run`], `event_loop`, `load` ([`load::Loaded`]),
+//! In reading order: [`run()`], `event_loop`, `load` ([`load::Loaded`]),
 //! [`source`], [`keys`], [`memory`], `file`, [`Clock`].
 
 mod clock;

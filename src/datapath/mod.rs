@@ -3,7 +3,7 @@
 //! A tenant belongs to one thread, with its TUN, its UDP socket and its device.
 //! No packet meets a lock, a channel or an allocator, and the clock is read once
 //! for each wake. The control plane touches the threads by [`Datapath`] alone:
-//! [`DeviceConfig`](crate::wireguard::DeviceConfig) goes down, [`TenantSample`]
+//! [`DeviceConfig`] goes down, [`TenantSample`]
 //! comes up.
 //!
 //! ```text

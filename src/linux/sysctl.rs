@@ -2,7 +2,7 @@
 //! thread is in.
 //!
 //! Which settings there are to write is the closed list of
-//! [`Sysctl`](crate::reconcile::Sysctl); nothing else is reached from here.
+//! [`Sysctl`]; nothing else is reached from here.
 
 use crate::reconcile::{Scope, Sysctl};
 use std::collections::BTreeMap;

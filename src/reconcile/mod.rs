@@ -11,7 +11,7 @@
 //!
 //! In reading order: [`KernelState`] (both sides of the comparison), its
 //! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
-//! the text form of it all; [`desired`] (documents to state), [`plan()`] with its
+//! the text form of it all; [`desired()`] (documents to state), [`plan()`] with its
 //! [`Step`]s and [`Backoff`]; and three readers that check the whole:
 //! [`trace()`], [`expected`] (the documents' own word) and [`leaks()`].
 

@@ -2,8 +2,8 @@
 //! happens.
 //!
 //! The language is closed and small on purpose: it can be written to nft, read
-//! back, walked by [`trace`](super::trace) and proved about by
-//! [`leaks`](super::leaks), all from the same value.
+//! back, walked by [`trace()`](super::trace()) and proved about by
+//! [`leaks()`](super::leaks()), all from the same value.
 
 use super::{ChainName, Device, DropReason, Family, SetName};
 use crate::model::Ports;

@@ -2,7 +2,7 @@
 //!
 //! A file and a custom resource are the same document, and these types are
 //! both. Text stays text here; what it means is found out by
-//! [`validate`](crate::config::validate). Fields nobody knows are refused where
+//! [`validate()`](crate::config::validate()). Fields nobody knows are refused where
 //! files are read and, by the API server, where resources are written; they
 //! are *not* refused by these types, so that a newer version's stored
 //! resources do not stop an older program from listing.

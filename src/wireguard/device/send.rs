@@ -25,7 +25,7 @@ impl Device {
 
     /// Makes a datagram of a packet, in place, and returns its length.
     ///
-    /// `buffer` holds [`HEADER_LEN`](crate::wireguard::HEADER_LEN) bytes of
+    /// `buffer` holds [`HEADER_LEN`] bytes of
     /// room, the packet of `len` bytes, and room for padding to a multiple of
     /// 16 (not beyond the MTU) and the 16-byte tag. The packet is padded as far
     /// as there is room.
