@@ -7,7 +7,6 @@ ends, their kernels' work and the load generator share the machine's cores.
 """
 
 import argparse
-import base64
 import json
 import os
 import re
@@ -20,13 +19,40 @@ import time
 from pathlib import Path
 
 OUT = Path(__file__).parent / "out"
+# host-a ── a ══ tunnel ══ b ── host-b; the hosts send, the two between them forward.
 NS = ("lgbench-a", "lgbench-b")
+HOSTS = ("lgbench-host-a", "lgbench-host-b")
 OUTER = ("198.18.0.1", "198.18.0.2")
-INNER = ("10.99.0.1", "10.99.0.2")
+TUNNEL = ("10.255.0.0", "10.255.0.1")
+LAN = ("10.99.0.0/24", "10.99.1.0/24")
+ROUTER = ("10.99.0.1", "10.99.1.1")
+HOST = ("10.99.0.2", "10.99.1.2")
 PORT = 51820
 MTU = 1420
 SOCKET_BUFFER = 4 << 20
 OFFLOADS = ("tx-udp-segmentation", "gro")
+DOCUMENTS = """\
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {{name: gw, namespace: bench}}
+spec:
+  listenPort: {port}
+  tunnelMTU: {mtu}
+  appPrefixes: ["{app}"]
+  privateKeySecretRef: {{name: key, key: key}}
+---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {{name: site, namespace: bench}}
+spec:
+  gatewayRef: {{name: gw}}
+  type: WireGuard
+  wireGuard:
+    publicKey: "{public}"
+    endpoint: {{host: {host}, port: {port}}}
+    tunnelAddresses: ["{tunnel}/31"]
+  prefixes: [{{cidr: "{site}"}}]
+"""
 
 
 def run(*command, ns=None, check=True, timeout=60, stdin=None):
@@ -44,22 +70,30 @@ class Lab:
 
     def __enter__(self):
         self.__exit__()
-        for ns in NS:
+        for ns in (*NS, *HOSTS):
             run("ip", "netns", "add", ns)
-        run("ip", "link", "add", "eth0", "netns", NS[0], "type", "veth", "peer", "name", "eth0",
-            "netns", NS[1])
-        for ns, address in zip(NS, OUTER):
-            run("ip", "address", "add", f"{address}/24", "dev", "eth0", ns=ns)
-            run("ip", "link", "set", "eth0", "up", ns=ns)
             run("ip", "link", "set", "lo", "up", ns=ns)
+        self.join(NS[0], "outer", f"{OUTER[0]}/24", NS[1], "outer", f"{OUTER[1]}/24")
+        for end in (0, 1):
+            self.join(NS[end], "eth0", f"{ROUTER[end]}/24", HOSTS[end], "eth0", f"{HOST[end]}/24")
+            run("ip", "route", "add", "default", "via", ROUTER[end], ns=HOSTS[end])
+            run("sysctl", "-qw", "net.ipv4.ip_forward=1", ns=NS[end])
+        for ns in (*NS, *HOSTS):
             # Per namespace since Linux 6.9; see `socket_buffer`.
             for limit in ("rmem_max", "wmem_max"):
                 run("sysctl", "-qw", f"net.core.{limit}={SOCKET_BUFFER}", ns=ns, check=False)
         self.offload(True)
         return self
 
+    def join(self, one, link, address, other, other_link, other_address):
+        run("ip", "link", "add", link, "netns", one, "type", "veth", "peer", "name", other_link,
+            "netns", other)
+        for ns, name, own in ((one, link, address), (other, other_link, other_address)):
+            run("ip", "address", "add", own, "dev", name, ns=ns)
+            run("ip", "link", "set", name, "up", ns=ns)
+
     def __exit__(self, *_):
-        for ns in NS:
+        for ns in (*NS, *HOSTS):
             pids = run("ip", "netns", "pids", ns, check=False).split()
             for pid in pids:
                 try:
@@ -72,7 +106,7 @@ class Lab:
         """Turns segmentation offload and GRO of the underlay on or off."""
         for ns in NS:
             for feature in OFFLOADS:
-                run("ethtool", "-K", "eth0", feature, "on" if on else "off", ns=ns, check=False)
+                run("ethtool", "-K", "outer", feature, "on" if on else "off", ns=ns, check=False)
 
 
 class Contender:
@@ -81,7 +115,7 @@ class Contender:
     def __init__(self, name, label, note=""):
         self.name, self.label, self.note = name, label, note
         self.processes = []
-        self.target = INNER[1]
+        self.target = HOST[1]
 
     def start(self):
         raise NotImplementedError
@@ -121,7 +155,7 @@ class Contender:
         while time.monotonic() < deadline:
             if any(process.poll() is not None for process in self.processes):
                 break
-            done = run("ping", "-c", "1", "-W", "1", self.target, ns=NS[0], check=False)
+            done = run("ping", "-c", "1", "-W", "1", self.target, ns=HOSTS[0], check=False)
             if " 0% packet loss" in done:
                 return
         tail = b""
@@ -136,10 +170,14 @@ class Veth(Contender):
 
     def __init__(self):
         super().__init__("veth", "plain veth", "no tunnel, MTU 1500")
-        self.target = OUTER[1]
 
     def start(self):
-        pass
+        for end, ns in enumerate(NS):
+            run("ip", "route", "add", LAN[1 - end], "via", OUTER[1 - end], ns=ns)
+
+    def stop(self):
+        for end, ns in enumerate(NS):
+            run("ip", "route", "delete", LAN[1 - end], ns=ns, check=False)
 
 
 class Stock(Contender):
@@ -162,38 +200,49 @@ class Stock(Contender):
                 file.flush()
                 other = 1 - end
                 run("wg", "set", link, "listen-port", str(PORT), "private-key", file.name,
-                    "peer", publics[other], "allowed-ips", f"{INNER[other]}/32",
+                    "peer", publics[other], "allowed-ips", f"{LAN[other]},{TUNNEL[other]}/32",
                     "endpoint", f"{OUTER[other]}:{PORT}", ns=ns)
-            set_up(ns, link, INNER[end])
+            set_up(end, link)
 
 
 class Ours(Contender):
-    """Lockgate's packet threads with a device of one peer, nothing around them."""
+    """The whole gateway: `lockgate run` at both ends, with its rules, source
+    checks and counters."""
 
-    def __init__(self, tunnel, name="lockgate", label="Lockgate", options=(), note=""):
+    def __init__(self, binary, name="lockgate", label="Lockgate", options=(), note=""):
         super().__init__(name, label, note)
-        self.tunnel, self.options = tunnel, options
+        self.binary, self.options = binary, options
+        self.home = None
 
     def start(self):
-        keys = [base64.b64encode(os.urandom(32)).decode() for _ in NS]
+        self.home = tempfile.TemporaryDirectory(prefix="lgbench-")
+        keys = [run("wg", "genkey").strip() for _ in NS]
         publics = [run("wg", "pubkey", stdin=key).strip() for key in keys]
         for end, ns in enumerate(NS):
-            other, link = 1 - end, "lg-wg"
-            with tempfile.NamedTemporaryFile("w") as file:
-                file.write(keys[end])
-                file.flush()
-                self.spawn(ns, [
-                    self.tunnel, "--key-file", file.name, "--port", str(PORT),
-                    "--mtu", str(MTU), "--peer", publics[other],
-                    "--endpoint", f"{OUTER[other]}:{PORT}",
-                    "--allowed", f"{INNER[other]}/32", *self.options])
-                wait_for(lambda: run("ip", "link", "show", link, ns=ns, check=False), link)
-                set_up(ns, link, INNER[end])
+            other = 1 - end
+            home = Path(self.home.name) / str(end)
+            secret = home / "config/secrets/bench/key"
+            secret.mkdir(parents=True)
+            (secret / "key").write_text(keys[end])
+            (home / "config/bench.yaml").write_text(DOCUMENTS.format(
+                port=PORT, mtu=MTU, app=LAN[end], site=LAN[other], public=publics[other],
+                host=OUTER[other], tunnel=TUNNEL[end]))
+            self.spawn(ns, [
+                self.binary, "--runtime-dir", str(home / "run"), "--state-dir", str(home / "state"),
+                "run", "-f", str(home / "config"), "--netns", "current", "--no-status",
+                *self.options])
+
+    def stop(self):
+        super().stop()
+        if self.home:
+            self.home.cleanup()
 
 
-def set_up(ns, link, address):
-    run("ip", "address", "add", f"{address}/24", "dev", link, ns=ns)
+def set_up(end, link):
+    ns = NS[end]
+    run("ip", "address", "add", f"{TUNNEL[end]}/31", "dev", link, ns=ns)
     run("ip", "link", "set", link, "mtu", str(MTU), "up", ns=ns)
+    run("ip", "route", "add", LAN[1 - end], "dev", link, ns=ns)
 
 
 def wait_for(condition, what):
@@ -225,7 +274,7 @@ def iperf(target, seconds, *options):
     """What iperf3 says at the end; its control connection may drown in a flood."""
     said = None
     for _ in range(3):
-        output = run("iperf3", "-c", target, "-t", str(seconds), "-J", *options, ns=NS[0],
+        output = run("iperf3", "-c", target, "-t", str(seconds), "-J", *options, ns=HOSTS[0],
                      check=False, timeout=seconds + 30)
         said = json.loads(output or "{}")
         if said.get("end") and "error" not in said:
@@ -241,7 +290,7 @@ def tcp(contender, seconds, streams, ping=False):
     if ping:
         count = int((seconds - 0.5) / 0.01)
         pinger = subprocess.Popen(
-            ["ip", "netns", "exec", NS[0], "ping", "-i", "0.01", "-c", str(count),
+            ["ip", "netns", "exec", HOSTS[0], "ping", "-i", "0.01", "-c", str(count),
              contender.target], stdout=subprocess.PIPE, text=True)
     end = iperf(contender.target, seconds, "-P", str(streams))
     after = contender.cpu()
@@ -267,7 +316,7 @@ def socket_buffer():
     The default of 212 KB holds 92 of them, and a load generator that shares its
     core with a tunnel is away for longer than that.
     """
-    limit = run("sysctl", "-n", "net.core.rmem_max", ns=NS[1], check=False).strip() or "0"
+    limit = run("sysctl", "-n", "net.core.rmem_max", ns=HOSTS[1], check=False).strip() or "0"
     return ("-w", str(SOCKET_BUFFER)) if SOCKET_BUFFER <= int(limit) else ()
 
 
@@ -323,7 +372,7 @@ def measure(contender, lab, seconds, quick):
                 print(f"({name}: {error}) ", end="", flush=True)
 
         result["rss_idle"] = max(contender.rss(), default=0)
-        times = round_trips(run("ping", "-i", "0.005", "-c", "200", contender.target, ns=NS[0]))
+        times = round_trips(run("ping", "-i", "0.005", "-c", "200", contender.target, ns=HOSTS[0]))
         result["rtt_idle"] = statistics.fmean(times)
         result["rtt_idle_p99"] = percentile(times, 0.99)
         tcp(contender, 1, 1)
@@ -469,15 +518,15 @@ def contenders(arguments):
              "WG_PROCESS_FOREGROUND": "1"}
     everyone = [
         Veth(),
-        Ours(arguments.tunnel),
+        Ours(arguments.binary),
         Stock("boringtun", "boringtun-cli", [boringtun, "--foreground", "--disable-drop-privileges"]),
         Stock("boringtun-1", "boringtun-cli --threads 1", threads_1),
         Stock("gotatun", "gotatun-cli",
               [str(peers / "gotatun"), "--foreground", "--disable-drop-privileges", "-v", "error"]),
         Stock("wireguard-go", "wireguard-go (newest)", [str(peers / "wireguard"), "-f"], quiet),
         Stock("wireguard-go-2022", "wireguard-go (Debian, 2022)", ["/usr/bin/wireguard-go", "-f"], quiet),
-        Ours(arguments.tunnel, "lockgate-no-gso", "Lockgate, no UDP GSO", ("--no-udp-gso",)),
-        Ours(arguments.tunnel, "lockgate-no-tun", "Lockgate, no TUN offload", ("--no-tun-offload",)),
+        Ours(arguments.binary, "lockgate-no-gso", "Lockgate, no UDP GSO", ("--without", "udp-segment")),
+        Ours(arguments.binary, "lockgate-no-tun", "Lockgate, no TUN offload", ("--without", "tun-tcp")),
     ]
     extra = ("lockgate-no-gso", "lockgate-no-tun")
     wanted = arguments.only.split(",") if arguments.only else None
@@ -497,7 +546,7 @@ def contenders(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", required=True)
-    parser.add_argument("--tunnel", required=True)
+    parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s, no search for loss")
@@ -517,7 +566,7 @@ def main():
     Path("/var/run/wireguard").mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Lab() as lab:
-        server = subprocess.Popen(["ip", "netns", "exec", NS[1], "iperf3", "-s"],
+        server = subprocess.Popen(["ip", "netns", "exec", HOSTS[1], "iperf3", "-s"],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for number in range(1, arguments.rounds + 1):

@@ -3,8 +3,9 @@
 #
 #   bench/throughput.sh [--rounds N] [--seconds S] [--quick] [--only NAME,NAME] [--no-install]
 #
-# Two ends in two network namespaces, joined by a veth pair; needs root. Makes
-# bench/out/throughput.{md,json,svg}. Nothing is left behind.
+# Two hosts, each behind a gateway, the gateways joined by a veth pair: four
+# network namespaces; needs root. Makes bench/out/throughput.{md,json,svg}.
+# Nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ arguments=()
 for argument in "$@"; do
   case $argument in
     --no-install) install=0 ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) arguments+=("$argument") ;;
   esac
 done
@@ -56,9 +57,7 @@ if [ $install = 1 ]; then
 fi
 
 echo "== building lockgate"
-tunnel=$(cargo build --quiet --release --bench tunnel --message-format=json |
-  sed -n 's/.*"name":"tunnel".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-[ -x "$tunnel" ] || { echo "cargo did not say where the tunnel bench is" >&2; exit 1; }
+cargo build --quiet --release --locked --bin lockgate
 
-exec python3 bench/throughput.py --peers "$peers/bin" --tunnel "$tunnel" \
+exec python3 bench/throughput.py --peers "$peers/bin" --binary "$PWD/target/release/lockgate" \
   "${arguments[@]+"${arguments[@]}"}"
