@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking"
 )]
 mod datapath;
+mod gateway;
 mod kernel;
 mod lab;
 #[path = "../it/random_config.rs"]
@@ -16,3 +17,6 @@ mod reconcile_foreign;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
+mod wireguard_conformance;
+mod wireguard_router;
+mod wireguard_stage;

@@ -1,0 +1,267 @@
+//! [`Router`]: the customer's end of a tunnel, played by a WireGuard somebody
+//! else wrote, or by a second gateway.
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "a tool is kept whether or not a test takes it up today; a skip is said"
+)]
+
+use crate::gateway::Gateway;
+use crate::lab::{At, Lab, PATIENCE, Process, wait_until};
+use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Once;
+
+/// What plays the customer's router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// wireguard-go of 2022, as Debian has it: before its offload work.
+    DebianWireguardGo,
+    /// The newest wireguard-go.
+    WireguardGo,
+    /// boringtun-cli.
+    Boringtun,
+    /// A second gateway, `--netns current`.
+    Lockgate,
+}
+
+impl Engine {
+    const STOCK: [Self; 3] = [Self::DebianWireguardGo, Self::WireguardGo, Self::Boringtun];
+
+    fn program(self) -> PathBuf {
+        let built = |name: &str| {
+            let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers").into();
+            let peers: PathBuf =
+                std::env::var_os("LOCKGATE_PEERS").map_or_else(default, Into::into);
+            peers.join("bin").join(name)
+        };
+        match self {
+            Self::DebianWireguardGo => "/usr/bin/wireguard-go".into(),
+            Self::WireguardGo => built("wireguard-go"),
+            Self::Boringtun => built("boringtun-cli"),
+            Self::Lockgate => env!("CARGO_BIN_EXE_lockgate").into(),
+        }
+    }
+
+    /// Those that this machine has, ours last. Says which it has not, once.
+    pub(crate) fn installed() -> Vec<Self> {
+        static SAID: Once = Once::new();
+        let (here, missing): (Vec<_>, Vec<_>) =
+            Self::STOCK.into_iter().partition(|engine| engine.program().exists());
+        SAID.call_once(|| {
+            for engine in missing {
+                println!("skipped: {engine:?} is not installed ({})", engine.program().display());
+            }
+        });
+        let required = std::env::var_os("REQUIRE_NETNS").is_some();
+        assert!(!required || !here.is_empty(), "REQUIRE_NETNS is set; no stock WireGuard is here");
+        here.into_iter().chain([Self::Lockgate]).collect()
+    }
+
+    /// The first that this machine has.
+    pub(crate) fn any() -> Self {
+        Self::installed().first().copied().unwrap()
+    }
+}
+
+/// How a router is configured.
+#[derive(Clone)]
+pub(crate) struct Customer {
+    /// Who it is.
+    pub(crate) key: PrivateKey,
+    /// Who the gateway is to it.
+    pub(crate) gateway: PublicKey,
+    /// Where the gateway is; `None`: it waits to be dialled.
+    pub(crate) endpoint: Option<SocketAddr>,
+    /// The UDP port, when it has to be a certain one.
+    pub(crate) listen_port: Option<u16>,
+    /// The preshared key.
+    pub(crate) psk: Option<PresharedKey>,
+    /// Seconds; 0: none.
+    pub(crate) keepalive: u16,
+    /// What it lets in from the gateway, and sends there.
+    pub(crate) allowed_ips: Vec<String>,
+    /// Its addresses in the tunnel.
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Customer {
+    /// The usual one of [`crate::wireguard_stage`].
+    pub(crate) fn new(key: PrivateKey, gateway: PublicKey) -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|&it| it.to_owned()).collect();
+        Self {
+            key,
+            gateway,
+            endpoint: None,
+            listen_port: None,
+            psk: None,
+            keepalive: 0,
+            allowed_ips: texts(&[
+                "10.255.30.0/32",
+                "10.136.40.0/24",
+                "fd00:255:30::/128",
+                "2001:db8:40::/64",
+            ]),
+            addresses: texts(&["10.255.30.1/31", "fd00:255:30::1/127"]),
+        }
+    }
+}
+
+/// A running router. It ends on drop.
+pub(crate) struct Router<'lab> {
+    lab: &'lab Lab,
+    at: &'lab str,
+    engine: Engine,
+    link: String,
+    process: Option<Process>,
+    gateway: Option<Gateway<'lab>>,
+    directory: tempfile::TempDir,
+}
+
+impl<'lab> Router<'lab> {
+    /// Starts one in the namespace `at`, routes and all.
+    pub(crate) fn start(
+        lab: &'lab Lab,
+        at: &'lab str,
+        engine: Engine,
+        customer: &Customer,
+    ) -> Self {
+        let link = if engine == Engine::Lockgate { "lg-wg".to_owned() } else { format!("wg-{at}") };
+        let directory = tempfile::tempdir().unwrap();
+        let mut router = Self { lab, at, engine, link, process: None, gateway: None, directory };
+        if engine == Engine::Lockgate {
+            let mut gateway = Gateway::new(lab, at);
+            gateway.argument(&["--netns", "current"]);
+            gateway.private_key("home/router", customer.key.to_base64().as_str());
+            router.gateway = Some(gateway);
+            router.configure_gateway(customer);
+            let gateway = router.gateway.as_mut().unwrap();
+            gateway.spawn();
+            gateway.wait_programmed();
+            return router;
+        }
+        let program = engine.program().to_str().unwrap().to_owned();
+        let mut words = vec![program, "--foreground".to_owned()];
+        if engine == Engine::Boringtun {
+            words.extend(["--disable-drop-privileges", "--threads", "1"].map(str::to_owned));
+        }
+        words.push(router.link.clone());
+        // The kernel's own WireGuard, where there is one, is no reason to stay away.
+        let change = |command: &mut Command| {
+            command.env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");
+        };
+        router.process = Some(lab.spawn_command(at, &words, change));
+        wait_until("the router's WireGuard", PATIENCE, || router.try_configure(customer));
+        let link = &router.link;
+        for address in &customer.addresses {
+            lab.address(at, link, address);
+        }
+        lab.ip(at, &format!("link set {link} mtu 1420 up"));
+        for prefix in &customer.allowed_ips {
+            let family = if prefix.contains(':') { "-6" } else { "-4" };
+            lab.ip(at, &format!("{family} route replace {prefix} dev {link}"));
+        }
+        router
+    }
+
+    /// Gives a running router another configuration; routes stay.
+    pub(crate) fn configure(&mut self, customer: &Customer) {
+        if let Some(gateway) = &self.gateway {
+            gateway.apply(&gateway_documents(customer));
+        } else {
+            self.try_configure(customer).unwrap();
+        }
+    }
+
+    fn configure_gateway(&mut self, customer: &Customer) {
+        let gateway = self.gateway.as_ref().unwrap();
+        if let Some(psk) = &customer.psk {
+            gateway.secret("home", "psk", "psk", psk.to_base64().as_str());
+        }
+        gateway.write("documents.yaml", &gateway_documents(customer));
+    }
+
+    fn try_configure(&self, customer: &Customer) -> Result<(), String> {
+        let mut text = format!("[Interface]\nPrivateKey = {}\n", customer.key.to_base64().as_str());
+        if let Some(port) = customer.listen_port {
+            text += &format!("ListenPort = {port}\n");
+        }
+        text += &format!("[Peer]\nPublicKey = {}\n", customer.gateway);
+        text += &format!("AllowedIPs = {}\n", customer.allowed_ips.join(", "));
+        if let Some(endpoint) = customer.endpoint {
+            text += &format!("Endpoint = {endpoint}\n");
+        }
+        if let Some(psk) = &customer.psk {
+            text += &format!("PresharedKey = {}\n", psk.to_base64().as_str());
+        }
+        if customer.keepalive != 0 {
+            text += &format!("PersistentKeepalive = {}\n", customer.keepalive);
+        }
+        let file = self.directory.path().join("wg.conf");
+        std::fs::write(&file, text).unwrap();
+        let words = ["wg", "setconf", &self.link, file.to_str().unwrap()];
+        let output = self.lab.output(self.at, &words);
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// What plays it.
+    pub(crate) const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Its WireGuard link.
+    pub(crate) fn link(&self) -> &str {
+        &self.link
+    }
+
+    /// Where it is.
+    pub(crate) const fn at(&self) -> At<'lab> {
+        At::Netns(self.at)
+    }
+}
+
+/// A customer's router as our own documents.
+fn gateway_documents(customer: &Customer) -> String {
+    let own = |prefix: &&String| !prefix.ends_with("/32") && !prefix.ends_with("/128");
+    let prefixes: Vec<String> =
+        customer.allowed_ips.iter().filter(own).map(|it| format!("{{cidr: '{it}'}}")).collect();
+    let addresses: Vec<String> = customer.addresses.iter().map(|it| format!("'{it}'")).collect();
+    let mut wireguard = format!(
+        "publicKey: {}, tunnelAddresses: [{}], persistentKeepaliveSeconds: {}",
+        customer.gateway,
+        addresses.join(", "),
+        customer.keepalive
+    );
+    if let Some(endpoint) = customer.endpoint {
+        let (host, port) = (endpoint.ip(), endpoint.port());
+        wireguard += &format!(", endpoint: {{host: '{host}', port: {port}}}");
+    }
+    if customer.psk.is_some() {
+        wireguard += ", presharedKeySecretRef: {name: psk, key: psk}";
+    }
+    let port = customer.listen_port.map(|port| format!("  listenPort: {port}\n"));
+    format!(
+        "apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {{name: router, namespace: home}}
+spec:
+  appPrefixes: [192.168.1.0/24, '2001:db8:aa::/64']
+{}---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {{name: uplink, namespace: home}}
+spec:
+  gatewayRef: {{name: router}}
+  type: WireGuard
+  wireGuard: {{{wireguard}}}
+  prefixes: [{}]
+",
+        port.unwrap_or_default(),
+        prefixes.join(", "),
+    )
+}
