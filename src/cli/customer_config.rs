@@ -10,6 +10,7 @@ use super::terminal;
 use super::verdict::{Failure, Verdict};
 use crate::config::{HostProblem, parse_host};
 use crate::customer::{Presharing, wg_quick};
+use crate::daemon::{keys, memory};
 use crate::model::{Config, Endpoint, Host, Site, Tenant};
 use crate::net::PublicKey;
 use anyhow::{Context, anyhow};
@@ -84,7 +85,21 @@ fn identify(
     if let Some(key) = arguments.gateway_key.or(own) {
         return Ok((key, tenant.listen_port));
     }
-    let snapshot = client::ask(&directories.socket())?.snapshot;
+    let snapshot = match client::ask(&directories.socket()) {
+        Ok(answer) => answer.snapshot,
+        // A gateway that is stopped has left its key and its ports behind.
+        Err(error) => {
+            let state = &directories.state_dir;
+            return match keys::load(&keys::path(state, &tenant.name)) {
+                Ok(Some(key)) => {
+                    let ports = memory::read(&state.join(memory::FILE)).unwrap_or_default().ports;
+                    let port = ports.get(&tenant.name).copied();
+                    Ok((key.public(), port.unwrap_or(tenant.listen_port)))
+                }
+                Ok(None) | Err(_) => Err(error.into()),
+            };
+        }
+    };
     let found = snapshot.tenant(&tenant.name);
     let known = found.and_then(|found| Some((found.public_key?, found.listen_port)));
     known.ok_or_else(|| {

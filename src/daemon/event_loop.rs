@@ -458,7 +458,7 @@ impl EventLoop {
         if memory == self.parts.memory {
             return;
         }
-        match memory::write(&self.parts.state.join("memory.json"), &memory) {
+        match memory::write(&self.parts.state.join(memory::FILE), &memory) {
             Ok(()) => self.parts.memory = memory,
             Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
         }

@@ -17,6 +17,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// The file's name in the state directory.
+pub const FILE: &str = "memory.json";
+
 /// The layout below. Another one is not read.
 const VERSION: u32 = 1;
 

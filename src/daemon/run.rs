@@ -71,7 +71,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let kernel = Kernel::new(options.placement, KernelOptions { offload })
         .context("cannot reach the kernel's network namespaces")?;
 
-    let memory = match memory::read(&options.state.join("memory.json")) {
+    let memory = match memory::read(&options.state.join(memory::FILE)) {
         Ok(memory) => memory,
         Err(error) => {
             tracing::warn!("{:#}", anyhow::Error::new(error));
