@@ -109,6 +109,12 @@ impl Delta {
         Self(self.0.with_word(!before).with_word(after))
     }
 
+    /// Both changes.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(Sum(self.0.0 + other.0.0))
+    }
+
     /// The checksum after the change: HC' = ~(~HC + ~m + m') (RFC 1624 §3,
     /// equation 3; equation 2 of RFC 1141 errs where the sum is zero).
     pub const fn apply(self, checksum: u16) -> u16 {

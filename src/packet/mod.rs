@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`View`] (what an IP header says), [`checksum`], [`Ecn`],
 //! [`VirtioHeader`] (what a TUN says about a packet), [`gso`] (superpackets
-//! taken apart), [`Malformed`] (why not).
+//! taken apart), [`translate()`] (alias networks), [`Malformed`] (why not).
 
 mod bytes;
 pub mod checksum;
@@ -14,10 +14,12 @@ pub mod ecn;
 pub mod gso;
 mod ip;
 mod reason;
+mod translate;
 mod virtio;
 
 pub use ecn::Ecn;
 pub use gso::{Segments, Superpacket};
 pub use ip::{Fragment, View, protocol};
 pub use reason::Malformed;
+pub use translate::{Side, translate};
 pub use virtio::{Gso, VIRTIO_LEN, VirtioHeader};

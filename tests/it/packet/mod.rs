@@ -5,3 +5,4 @@ mod build;
 mod checksum;
 mod ecn;
 mod gso;
+mod translate;
