@@ -152,6 +152,10 @@ impl Gateway {
         errors: Vec<String>,
         now: Now,
     ) {
+        if self.stopping {
+            // They were being read when the word to stop came.
+            return;
+        }
         self.generation += 1;
         self.reload = Some(Reload { at: now.wall, outcome: ReloadOutcome::Accepted, errors });
         self.identities = identities;
@@ -554,6 +558,7 @@ impl Gateway {
 /// Whether a name may lead there: not to this machine itself and not to what is
 /// nobody's, whatever the customer's DNS says.
 fn is_usable_endpoint(address: IpAddr) -> bool {
+    let address = address.to_canonical();
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

@@ -19,7 +19,9 @@
 use super::Output;
 use crate::model::{Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
-use crate::reconcile::{Backoff, Device, KernelState, Namespace, Step, leaks, plan_tenant};
+use crate::reconcile::{
+    Backoff, Device, KernelState, LinkKind, Namespace, Step, leaks, plan_tenant,
+};
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
 use std::collections::VecDeque;
@@ -182,10 +184,13 @@ impl TenantMachine {
             // Nothing for the kernel in this generation.
             self.applied_generation = Some(new.generation);
         }
-        self.wanted = wanted;
-        if self.wanted.is_some() {
+        if self.wanted.is_none() && wanted.is_some() {
+            // It may be going at this moment: what was seen before is no more
+            // than a guess at what is there.
+            self.observed = None;
             self.gone = false;
         }
+        self.wanted = wanted;
         if !same {
             self.changed_at = Some(now.mono);
             self.rounds = 0;
@@ -316,6 +321,10 @@ impl TenantMachine {
             self.resync_at = None;
             self.dirty = true;
         }
+        if self.device_retry_at.is_some_and(|at| at <= now.mono) {
+            // Without a TUN there is nothing to try; its coming is told.
+            self.device_retry_at = None;
+        }
         self.advance(now);
     }
 
@@ -400,12 +409,13 @@ impl TenantMachine {
         }
     }
 
-    /// Whether the TUN and the rules that guard it are in place.
+    /// Whether the TUN is there, behind the very rules that are to guard it.
     fn has_tun(&self) -> bool {
-        let tun = Device::Managed(ManagedName::wireguard());
-        self.observed
-            .as_ref()
-            .is_some_and(|observed| observed.ruleset.is_some() && observed.links.contains_key(&tun))
+        let (Some(wanted), Some(observed)) = (&self.wanted, &self.observed) else { return false };
+        let tun = observed.links.get(&Device::Managed(ManagedName::wireguard()));
+        tun.is_some_and(|link| link.kind == LinkKind::Tun)
+            && observed.ruleset.is_some()
+            && observed.ruleset == wanted.namespace.ruleset
     }
 }
 

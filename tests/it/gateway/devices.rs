@@ -1,0 +1,129 @@
+//! The device beside the namespace: attached behind its rules, taken away, lost.
+
+use super::world::{World, config, key, keyed, name, peer, usual, with_sites};
+use lockgate::model::{Endpoint, Host};
+use lockgate::net::ManagedName;
+use lockgate::reconcile::Step;
+use lockgate::status::{ConditionReason, ConditionType};
+use std::net::IpAddr;
+use std::time::Duration;
+
+#[test]
+fn a_lost_tun_is_detached_made_again_and_attached() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    let acme = name("acme");
+    world.serve(&config);
+    world.log();
+    world.kernel.step(&acme, &Step::DeleteLink(ManagedName::wireguard()));
+    world.lose_tuns();
+    world.pass(Duration::from_secs(2));
+    let order =
+        ["detach acme/gw", "observe acme/gw", "apply acme/gw", "observe acme/gw", "attach acme/gw"];
+    assert_eq!(world.deeds(), order);
+    world.assert_settled(&config);
+    assert!(world.tenant(&acme).conditions.holds(ConditionType::Programmed));
+}
+
+#[test]
+fn a_tenant_whose_rules_are_not_the_wanted_ones_is_not_attached() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    world.serve(&config);
+    // A new process finds the tunnel, and rules that somebody emptied.
+    let mut kernel = world.kernel.clone();
+    let ruleset = kernel.state.tenants.get_mut(&name("acme")).unwrap().ruleset.as_mut().unwrap();
+    for chain in ruleset.chains.values_mut() {
+        chain.rules.clear();
+    }
+    let mut next = World::on(kernel);
+    next.serve(&config);
+    let order = ["observe acme/gw", "apply acme/gw", "observe acme/gw", "attach acme/gw"];
+    assert_eq!(next.deeds(), order);
+}
+
+#[test]
+fn a_device_that_cannot_be_attached_is_tried_again_and_told() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme"), usual("bolt")]);
+    let acme = name("acme");
+    world.serve(&config);
+    world.log();
+    world.gateway.handle_device_failure(&acme, "no".to_owned(), world.now);
+    world.drain();
+    let conditions = world.tenant(&acme).conditions;
+    let programmed = conditions.find(ConditionType::Programmed).unwrap();
+    assert_eq!(programmed.reason, ConditionReason::DeviceFailed);
+    world.pass(Duration::from_secs(1));
+    world.assert_settled(&config);
+    assert!(world.tenant(&acme).conditions.holds(ConditionType::Ready));
+    assert!(world.log().iter().all(|line| line.contains("acme")));
+}
+
+fn named(host: &str) -> lockgate::model::Config {
+    let mut site = keyed("hq", 1, &["192.168.1.0/24"]);
+    peer(&mut site).endpoint = Some(Endpoint { host: Host::Name(host.to_owned()), port: 51_820 });
+    config(vec![with_sites("acme", vec![site])])
+}
+
+fn endpoint(world: &World) -> Option<String> {
+    world.devices[&name("acme")].peers[&key(1)].endpoint.map(|at| at.to_string())
+}
+
+fn answer(world: &mut World, addresses: &[&str]) {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    world.names.insert("hq.example.net".to_owned(), addresses);
+    world.pass(Duration::from_secs(61));
+}
+
+#[test]
+fn a_name_moves_the_peer_only_when_its_address_is_gone() {
+    let mut world = World::new();
+    let config = named("hq.example.net");
+    world.serve(&config);
+    assert_eq!(endpoint(&world), None);
+    answer(&mut world, &["198.51.100.7"]);
+    assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.7:51820"));
+    answer(&mut world, &["198.51.100.1", "198.51.100.7"]);
+    assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.7:51820"));
+    answer(&mut world, &["198.51.100.1"]);
+    assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.1:51820"));
+    // DNS that fails takes no customer away.
+    answer(&mut world, &[]);
+    assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.1:51820"));
+    world.assert_settled(&config);
+}
+
+#[test]
+fn a_name_never_leads_to_this_machine() {
+    let mut world = World::new();
+    world.serve(&named("hq.example.net"));
+    for nobody in [
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "169.254.169.254",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+    ] {
+        answer(&mut world, &[nobody]);
+        assert_eq!(endpoint(&world), None, "{nobody}");
+    }
+}
+
+#[test]
+fn names_are_not_asked_for_when_nobody_has_them_any_more() {
+    let mut world = World::new();
+    world.serve(&named("hq.example.net"));
+    world.serve(&named("other.example.net"));
+    world.log();
+    world.pass(Duration::from_secs(300));
+    let log = world.log();
+    assert!(log.contains(&"resolve other.example.net".to_owned()));
+    assert!(!log.contains(&"resolve hq.example.net".to_owned()));
+}

@@ -1,0 +1,74 @@
+//! What fails is tried again, less and less often, and disturbs nobody else.
+
+use super::world::{World, config, name, usual};
+use lockgate::status::{ConditionReason, ConditionType, EventReason};
+use std::time::Duration;
+
+#[test]
+fn a_failing_tenant_backs_off_and_leaves_the_other_alone() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme"), usual("bolt")]);
+    let (acme, bolt) = (name("acme"), name("bolt"));
+    world.broken.insert(acme.clone());
+    world.serve(&config);
+    assert!(world.devices.contains_key(&bolt));
+    assert!(world.tenant(&bolt).conditions.holds(ConditionType::Ready));
+    let conditions = world.tenant(&acme).conditions;
+    let programmed = conditions.find(ConditionType::Programmed).unwrap();
+    assert_eq!(programmed.reason, ConditionReason::ApplyFailed);
+    assert!(programmed.message.contains("no"), "{}", programmed.message);
+
+    world.log();
+    world.pass(Duration::from_secs(50));
+    let log = world.log();
+    let tries = log.iter().filter(|line| *line == "apply acme/gw").count();
+    assert!((5..=10).contains(&tries), "{tries} tries in 50 s");
+    assert!(log.iter().all(|line| line.contains("acme")), "{log:#?}");
+    // The same failure is one event, however often.
+    let events = world.tenant(&acme).events;
+    let failures = events.iter().filter(|event| event.reason == EventReason::StepFailed);
+    assert!(failures.count() <= 2, "{events:#?}");
+
+    world.broken.clear();
+    world.pass(Duration::from_secs(31));
+    world.assert_settled(&config);
+}
+
+#[test]
+fn a_namespace_that_cannot_be_looked_at_is_tried_again() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    let acme = name("acme");
+    world.load(&config);
+    world.collect();
+    world.pending.clear();
+    world.gateway.handle_observed(&acme, Err("out of memory".to_owned()), world.now);
+    world.drain();
+    assert!(world.devices.is_empty());
+    world.pass(Duration::from_secs(1));
+    world.assert_settled(&config);
+}
+
+#[test]
+fn a_link_of_the_underlay_that_comes_late_is_taken_at_once() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    world.broken.insert(name("acme"));
+    world.serve(&config);
+    world.pass(Duration::from_secs(300));
+    world.broken.clear();
+    world.gateway.handle_underlay(world.now);
+    world.drain();
+    world.assert_settled(&config);
+}
+
+#[test]
+fn a_failing_tenant_can_be_removed() {
+    let mut world = World::new();
+    world.broken.insert(name("acme"));
+    world.serve(&config(vec![usual("acme"), usual("bolt")]));
+    world.broken.clear();
+    world.serve(&config(vec![usual("bolt")]));
+    world.assert_settled(&config(vec![usual("bolt")]));
+    assert!(!world.kernel.state.tenants.contains_key(&name("acme")));
+}

@@ -1,0 +1,10 @@
+//! The gateway's machine in a world made up: a simulated kernel, devices that
+//! only remember what they were told, and time that a test moves.
+
+mod devices;
+mod failures;
+mod kernel;
+mod random;
+mod secrets;
+mod sites;
+mod world;
