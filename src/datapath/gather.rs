@@ -202,8 +202,13 @@ fn is_pushed(flow: &Flow, buffer: &[u8], payload: usize) -> bool {
     buffer.get(begin + flow.ip.len + 13).is_some_and(|flags| flags & 0x08 != 0)
 }
 
-/// Whether the checksum over TCP or UDP is right.
+/// Whether the checksums over the IPv4 header and over TCP or UDP are right: a
+/// superpacket gets new ones, and a packet that came damaged must not be mended.
 fn is_intact(flow: &Flow, packet: &[u8]) -> bool {
+    let header = packet.get(..flow.ip.len).unwrap_or_default();
+    if !flow.ip.v6 && sum::fold(sum::add(0, header)) != 0xffff {
+        return false;
+    }
     let covered = packet.get(flow.ip.len..).unwrap_or_default();
     let pseudo = sum::pseudo_header(header::addresses(packet), flow.ip.protocol, covered.len());
     sum::fold(sum::add(pseudo, covered)) == 0xffff

@@ -4,13 +4,13 @@
 //! where it lies; what belongs together is written to the TUN as one.
 
 use super::buffer::{Buffers, PIECE_LEN};
-use super::ecn;
 use super::gather::{Gather, Offload};
 use super::reason::PathDrop;
 use super::tenant::{Tenant, TunLost};
 use super::tun::Written;
 use super::udp::{self, Incoming};
 use crate::net::Now;
+use crate::packet::{Ecn, ecn};
 use crate::wireguard::Received;
 use std::ops::Range;
 
@@ -73,7 +73,8 @@ impl Tenant {
         let datagram = received.get_mut(datagram)?;
         let opened = self.device.handle_datagram(message.from, message.to, datagram, now);
         let Received::Packet { range, .. } = opened else { return None };
-        if !ecn::decapsulate(message.ecn, datagram.get_mut(range.clone())?) {
+        let outer = Ecn::from_bits(message.ecn);
+        if ecn::decapsulate(outer, datagram.get_mut(range.clone())?).is_err() {
             self.drops.count(PathDrop::EcnInvalid, 1);
             return None;
         }

@@ -24,7 +24,6 @@ mod buffer;
 mod clock;
 mod command;
 mod deadline;
-mod ecn;
 mod error;
 mod event;
 mod front;

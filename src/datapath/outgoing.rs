@@ -7,7 +7,6 @@
 
 use super::batch::Batch;
 use super::buffer::Buffers;
-use super::ecn;
 use super::header::{VIRTIO_LEN, Virtio};
 use super::reason::PathDrop;
 use super::segment::{self, Superpacket};
@@ -15,6 +14,7 @@ use super::tenant::{Tenant, TunLost};
 use super::udp::{Flow, MAX_SEGMENTS};
 use super::unreachable::{self, ANSWER_LEN};
 use crate::net::Now;
+use crate::packet::ecn;
 use crate::wireguard::{DropReason, HEADER_LEN, PeerIndex, SendState};
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -79,9 +79,10 @@ impl Tenant {
         let Some((virtio, packet)) = read.split_first_chunk_mut::<VIRTIO_LEN>() else {
             return self.drops.count(PathDrop::TunHeader, 1);
         };
-        let (Some(destination), Some(ecn)) = (destination(packet), ecn::of(packet)) else {
+        let (Some(destination), Ok(ecn)) = (destination(packet), ecn::encapsulate(packet)) else {
             return self.device.count_drops(DropReason::InnerVersion, 1);
         };
+        let ecn = ecn.bits();
         let verdict = match route {
             Some(found) if found.destination == destination => found.verdict,
             _ => {

@@ -8,6 +8,7 @@
 use super::header::{self, put};
 use super::sum;
 use crate::net::Instant;
+use crate::packet::View;
 
 /// Bytes of the packet that are given back: what keeps the answer below 576
 /// bytes for IPv4 (RFC 1812 §4.3.2.3), which is enough for IPv6, too.
@@ -52,11 +53,17 @@ pub(super) fn answer(packet: &[u8], out: &mut [u8; ANSWER_LEN]) -> Option<usize>
     let header_len = header::network_len(packet)?;
     let addresses = header::addresses(packet);
     let (source, destination) = addresses.split_at_checked(addresses.len() / 2)?;
-    let is_fragment = !v6 && header::half(packet, 6) & 0x1fff != 0;
+    // An ICMPv6 error may stand behind extension headers.
+    let view = View::parse(packet).ok()?;
+    let is_fragment = view.fragment().is_some_and(|fragment| fragment.offset != 0);
     let kind = packet.get(header_len).copied();
-    let is_error = match (v6, packet.get(if v6 { 6 } else { 9 })?) {
+    let is_error = match (v6, view.protocol()) {
         (false, 1) => !matches!(kind, Some(0 | 8 | 13 | 14)),
-        (true, 58) => kind.is_none_or(|kind| kind < 128),
+        // Redirects are counted among the errors (RFC 4443 §2.4 e.2).
+        (true, 58) => {
+            let kind = packet.get(view.transport()).copied();
+            kind.is_none_or(|kind| kind < 128 || kind == 137)
+        }
         _ => false,
     };
     if is_fragment || is_error || !is_host(source) || !is_host(destination) {
@@ -91,10 +98,11 @@ pub(super) fn answer(packet: &[u8], out: &mut [u8; ANSWER_LEN]) -> Option<usize>
     Some(len)
 }
 
-/// Whether an address is one host's: not unspecified, multicast or broadcast.
+/// Whether an address is one host's: not unspecified, loopback, multicast or
+/// broadcast.
 fn is_host(address: &[u8]) -> bool {
     match (address.len(), address.first()) {
-        (4, Some(&first)) => first != 0 && first < 224,
+        (4, Some(&first)) => first != 0 && first != 127 && first < 224,
         (16, Some(&first)) => first != 0xff && address.iter().any(|&byte| byte != 0),
         _ => false,
     }

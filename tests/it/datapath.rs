@@ -322,6 +322,20 @@ fn a_corrupt_segment_is_never_put_together_with_others() {
 type Change = fn(&mut Vec<u8>);
 
 #[test]
+fn a_damaged_ipv4_header_is_not_mended_by_putting_packets_together() {
+    let (here, there) = pair(one_thread(), one_thread());
+    connect(&here, &there);
+    let payload: Vec<u8> = (0..9_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut packets = tcp_segments(&payload, 1_000);
+    packets[4][10] ^= 1;
+    for _ in 0..20 {
+        let got = through(&here, &there, &packets);
+        let as_sent = |got: &&([u8; 10], Vec<u8>)| got.0 == [0; 10] && got.1 == packets[4];
+        assert_eq!(got.iter().filter(as_sent).count(), 1);
+    }
+}
+
+#[test]
 fn what_taking_apart_would_not_give_back_is_left_alone() {
     let payload: Vec<u8> = (0..6_000_u32).map(|i| (i % 251) as u8).collect();
     let changes: [(&str, Change); 6] = [
@@ -465,6 +479,7 @@ fn congestion_marks_cross_the_tunnel() {
     assert_eq!(check_ecn(0, 0), (0, Some(0)));
     assert_eq!(check_ecn(1, 0), (1, Some(1)));
     assert_eq!(check_ecn(2, 0), (2, Some(2)));
+    assert_eq!(check_ecn(2, 1), (2, Some(1)), "RFC 6040, figure 4");
     assert_eq!(check_ecn(2, 3), (2, Some(3)), "a mark on the way reaches the inner packet");
     assert_eq!(check_ecn(0, 3), (0, None), "whose sender cannot understand it loses it");
 }
@@ -672,6 +687,10 @@ fn who_sends_to_nobody_is_told_but_not_without_end() {
     error[12..16].copy_from_slice(&HERE.octets());
     error[16..20].copy_from_slice(&THERE.octets());
     here.inside.write([0; 10], &error);
+    assert_eq!(here.inside.read_soon(), None);
+    // Nor is a packet that claims to come from a loopback.
+    let martian = udp(Ipv4Addr::LOCALHOST, THERE, b"from nowhere");
+    here.inside.write([0; 10], &martian);
     assert_eq!(here.inside.read_soon(), None);
 }
 
