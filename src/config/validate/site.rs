@@ -3,8 +3,9 @@
 use super::finding::Findings;
 use super::gateway::CheckedGateway;
 use super::{Inputs, Unresolved, fabric};
-use crate::config::error::{HostProblem, Problem};
+use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
+use crate::config::overlap::ForbiddenSet;
 use crate::config::schema::{
     AllowSpec, AttachmentType, DirectionName, EndpointSpec, ProtocolName, SiteAttachmentSpec,
     SiteVlanSpec, WireGuardSpec,
@@ -130,7 +131,26 @@ fn check_prefixes(
         }
         prefixes.push(SitePrefix { real, alias });
     }
+    check_renamed_once(&prefixes, found);
     prefixes
+}
+
+/// An alias that is another network of the same site would be renamed again on
+/// its way.
+fn check_renamed_once(prefixes: &[SitePrefix], found: &mut Findings) {
+    if prefixes.iter().all(|prefix| prefix.alias.is_none()) {
+        return;
+    }
+    let reals = prefixes.iter().map(|prefix| (prefix.real, Forbidden::Class)).collect();
+    let reals = ForbiddenSet::new(reals);
+    for (index, prefix) in prefixes.iter().enumerate() {
+        let Some(alias) = prefix.alias.filter(|alias| *alias != prefix.real) else { continue };
+        if let Some((other, _)) = reals.meets(alias) {
+            let what = "which the same site has itself".to_owned();
+            let problem = Problem::Overlap { prefix: alias, other, what };
+            found.note(format!("spec.prefixes[{index}].alias"), problem);
+        }
+    }
 }
 
 fn check_alias(

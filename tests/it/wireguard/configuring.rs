@@ -268,17 +268,39 @@ fn an_idle_device_of_ten_thousand_sleeps() {
     assert!(peers <= 1_024, "{peers}");
 }
 
-#[test]
-fn nothing_passes_untranslated_that_ought_to_be_translated() {
-    let mut net = Net::connected();
+/// Gives the site's 172.16.0.0/24 the name 10.1.0.0/24 at the gateway.
+fn alias(net: &mut Net) {
     net.configure(0, |config| {
         config.peers.get_mut(&public(2)).unwrap().translations = vec![Translation {
             real: "172.16.0.0/24".parse().unwrap(),
             alias: "10.1.0.0/24".parse().unwrap(),
         }];
     });
-    assert_eq!(net.seal(0, &back()), Err(DropReason::Translation));
-    net.send(1, &there());
+}
+
+#[test]
+fn each_side_of_a_tunnel_sees_its_own_names_of_a_network() {
+    let mut net = Net::connected();
+    alias(&mut net);
+    net.send(0, &packet("10.0.0.1", "10.1.0.7", 100, 1));
+    net.settle();
+    // Packets here have no checksum in their header; a renamed one has the change.
+    let got = |mut packets: Vec<Vec<u8>>| {
+        packets.iter_mut().for_each(|packet| packet[10..12].fill(0));
+        packets
+    };
+    assert_eq!(got(net.take_inbox(1)), [packet("10.0.0.1", "172.16.0.7", 100, 1)]);
+    net.send(1, &packet("172.16.0.7", "10.0.0.1", 100, 2));
+    net.settle();
+    assert_eq!(got(net.take_inbox(0)), [packet("10.1.0.7", "10.0.0.1", 100, 2)]);
+}
+
+#[test]
+fn a_source_outside_the_renamed_network_is_not_let_in_by_its_alias() {
+    let mut net = Net::connected();
+    alias(&mut net);
+    net.send(1, &packet("172.16.1.7", "10.0.0.1", 100, 3));
     net.settle();
     assert_eq!(net.take_inbox(0).len(), 0);
+    assert_eq!(net.drops(0).get("source_not_allowed"), Some(&1));
 }
