@@ -137,10 +137,7 @@ impl<'lab> Gateway<'lab> {
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let mut process = self.process.take().expect("it does not run");
-        let status = wait_until("the gateway to end", ENDS_WITHIN, || {
-            process.ended().ok_or("still running")
-        });
-        status
+        wait_until("the gateway to end", ENDS_WITHIN, || process.ended().ok_or("still running"))
     }
 
     /// The process id.
