@@ -43,7 +43,8 @@ impl Tenant {
             let begin = index * PIECE_LEN;
             let end = begin + message.len;
             let mut at = begin;
-            while at < end {
+            // An empty datagram is one, too: it is counted like any other.
+            loop {
                 let datagram = at..end.min(at + message.stride);
                 at = datagram.end;
                 if let Some(packet) = self.open(received, datagram, &message, now) {
@@ -51,6 +52,9 @@ impl Tenant {
                     if gather.is_full() {
                         self.deliver(gather, received, &mut lost);
                     }
+                }
+                if end <= at {
+                    break;
                 }
             }
         }

@@ -18,5 +18,7 @@ mod reconcile_foreign;
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
 mod wireguard_conformance;
+mod wireguard_hostile;
+mod wireguard_raw;
 mod wireguard_router;
 mod wireguard_stage;

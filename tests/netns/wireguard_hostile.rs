@@ -1,0 +1,525 @@
+//! What strangers and broken routers send to the live gateway's UDP port, and
+//! that nothing comes of it: no answer, no other process, no packet lost of a
+//! customer next door, and every drop counted under its reason.
+
+use crate::gateway::Gateway;
+use crate::lab::{self, At, Lab, PATIENCE, wait_until};
+use crate::wireguard_raw::{RawCustomer, noise, strangers_initiation, udp};
+use crate::wireguard_router::{Customer, Engine, Router};
+use crate::wireguard_stage::{
+    CUSTOMER_PORT, PORT, PREFIXES, SITE, Stage, TENANT, TUNNEL, V4, V6, key, site_document, socket,
+    tenant_document,
+};
+use lockgate::net::PublicKey;
+use lockgate::status::SiteState;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The key of the customer next door, and of the one who misbehaves.
+const NEIGHBOR: u8 = 7;
+const RAW: u8 = 8;
+
+/// The site of the one who misbehaves, and its prefix.
+const RAW_SITE: &str = "raw";
+const RAW_PREFIX: &str = "192.168.77.0/24";
+const RAW_DEVICE: &str = "192.168.77.10";
+
+/// A gateway with two sites: `hq` with a real router and device, whose traffic
+/// never stops, and `raw`, which is played by the test.
+struct Scene<'lab> {
+    lab: &'lab Lab,
+    gateway: Gateway<'lab>,
+    id: u32,
+    public: PublicKey,
+    flow: Option<Flow>,
+    _router: Router<'lab>,
+}
+
+impl<'lab> Scene<'lab> {
+    fn new(lab: &'lab Lab) -> Self {
+        let stage = Stage::new(lab);
+        for (router, length) in [(V4.router[1], 24), (V6.router[1], 64)] {
+            lab.address("router", "uplink", &format!("{router}/{length}"));
+        }
+        let endpoint = format!("endpoint: {{host: {}, port: {CUSTOMER_PORT}}}", V4.router[0]);
+        let documents = tenant_document("")
+            + &site_document(
+                SITE,
+                key(NEIGHBOR).public(),
+                &PREFIXES,
+                &format!("{TUNNEL}, {endpoint}"),
+                "",
+            )
+            + &site_document(
+                RAW_SITE,
+                key(RAW).public(),
+                &[RAW_PREFIX],
+                "tunnelAddresses: [10.255.31.0/31]",
+                "",
+            );
+        let gateway = stage.start(&documents);
+        let public = gateway.public_key(TENANT);
+        let customer = Customer {
+            endpoint: Some(socket(V4.gateway, PORT)),
+            listen_port: Some(CUSTOMER_PORT),
+            keepalive: 1,
+            ..Customer::new(key(NEIGHBOR), public)
+        };
+        let router = Router::start(lab, "router", Engine::any(), &customer);
+        gateway.wait_state(TENANT, SITE, SiteState::Up);
+        stage.wait_traffic("app", "device", V4.device);
+        let flow = Some(Flow::start(lab));
+        let id = gateway.id();
+        Self { lab, gateway, id, public, flow, _router: router }
+    }
+
+    /// The customer of `raw`, at the router's other address.
+    fn customer(&self) -> RawCustomer {
+        self.customer_at(V4.router[1])
+    }
+
+    fn customer_at(&self, own: &str) -> RawCustomer {
+        let family = if own.contains(':') { V6 } else { V4 };
+        let gateway = (self.public, socket(family.gateway, PORT));
+        RawCustomer::new(self.lab, "router", own, &key(RAW), gateway)
+    }
+
+    /// Sends each datagram, and waits until all of them are counted under
+    /// `reason`: by then each has been looked at.
+    fn dropped(&self, from: &RawCustomer, reason: &str, datagrams: &[Vec<u8>]) {
+        let before = self.gateway.device_drops(TENANT, reason);
+        for datagram in datagrams {
+            from.send(datagram);
+        }
+        let count = before + datagrams.len() as u64;
+        self.gateway.wait_device_drops(TENANT, reason, count);
+        assert_eq!(self.gateway.device_drops(TENANT, reason), count, "{reason}");
+    }
+
+    /// The gateway is the same process, and the customer next door lost nothing.
+    fn assert_unharmed(mut self) {
+        self.gateway.assert_alive(self.id);
+        let (asked, answered) = self.flow.take().unwrap().stop();
+        assert!(0 < asked && asked == answered, "{answered} of {asked} answered next door");
+        assert_eq!(self.gateway.site(TENANT, SITE).state, SiteState::Up);
+    }
+}
+
+/// Questions of the app to the device next door, one after another.
+struct Flow {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+    thread: JoinHandle<u64>,
+    _echo: lab::UdpEcho,
+}
+
+impl Flow {
+    fn start(lab: &Lab) -> Self {
+        let echo = lab.udp_echo("device", socket(V4.device, 0));
+        let socket = lab.udp("app", socket(V4.app, 0));
+        socket.connect(echo.address).unwrap();
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&asked));
+        let thread = std::thread::spawn(move || {
+            let mut answered = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let number = count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+                socket.send(&number).unwrap();
+                let mut answer = [0; 16];
+                // The answer to an earlier one that came late is no answer.
+                while let Ok(len) = socket.recv(&mut answer) {
+                    if answer[..len] == number {
+                        answered += 1;
+                        break;
+                    }
+                }
+                pause(Duration::from_millis(2));
+            }
+            answered
+        });
+        Self { stop, asked, thread, _echo: echo }
+    }
+
+    /// How many were asked, and how many were answered within a second.
+    fn stop(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        let answered = self.thread.join().unwrap();
+        (self.asked.load(Ordering::Relaxed), answered)
+    }
+}
+
+/// The pace of a flow; never a wait for a state.
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// W1: a datagram of no bytes is a datagram.
+#[test]
+fn an_empty_datagram_was_not_counted() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        scene.dropped(&scene.customer(), "datagram_length", &[vec![]]);
+        scene.assert_unharmed();
+    });
+}
+
+/// W1–W3: datagrams that are no messages.
+#[test]
+fn malformed_datagrams_are_not_answered() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        for own in [V4.router[1], V6.router[1]] {
+            let stranger = scene.customer_at(own);
+            let short = (0..4).map(|len| noise(len, len as usize)).collect::<Vec<_>>();
+            scene.dropped(&stranger, "datagram_length", &short);
+            let of_type = |kind: u8, len: usize| {
+                let mut message = noise(len as u64, len);
+                message[..4].copy_from_slice(&[kind, 0, 0, 0]);
+                message
+            };
+            let wrong: Vec<_> = [(1, 148), (2, 92), (3, 64)]
+                .into_iter()
+                .flat_map(|(kind, len)| [of_type(kind, len - 1), of_type(kind, len + 1)])
+                .chain([of_type(4, 16), of_type(4, 31)])
+                .collect();
+            scene.dropped(&stranger, "datagram_length", &wrong);
+            let types = [0, 5, 255].map(|kind| of_type(kind, 148));
+            scene.dropped(&stranger, "message_type", &types);
+            let mut reserved = Vec::new();
+            for (kind, len) in [(1, 148), (2, 92), (3, 64), (4, 64)] {
+                for at in 1..4 {
+                    let mut message = of_type(kind, len);
+                    message[at] = 1;
+                    reserved.push(message);
+                }
+            }
+            scene.dropped(&stranger, "reserved_bytes", &reserved);
+            stranger.assert_silence();
+        }
+        scene.assert_unharmed();
+    });
+}
+
+/// W4: the longest datagrams there are, and trains that the kernel hands over
+/// as one.
+#[test]
+fn the_longest_datagrams_and_trains_of_them_are_not_answered() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let stranger = scene.customer();
+        // A datagram that looks like data and one that looks like nothing.
+        for kind in [4, 9] {
+            for len in [65_507, 65_000, 9_000, 2_000] {
+                let mut message = noise(len as u64, len);
+                message[..4].copy_from_slice(&[kind, 0, 0, 0]);
+                stranger.send(&message);
+            }
+        }
+        let quinn = quinn_udp::UdpSocketState::new((&stranger.socket).into()).unwrap();
+        for (len, segment) in [(60_000, 1_400), (60_001, 1_473), (148 * 40, 148), (64, 1), (63, 31)]
+        {
+            for kind in [1, 4, 9] {
+                let mut contents = noise(len as u64, len);
+                for message in contents.chunks_mut(segment) {
+                    if let Some(head) = message.get_mut(..4) {
+                        head.copy_from_slice(&[kind, 0, 0, 0]);
+                    }
+                }
+                let segment = segment.min(1_472);
+                let sent = quinn.try_send(
+                    (&stranger.socket).into(),
+                    &quinn_udp::Transmit {
+                        destination: stranger.gateway,
+                        ecn: None,
+                        contents: &contents,
+                        segment_size: Some(segment),
+                        src_ip: None,
+                    },
+                );
+                sent.unwrap();
+            }
+        }
+        stranger.socket.set_nonblocking(false).unwrap();
+        // What comes after them is looked at after them.
+        scene.dropped(&stranger, "handshake", &[strangers_initiation(scene.public, 1)]);
+        stranger.assert_silence();
+        assert!(scene.gateway.device_drops(TENANT, "mac1") >= 40, "each of a train is looked at");
+        stranger.connect();
+        scene.assert_unharmed();
+    });
+}
+
+/// W5, W6, W14: messages by people who know little or nothing.
+#[test]
+fn strangers_are_not_answered() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let stranger = scene.customer();
+        let knows_nothing: Vec<_> = (0..50)
+            .map(|seed| {
+                let mut message = noise(seed, 148);
+                message[..4].copy_from_slice(&[1, 0, 0, 0]);
+                message
+            })
+            .collect();
+        scene.dropped(&stranger, "mac1", &knows_nothing);
+        let knows_our_key: Vec<_> =
+            (0..50).map(|seed| strangers_initiation(scene.public, seed)).collect();
+        scene.dropped(&stranger, "handshake", &knows_our_key);
+        let nobody = RawCustomer::new(
+            lab,
+            "router",
+            V4.router[1],
+            &key(99),
+            (scene.public, socket(V4.gateway, PORT)),
+        );
+        let initiations: Vec<_> = (0..5).map(|_| nobody.initiation()).collect();
+        scene.dropped(&nobody, "unknown_peer", &initiations);
+        let of_nobody: Vec<_> = (0..50)
+            .map(|seed| {
+                let mut message = noise(seed, 96);
+                message[..4].copy_from_slice(&[4, 0, 0, 0]);
+                message
+            })
+            .collect();
+        scene.dropped(&stranger, "unknown_index", &of_nobody);
+        stranger.assert_silence();
+        nobody.assert_silence();
+        scene.assert_unharmed();
+    });
+}
+
+/// W8, W9, W15, W22: what was captured on its way and is sent again, from where
+/// it came from or from elsewhere.
+#[test]
+fn replays_are_dropped_and_move_nobody() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let customer = scene.customer();
+        let early = customer.initiation();
+        let initiation = customer.connect();
+        let echo = lab.udp_echo("app", socket(V4.app, 0));
+        assert!(customer.asks(RAW_DEVICE, echo.address, b"one"));
+        let packet = udp(RAW_DEVICE, 9_000, V4.app, echo.address.port(), b"two");
+        let data = customer.seal(&packet);
+        customer.send(&data);
+        assert!(customer.receive().is_some_and(|packet| packet.ends_with(b"two")));
+        let own = customer.socket.local_addr().unwrap();
+        let at_home = |what: &str| {
+            scene.gateway.wait(what, |snapshot| {
+                crate::gateway::site_of(snapshot, TENANT, RAW_SITE).unwrap().endpoint == Some(own)
+            });
+        };
+        at_home("the customer's endpoint");
+
+        let thief = scene.customer();
+        let thief6 = scene.customer_at(V6.router[1]);
+        for other in [&customer, &thief, &thief6] {
+            scene.dropped(other, "replayed", &[data.clone(), data.clone()]);
+            scene.dropped(
+                other,
+                "initiation_replayed",
+                &[initiation.clone(), initiation.clone(), early.clone()],
+            );
+        }
+        // A bit flipped on the way: silence, and the session lives.
+        let mut flipped = customer.seal(&packet);
+        flipped[20] ^= 1;
+        scene.dropped(&thief, "authentication", &[flipped]);
+        thief.assert_silence();
+        thief6.assert_silence();
+        assert_eq!(scene.gateway.site(TENANT, RAW_SITE).endpoint, Some(own));
+        assert!(customer.asks(RAW_DEVICE, echo.address, b"three"));
+        at_home("the customer's endpoint as before");
+        scene.assert_unharmed();
+    });
+}
+
+/// W13: cookies that nobody asked for.
+#[test]
+fn forged_cookies_move_nobody() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let customer = scene.customer();
+        customer.connect();
+        let own = customer.socket.local_addr().unwrap();
+        // The index by which the gateway knows its session is in what it is sent.
+        let index = customer.seal(&[])[4..8].to_vec();
+        let cookie = |seed: u64, index: &[u8]| {
+            let mut message = noise(seed, 64);
+            message[..4].copy_from_slice(&[3, 0, 0, 0]);
+            message[4..8].copy_from_slice(index);
+            message
+        };
+        let thief = scene.customer();
+        let forged: Vec<_> = (0..20).map(|seed| cookie(seed, &index)).collect();
+        scene.dropped(&thief, "cookie_reply", &forged);
+        let blind: Vec<_> = (0..20).map(|seed| cookie(seed, &noise(seed, 4))).collect();
+        scene.dropped(&thief, "unknown_index", &blind);
+        thief.assert_silence();
+        assert_eq!(scene.gateway.site(TENANT, RAW_SITE).endpoint, Some(own));
+        let echo = lab.udp_echo("app", socket(V4.app, 0));
+        assert!(customer.asks(RAW_DEVICE, echo.address, b"still here"));
+        scene.assert_unharmed();
+    });
+}
+
+/// W10: one peer that begins handshakes without end.
+#[test]
+fn a_peer_that_only_begins_handshakes_is_held_back() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let customer = scene.customer();
+        let initiations: Vec<_> = (0..200).map(|_| customer.initiation()).collect();
+        for initiation in &initiations {
+            customer.send(initiation);
+        }
+        wait_until("the limit of one peer, or of stamps that are the same", PATIENCE, || {
+            let of = |reason| scene.gateway.device_drops(TENANT, reason);
+            let held = of("peer_rate") + of("initiation_replayed");
+            if held > 100 { Ok(()) } else { Err(held) }
+        });
+        scene.assert_unharmed();
+    });
+}
+
+/// W11, W26: ten thousand initiations a second from two hundred addresses that
+/// do not listen.
+#[test]
+fn a_flood_of_initiations_does_not_keep_customers_out() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        // Every address of this network is the router's to send from.
+        lab.ip("router", "route add local 203.0.113.0/24 dev lo");
+        lab.route(At::Underlay, "203.0.113.0/24", V4.router[0]);
+        let sockets: Vec<UdpSocket> = (1..201)
+            .map(|host| lab.udp("router", SocketAddr::new(IpAddr::from([203, 0, 113, host]), 0)))
+            .collect();
+        let gateway = socket(V4.gateway, PORT);
+        let messages: Vec<_> =
+            (0..64).map(|seed| strangers_initiation(scene.public, seed)).collect();
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&end);
+        let flood = std::thread::spawn(move || {
+            let (began, mut sent) = (Instant::now(), 0_u32);
+            let mut answers = 0_usize;
+            let mut answer = [0; 2_048];
+            for socket in &sockets {
+                socket.set_nonblocking(true).unwrap();
+            }
+            // Two seconds at most, and no faster than ten thousand a second.
+            while !ended.load(Ordering::Relaxed) && sent < 20_000 {
+                let due = (began.elapsed().as_micros() / 100) as u32;
+                while sent < due.min(20_000) {
+                    let at = sent as usize;
+                    let _ = sockets[at % sockets.len()].send_to(&messages[at % 64], gateway);
+                    sent += 1;
+                }
+                for socket in &sockets {
+                    while let Ok((len, _)) = socket.recv_from(&mut answer) {
+                        assert_eq!((len, answer[0]), (64, 3), "nothing but cookies");
+                        answers += 1;
+                    }
+                }
+                pause(Duration::from_millis(1));
+            }
+            (sent as usize, answers)
+        });
+        scene.gateway.wait_device_drops(TENANT, "under_load", 1);
+        // A customer that shows the cookie it is sent gets in meanwhile.
+        let customer = scene.customer();
+        let began = Instant::now();
+        wait_until("a handshake under load", Duration::from_secs(10), || {
+            customer.send(&customer.initiation());
+            let mut datagram = [0; 256];
+            let Ok((len, _)) = customer.socket.recv_from(&mut datagram) else {
+                return Err("no answer");
+            };
+            customer.take(&datagram[..len]);
+            if datagram[0] == 2 { Ok(()) } else { Err("a cookie") }
+        });
+        assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+        end.store(true, Ordering::Relaxed);
+        let (sent, answers) = flood.join().unwrap();
+        assert!(64 * answers <= 148 * sent, "{answers} cookies for {sent} initiations");
+        scene.assert_unharmed();
+    });
+}
+
+/// W5, in a flood: ten thousand a second for a second and a half.
+#[test]
+fn a_flood_of_noise_is_not_answered() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let stranger = scene.customer();
+        let messages: Vec<_> = (0..256).map(|seed| noise(seed, 148)).collect();
+        let (began, mut sent) = (Instant::now(), 0_usize);
+        while sent < 15_000 {
+            let due = began.elapsed().as_micros() as usize / 100;
+            while sent < due.min(15_000) {
+                stranger.send(&messages[sent % messages.len()]);
+                sent += 1;
+            }
+            pause(Duration::from_millis(1));
+        }
+        scene.dropped(&stranger, "handshake", &[strangers_initiation(scene.public, 1)]);
+        stranger.assert_silence();
+        scene.assert_unharmed();
+    });
+}
+
+/// W17–W19: inner sources that are not the sender's, inner packets that are
+/// none, and those for where nothing is to go.
+#[test]
+fn inner_packets_that_lie_go_nowhere() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let customer = scene.customer();
+        customer.connect();
+        let echo = lab.udp_echo("app", socket(V4.app, 0));
+        let port = echo.address.port();
+        assert!(customer.asks(RAW_DEVICE, echo.address, b"honest"));
+        let good = udp(RAW_DEVICE, 9_000, V4.app, port, b"lie");
+        let sealed = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut packet = good.clone();
+            change(&mut packet);
+            customer.seal(&packet)
+        };
+        let from = |source: &str| customer.seal(&udp(source, 9_000, V4.app, port, b"lie"));
+        scene.dropped(
+            &customer,
+            "source_not_allowed",
+            &[from("192.168.1.10"), from("10.136.40.10"), from("0.0.0.0"), from("127.0.0.1")],
+        );
+        let versions: Vec<_> =
+            [0, 5, 15].map(|version| sealed(&|it| it[0] = version << 4 | 5)).to_vec();
+        scene.dropped(&customer, "inner_version", &versions);
+        scene.dropped(
+            &customer,
+            "inner_length",
+            &[sealed(&|it| it[2] = 200), sealed(&|it| it.truncate(10))],
+        );
+        let headers = [0, 4].map(|words| sealed(&|it| it[0] = 0x40 | words));
+        scene.dropped(&customer, "inner_header", &headers);
+
+        // Where nothing of a customer's is to go: no answer comes back.
+        let capture = lab.capture("app", "apps");
+        for to in ["127.0.0.1", "169.254.169.254", "224.0.0.1", "198.51.100.1", "8.8.8.8"] {
+            customer.send(&customer.seal(&udp(RAW_DEVICE, 9_000, to, port, b"nowhere to go")));
+        }
+        // And the gateway's own, which listens to nobody.
+        for to in ["10.255.31.0", V4.fabric] {
+            customer.send(&customer.seal(&udp(RAW_DEVICE, 9_000, to, 22, b"nowhere to go")));
+        }
+        assert!(customer.asks(RAW_DEVICE, echo.address, b"honest again"));
+        let leaked = capture
+            .frames()
+            .into_iter()
+            .any(|frame| frame.windows(13).any(|window| window == b"nowhere to go"));
+        assert!(!leaked, "it came to the app's link");
+        scene.assert_unharmed();
+    });
+}
