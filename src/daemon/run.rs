@@ -11,6 +11,7 @@ use crate::linux::{self, Kernel, KernelOptions, Offload};
 use crate::model::Placement;
 use crate::status::Snapshot;
 use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ pub const SOCKET: &str = "lockgate.sock";
 /// port that is taken.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let clock = Clock::start();
+    raise_descriptor_limit();
     make_directory(&options.runtime)?;
     make_directory(&options.state)?;
     make_directory(&options.state.join("keys"))?;
@@ -154,6 +156,16 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     drop(end_serving);
     let _ = serving.await;
     Ok(())
+}
+
+/// A tenant takes four descriptors: its TUN, its UDP socket, and two sockets that
+/// hear of changes. The usual 1,024 are enough for 250 tenants.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open descriptors stays at {:?}", limit.current);
+    }
 }
 
 fn make_directory(path: &Path) -> anyhow::Result<()> {
