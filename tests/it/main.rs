@@ -14,6 +14,7 @@ mod converge;
 mod customer_config;
 mod daemon_files;
 mod datapath;
+mod fuzz;
 mod gateway;
 mod http;
 mod isolation;

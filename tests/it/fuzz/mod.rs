@@ -1,0 +1,55 @@
+//! The fuzzers' corpus, replayed: every input as it is, cut off at every
+//! length, and with bits turned over, in the same order on every machine.
+//! Looking for new inputs is `cargo fuzz`'s work, in `tests/fuzz`.
+
+mod harness;
+
+use std::fs;
+use std::path::Path;
+
+/// Damaged copies made of each input.
+const COPIES: usize = 200;
+
+#[test]
+fn documents_of_the_corpus_do_no_harm() {
+    replay("documents", harness::documents);
+}
+
+#[test]
+fn datagrams_of_the_corpus_do_no_harm() {
+    replay("datagram", harness::datagram);
+}
+
+#[test]
+fn inner_packets_of_the_corpus_do_no_harm() {
+    replay("inner_packet", harness::inner_packet);
+}
+
+fn replay(target: &str, feed: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(target);
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no corpus for {target}");
+    let mut state: u64 = 1;
+    let mut draw = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    for file in files {
+        let input = fs::read(&file).unwrap();
+        feed(&input);
+        for _ in 0..COPIES {
+            let mut damaged = input.clone();
+            damaged.truncate(draw(input.len() + 1));
+            for _ in 0..draw(8) {
+                let at = draw(damaged.len());
+                if let Some(byte) = damaged.get_mut(at) {
+                    *byte ^= 1 << draw(8);
+                }
+            }
+            feed(&damaged);
+        }
+    }
+}
