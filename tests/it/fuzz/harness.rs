@@ -58,7 +58,7 @@ pub(crate) fn inner_packet(bytes: &[u8]) {
     let mut out = vec![0; 128 * 2_048];
     if let Ok(segments) = gso::measure(&header, packet) {
         let stride = (segments.len + 48).max(64);
-        let _ = gso::split(&header, &mut packet.to_vec(), &mut out, 16, stride, 128);
+        let _ = gso::split(&header, packet, &mut out, 16, stride, 128);
     }
     if let Ok(view) = View::parse(packet) {
         assert!(view.len() <= packet.len() && view.header_len() <= view.len());
