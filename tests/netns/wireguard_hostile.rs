@@ -1,6 +1,7 @@
 //! What strangers and broken routers send to the live gateway's UDP port, and
 //! that nothing comes of it: no answer, no other process, no packet lost of a
 //! customer next door, and every drop counted under its reason.
+#![allow(clippy::disallowed_methods, reason = "floods and flows have a pace, and a bound in time")]
 
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
