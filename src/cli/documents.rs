@@ -2,6 +2,7 @@
 
 use crate::config::{Allocations, Documents, Options, Outcome, validate};
 use crate::daemon::source::Source;
+use crate::linux;
 use crate::model::Placement;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -50,7 +51,11 @@ impl DocumentArguments {
         let reading = self.source().read()?;
         let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
         let documents = Documents::parse(files);
-        let options = Options { placement: self.netns.into(), ..Options::default() };
+        let options = Options {
+            placement: self.netns.into(),
+            uplink_mtu: linux::uplink_mtu(),
+            ..Options::default()
+        };
         Ok(validate(&documents, &reading.secrets, &Allocations::new(), &options))
     }
 }

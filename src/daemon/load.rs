@@ -7,8 +7,9 @@ use super::keys::{self, KeyFileError};
 use super::source::{Source, SourceError};
 use crate::config::{self, Documents, Options};
 use crate::gateway::Identity;
+use crate::linux;
 use crate::model::{Config, Placement};
-use crate::net::TenantName;
+use crate::net::{Mtu, TenantName};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub errors: Vec<String>,
     /// The UDP port of each tenant, for the next time.
     pub ports: BTreeMap<TenantName, u16>,
+    /// The uplink's MTU that tunnels were measured by.
+    pub uplink_mtu: Option<Mtu>,
 }
 
 /// Why nothing could be loaded.
@@ -54,7 +57,8 @@ pub fn load(
     let identities = identities(&documents, state, known, &mut errors);
     let public_keys =
         identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
-    let options = Options { placement, public_keys };
+    let uplink_mtu = linux::uplink_mtu();
+    let options = Options { placement, public_keys, uplink_mtu };
     let outcome = config::validate(&documents, &reading.secrets, ports, &options);
     errors.extend(outcome.errors.iter().map(ToString::to_string));
     let mut config = outcome.config;
@@ -71,7 +75,7 @@ pub fn load(
     // Without its key a tenant cannot be served; with another it would be
     // a stranger to its customers.
     config.tenants.retain(|name, _| identities.contains_key(name));
-    Ok(Loaded { config, identities, errors, ports: outcome.allocations })
+    Ok(Loaded { config, identities, errors, ports: outcome.allocations, uplink_mtu })
 }
 
 /// The keys of every tenant that has a document and whose key is kept here.

@@ -8,7 +8,7 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
 //! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
+//! `tun`, `uplink`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
 
 mod apply;
 mod capability;
@@ -25,6 +25,7 @@ mod rtnl;
 mod syscall;
 mod sysctl;
 mod tun;
+mod uplink;
 mod watch;
 mod workers;
 
@@ -38,5 +39,6 @@ pub use nft::NftError;
 pub use observe::ObserveError;
 pub use sysctl::SettingError;
 pub use tun::{HEADER_LEN, Offload, QUEUE_LEN, Tun, TunError};
+pub use uplink::uplink_mtu;
 pub use watch::{Dirty, Watch};
 pub use workers::WorkError;

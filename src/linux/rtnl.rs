@@ -24,6 +24,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::fd::{AsRawFd, BorrowedFd};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A link as the kernel shows it.
@@ -172,6 +173,47 @@ fn shown_route(family: Family, message: RouteMessage) -> Option<ShownRoute> {
         (_, _) => ShownTarget::Other,
     };
     Some(ShownRoute { key: RouteKey { prefix, metric }, target })
+}
+
+/// The links that default routes leave by, of the main table and not of ours.
+pub(super) fn default_route_links(route: &mut Netlink) -> Result<BTreeSet<u32>, NetlinkError> {
+    let mut links = BTreeSet::new();
+    for family in Family::BOTH {
+        let mut request = RouteMessage::default();
+        request.header.address_family = address_family(family);
+        request.header.table = RouteHeader::RT_TABLE_MAIN;
+        let shown = route.dump(&RouteNetlinkMessage::GetRoute(request), |message| match message {
+            RouteNetlinkMessage::NewRoute(message) => Some(default_links(&message)),
+            _ => None,
+        });
+        match shown {
+            Ok(shown) => links.extend(shown.into_iter().flatten()),
+            // A kernel without IPv6.
+            Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(links)
+}
+
+/// The links a route leaves by, if it is such a route.
+fn default_links(message: &RouteMessage) -> Vec<u32> {
+    let header = &message.header;
+    let is_one = header.destination_prefix_length == 0
+        && header.kind == RouteType::Unicast
+        && header.table == RouteHeader::RT_TABLE_MAIN
+        && header.protocol != RouteProtocol::from(ROUTE_PROTOCOL);
+    let mut links = Vec::new();
+    for attribute in message.attributes.iter().filter(|_| is_one) {
+        match attribute {
+            RouteAttribute::Oif(index) => links.push(*index),
+            RouteAttribute::MultiPath(hops) => {
+                links.extend(hops.iter().map(|hop| hop.interface_index));
+            }
+            _ => {}
+        }
+    }
+    links
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {

@@ -21,8 +21,12 @@ pub enum NumberError {
 pub struct Mtu(u16);
 
 impl Mtu {
+    /// What every IPv4 host takes (RFC 791 §3.2).
+    const LEAST: u16 = 576;
     /// What IPv6 asks of every link (RFC 8200 §5).
     pub const IPV6_MIN: Self = Self(1280);
+    /// Ethernet's without jumbo frames (RFC 894).
+    pub const ETHERNET: Self = Self(1500);
 
     /// An MTU of `bytes`, 576–65,535.
     ///
@@ -31,7 +35,7 @@ impl Mtu {
     /// datagram's fragments (RFC 791 §3.2), so no such link is of use.
     pub fn new(bytes: u32) -> Result<Self, NumberError> {
         match u16::try_from(bytes) {
-            Ok(bytes) if bytes >= 576 => Ok(Self(bytes)),
+            Ok(bytes) if bytes >= Self::LEAST => Ok(Self(bytes)),
             Ok(_) | Err(_) => Err(NumberError::Mtu(bytes)),
         }
     }
@@ -39,6 +43,12 @@ impl Mtu {
     /// In bytes.
     pub const fn bytes(self) -> u16 {
         self.0
+    }
+
+    /// What is left of it behind `overhead` bytes of headers, at least 576.
+    #[must_use]
+    pub fn less(self, overhead: u16) -> Self {
+        Self(self.0.saturating_sub(overhead).max(Self::LEAST))
     }
 }
 

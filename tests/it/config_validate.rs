@@ -2,7 +2,7 @@
 
 use lockgate::config::{Allocations, Documents, Options, Outcome, Secrets, validate};
 use lockgate::model::{Attachment, FabricLink, Placement, RefusalReason};
-use lockgate::net::{KeyError, PrivateKey, PublicKey, TenantName};
+use lockgate::net::{KeyError, Mtu, PrivateKey, PublicKey, TenantName};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -59,6 +59,25 @@ fn refusals(outcome: &Outcome) -> Vec<String> {
 
 fn served(outcome: &Outcome) -> Vec<String> {
     outcome.config.tenants.keys().map(TenantName::to_string).collect()
+}
+
+#[test]
+fn a_tunnel_is_as_wide_as_the_uplink_lets_through() {
+    let mtu = |more: &str, uplink: Option<u32>| {
+        let text = gateway("acme", "gw", more);
+        let uplink_mtu = uplink.map(|bytes| Mtu::new(bytes).unwrap());
+        let options = Options { uplink_mtu, ..Options::default() };
+        let outcome = run_with(&text, &Secrets::default(), &Allocations::new(), &options);
+        outcome.config.tenants[&tenant("acme/gw")].tunnel_mtu.bytes()
+    };
+    assert_eq!(mtu("", None), 1_420);
+    assert_eq!(mtu("", Some(1_500)), 1_420);
+    // DSL with PPPoE.
+    assert_eq!(mtu("", Some(1_492)), 1_412);
+    // Jumbo frames end at the first router.
+    assert_eq!(mtu("", Some(9_000)), 1_420);
+    assert_eq!(mtu("", Some(1_300)), 1_280);
+    assert_eq!(mtu("  tunnelMTU: 8920\n", Some(1_492)), 8_920);
 }
 
 #[test]

@@ -35,6 +35,26 @@ fn shown(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
+fn the_uplink_is_what_default_routes_leave_by() {
+    lab::run(|lab| {
+        let mtu = || lockgate::linux::uplink_mtu().map(lockgate::net::Mtu::bytes);
+        lab.add("far");
+        for (name, bytes) in [("dsl", 1_492), ("eth", 1_500), ("other", 1_400)] {
+            lab.veth((At::Underlay, name), (At::Netns("far"), &format!("far-{name}")));
+            lab.ip(At::Underlay, &format!("link set {name} mtu {bytes}"));
+        }
+        assert_eq!(mtu(), None);
+        lab.ip(At::Underlay, "route add 192.0.2.0/24 dev other");
+        // A tenant's default route, in a namespace it shares with its uplink.
+        lab.ip(At::Underlay, "route add default dev other proto 76 metric 5");
+        lab.ip(At::Underlay, "-6 route add default dev eth metric 10");
+        assert_eq!(mtu(), Some(1_500));
+        lab.ip(At::Underlay, "route add default nexthop dev dsl nexthop dev eth");
+        assert_eq!(mtu(), Some(1_492));
+    });
+}
+
+#[test]
 fn namespaces_are_those_of_ip_netns() {
     lab::run(|lab| {
         let kernel = kernel();

@@ -48,10 +48,12 @@ pub struct TenantGatewaySpec {
     #[schemars(range(min = 1, max = 65535))]
     pub listen_port: Option<u32>,
 
-    /// The largest packet inside its tunnels, in bytes; 1280 or more when IPv6 is used in them.
-    #[serde(rename = "tunnelMTU", default = "tunnel_mtu")]
+    /// The largest packet inside its tunnels, in bytes; 1280 or more when IPv6 is
+    /// used in them. Absent is what the gateway's uplink lets through whole,
+    /// 1280–1420.
+    #[serde(rename = "tunnelMTU", default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 576, max = 65455))]
-    pub tunnel_mtu: u32,
+    pub tunnel_mtu: Option<u32>,
 
     /// The Secret that holds its private key. Absent lets the gateway make one
     /// once and keep it.
@@ -79,11 +81,6 @@ fn class_name() -> String {
 
 const fn replicas() -> u32 {
     1
-}
-
-/// 1,500 less the most WireGuard adds: 40 of IPv6, 8 of UDP, 32 of its own.
-const fn tunnel_mtu() -> u32 {
-    1_420
 }
 
 /// One value in a Secret of the same namespace.

@@ -27,8 +27,11 @@ pub(super) struct CheckedGateway {
     pub(super) unresolved: Option<Unresolved>,
 }
 
+/// The most WireGuard adds to a packet: 40 bytes of IPv6, 8 of UDP, 32 of its own.
+const OVERHEAD: u16 = 80;
+
 /// The largest MTU inside a tunnel whose datagrams fit into 65,535 bytes.
-const MAX_TUNNEL_MTU: u32 = 65_535 - 80;
+const MAX_TUNNEL_MTU: u32 = 65_535 - OVERHEAD as u32;
 
 pub(super) fn check(
     name: TenantName,
@@ -40,11 +43,10 @@ pub(super) fn check(
     found.ranged::<u32>("spec.replicas", spec.replicas, 1, 8);
     let listen_port =
         spec.listen_port.map(|port| found.ranged::<u16>("spec.listenPort", port, 1, 65_535));
-    let tunnel_mtu = found.mtu("spec.tunnelMTU", spec.tunnel_mtu, false);
-    if MAX_TUNNEL_MTU < spec.tunnel_mtu && tunnel_mtu.is_some() {
-        let (value, max) = (u64::from(spec.tunnel_mtu), u64::from(MAX_TUNNEL_MTU));
-        found.note("spec.tunnelMTU", Problem::Range { value, min: 576, max });
-    }
+    let tunnel_mtu = match spec.tunnel_mtu {
+        Some(bytes) => tunnel_mtu(bytes, found),
+        None => Some(tunnel_mtu_of(inputs.options.uplink_mtu)),
+    };
     let app_prefixes_written = app_prefixes(&spec.app_prefixes, &class, found);
     let fabric = fabric::check(
         spec.fabric.as_ref(),
@@ -74,6 +76,25 @@ pub(super) fn check(
         fabric: fabric?,
         unresolved,
     })
+}
+
+fn tunnel_mtu(bytes: u32, found: &mut Findings) -> Option<Mtu> {
+    let mtu = found.mtu("spec.tunnelMTU", bytes, false)?;
+    if MAX_TUNNEL_MTU < bytes {
+        let (value, max) = (u64::from(bytes), u64::from(MAX_TUNNEL_MTU));
+        found.note("spec.tunnelMTU", Problem::Range { value, min: 576, max });
+    }
+    Some(mtu)
+}
+
+/// The MTU of a tunnel whose datagrams leave by `uplink` whole.
+///
+/// Never more than Ethernet's: an uplink with jumbo frames says nothing about
+/// the path behind it. Never less than IPv6 needs: below that datagrams are
+/// fragmented instead.
+fn tunnel_mtu_of(uplink: Option<Mtu>) -> Mtu {
+    let uplink = uplink.unwrap_or(Mtu::ETHERNET).min(Mtu::ETHERNET);
+    uplink.less(OVERHEAD).max(Mtu::IPV6_MIN)
 }
 
 fn private(text: &Zeroizing<String>) -> Result<PrivateKey, Unresolved> {

@@ -22,7 +22,7 @@ use super::error::{ConfigError, Errors, Problem};
 use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
 use crate::model::{Config, Placement, Refusal, RefusalReason, limits};
-use crate::net::{KeyError, PublicKey, SiteName, TenantName};
+use crate::net::{KeyError, Mtu, PublicKey, SiteName, TenantName};
 use class::CheckedClass;
 use finding::Findings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,9 @@ pub struct Options {
     pub placement: Placement,
     /// The public keys of tenants whose private key the daemon made.
     pub public_keys: BTreeMap<TenantName, PublicKey>,
+    /// The largest packet that leaves by the uplink whole; `None` where that is
+    /// not known.
+    pub uplink_mtu: Option<Mtu>,
 }
 
 /// What came of the documents.
