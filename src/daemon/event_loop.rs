@@ -11,7 +11,7 @@ use super::memory::{self, Memory};
 use super::source::Source;
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
-use crate::linux::{Dirty, Kernel, Watch};
+use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::Placement;
 use crate::net::{Now, TenantName, Timestamp};
 use crate::reconcile::Namespace;
@@ -118,6 +118,8 @@ pub(super) struct EventLoop {
     /// When the next snapshot may be published.
     publish_at: Instant,
     unpublished: bool,
+    /// The generation after which memory was given back last.
+    given_back: u64,
     /// The stamp that no device may send a handshake before.
     initiation_floor: Timestamp,
 }
@@ -135,6 +137,7 @@ impl EventLoop {
             counted: BTreeMap::new(),
             publish_at: Instant::now(),
             unpublished: true,
+            given_back: 0,
             initiation_floor,
         }
     }
@@ -185,7 +188,10 @@ impl EventLoop {
                     stop_by = Some(self.stop());
                 }
                 _ = sample.tick() => self.sample(),
-                _ = remember.tick() => self.remember(),
+                _ = remember.tick() => {
+                    self.remember();
+                    self.give_back();
+                }
                 () = sleep_until(wake) => {
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
@@ -461,6 +467,15 @@ impl EventLoop {
         match memory::write(&self.parts.state.join(memory::FILE), &memory) {
             Ok(()) => self.parts.memory = memory,
             Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
+        }
+    }
+
+    /// Once a set of documents is in force, what reading it took is given back.
+    fn give_back(&mut self) {
+        let generation = self.parts.gateway.generation();
+        if self.given_back != generation && self.parts.gateway.is_settled() {
+            self.given_back = generation;
+            tokio::task::spawn_blocking(linux::give_back);
         }
     }
 

@@ -57,6 +57,30 @@ pub(super) fn tun_set_header_len(tun: impl AsFd, bytes: i32) -> io::Result<()> {
     // SAFETY: TUNSETVNETHDRSZ reads one `int`, which `Setter` keeps.
     unsafe { ioctl::ioctl(tun, Setter::<TUNSETVNETHDRSZ, libc::c_int>::new(bytes)) }
 }
+
+/// Gives pages of the heap that hold nothing back to the system.
+pub(super) fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes the allocator's own locks and moves nothing.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Forgets which pages of a mapping of code are in memory; each comes back from
+/// its file when it is run again.
+pub(super) fn forget_code(code: std::ops::Range<usize>) -> io::Result<()> {
+    // SAFETY: such a mapping is private and cannot be written to, so its pages
+    // are its file's, and what is read later is what was there before.
+    unsafe {
+        rustix::mm::madvise(
+            std::ptr::without_provenance_mut(code.start),
+            code.len(),
+            rustix::mm::Advice::LinuxDontNeed,
+        )
+    }
+}
+
 /// The number of the network namespace `socket` is in; never used twice
 /// between two boots (Linux 5.14).
 pub(super) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
