@@ -49,6 +49,9 @@ const PUBLISH: Duration = Duration::from_millis(100);
 /// How long leaving may take before it is given up.
 const STOP: Duration = Duration::from_secs(60);
 
+/// How soon a packet thread that cannot be started is tried again.
+const RESTART_RETRY: Duration = Duration::from_secs(1);
+
 /// How often what is remembered is written, when it has changed.
 const REMEMBER: Duration = Duration::from_secs(5);
 
@@ -62,6 +65,7 @@ enum Input {
     Observed(TenantName, Result<Option<Namespace>, String>),
     Resolved(String, Vec<IpAddr>),
     Sampled(BTreeMap<TenantName, datapath::TenantSample>),
+    ThreadRestarted(usize, Vec<TenantName>),
 }
 
 /// What tells the loop of changes outside.
@@ -261,6 +265,12 @@ impl EventLoop {
                 let samples = samples.into_iter().map(|(name, sample)| (name, sample.device));
                 gateway.handle_samples(samples.collect(), now);
             }
+            Input::ThreadRestarted(thread, tenants) => {
+                let error = format!("packet thread {thread} broke off by a defect in lockgate");
+                for tenant in tenants {
+                    gateway.handle_device_failure(&tenant, error.clone(), now);
+                }
+            }
         }
         self.unpublished = true;
     }
@@ -282,11 +292,33 @@ impl EventLoop {
                 let error = format!("the TUN was lost: {error}");
                 self.parts.gateway.handle_device_failure(&tenant, error, now);
             }
+            datapath::Event::ThreadLost { thread } => self.restart_thread(thread),
             datapath::Event::UdpGsoOff { tenant } => {
                 tracing::warn!(%tenant, "the kernel or the link segments no datagrams; they are sent one by one");
             }
         }
         self.unpublished = true;
+    }
+
+    /// Starts a packet thread again that broke off; its tenants come back as an
+    /// input.
+    fn restart_thread(&self, thread: usize) {
+        tracing::error!(thread, "a packet thread broke off by a defect and is begun anew");
+        let (datapath, input) = (Arc::clone(&self.parts.datapath), self.input.clone());
+        tokio::spawn(async move {
+            loop {
+                let datapath = Arc::clone(&datapath);
+                match tokio::task::spawn_blocking(move || datapath.restart(thread)).await {
+                    Ok(Ok(tenants)) => {
+                        let _ = input.send(Input::ThreadRestarted(thread, tenants)).await;
+                        return;
+                    }
+                    Ok(Err(error)) => tracing::error!("{:#}", anyhow::Error::new(error)),
+                    Err(_) => return,
+                }
+                tokio::time::sleep(RESTART_RETRY).await;
+            }
+        });
     }
 
     fn handle_loaded(&mut self, loaded: Result<Loaded, LoadError>) {

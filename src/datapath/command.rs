@@ -27,6 +27,8 @@ pub(super) enum Command {
     Detach { tenant: TenantName, reply: SyncSender<Option<Box<Tenant>>> },
     /// Say how these tenants are.
     Sample { tenants: Vec<TenantName>, reply: SyncSender<Vec<(TenantName, TenantSample)>> },
+    /// Break off, as by a defect.
+    BreakOff,
     /// End.
     Stop,
 }

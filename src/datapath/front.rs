@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -31,10 +32,11 @@ const SAMPLED_AT_ONCE: usize = 32;
 
 /// The running packet threads. Dropping it ends them.
 pub struct Datapath {
-    threads: Vec<Line>,
+    threads: Vec<Mutex<Line>>,
     /// Which thread has each tenant. Packets never wait for this lock.
     places: Mutex<BTreeMap<TenantName, usize>>,
     options: Options,
+    events: SyncSender<Event>,
 }
 
 /// The line to one packet thread.
@@ -52,16 +54,55 @@ impl Datapath {
     /// When the system has no descriptors or no threads left.
     pub fn start(options: Options) -> Result<(Self, Receiver<Event>), StartError> {
         let (sender, events) = sync_channel(EVENTS);
-        let cores = cores();
-        let count = options.threads.map_or_else(|| cores.len().max(1), NonZeroUsize::get);
-        let mut datapath =
-            Self { threads: Vec::with_capacity(count), places: Mutex::default(), options };
+        let count = options.threads.map_or_else(|| cores().len().max(1), NonZeroUsize::get);
+        let mut datapath = Self {
+            threads: Vec::with_capacity(count),
+            places: Mutex::default(),
+            options,
+            events: sender,
+        };
         for index in 0..count {
-            let core = cores.get(index % cores.len().max(1)).copied().filter(|_| options.pin);
-            let line = Line::start(index, core, sender.clone())?;
-            datapath.threads.push(line);
+            let line = datapath.start_line(index)?;
+            datapath.threads.push(Mutex::new(line));
         }
         Ok((datapath, events))
+    }
+
+    fn start_line(&self, index: usize) -> Result<Line, StartError> {
+        let cores = cores();
+        let core = cores.get(index % cores.len().max(1)).copied().filter(|_| self.options.pin);
+        Line::start(index, core, self.events.clone())
+    }
+
+    /// Starts a thread again that broke off, in the network namespace of the
+    /// calling thread, which must be the underlay; says whose packets it moved.
+    /// They are detached now.
+    ///
+    /// # Errors
+    /// When the system has no descriptors or no threads left.
+    pub fn restart(&self, thread: usize) -> Result<Vec<TenantName>, StartError> {
+        let line = self.start_line(thread)?;
+        // Before anybody can be attached to the new one.
+        let mut lost = Vec::new();
+        self.places().retain(|tenant, place| {
+            let stays = *place != thread;
+            if !stays {
+                lost.push(tenant.clone());
+            }
+            stays
+        });
+        if let Some(place) = self.threads.get(thread) {
+            *lock(place) = line;
+        }
+        Ok(lost)
+    }
+
+    /// Makes a thread break off as by a defect, to see what becomes of its tenants.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn break_off(&self, thread: usize) -> Result<(), DatapathError> {
+        self.tell(thread, Command::BreakOff)
     }
 
     /// What was chosen.
@@ -189,8 +230,7 @@ impl Datapath {
     }
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<TenantName, usize>> {
-        // Nothing that can panic is done while it is held.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 
     fn ask<T>(
@@ -198,23 +238,33 @@ impl Datapath {
         thread: usize,
         command: impl FnOnce(SyncSender<T>) -> Command,
     ) -> Result<T, DatapathError> {
+        let (reply, answer) = sync_channel(1);
+        self.tell(thread, command(reply))?;
+        answer.recv().map_err(|_| DatapathError::ThreadEnded(thread))
+    }
+
+    fn tell(&self, thread: usize, command: Command) -> Result<(), DatapathError> {
         let ended = || DatapathError::ThreadEnded(thread);
         let line = self.threads.get(thread).ok_or_else(ended)?;
-        let (reply, answer) = sync_channel(1);
-        line.commands.send(command(reply)).map_err(|_| ended())?;
-        line.ring();
-        answer.recv().map_err(|_| ended())
+        // Not while it is held: sending waits when the thread is behind.
+        let (commands, bell) = {
+            let line = lock(line);
+            (line.commands.clone(), Arc::clone(&line.bell))
+        };
+        commands.send(command).map_err(|_| ended())?;
+        ring(&bell);
+        Ok(())
     }
 }
 
 impl Drop for Datapath {
     fn drop(&mut self) {
-        for line in &self.threads {
-            let _ = line.commands.send(Command::Stop);
-            line.ring();
+        for thread in 0..self.threads.len() {
+            let _ = self.tell(thread, Command::Stop);
         }
-        for line in &mut self.threads {
-            if let Some(join) = line.join.take() {
+        for line in &self.threads {
+            let join = lock(line).join.take();
+            if let Some(join) = join {
                 let _ = join.join();
             }
         }
@@ -232,23 +282,32 @@ impl Line {
             .map_err(|error| descriptors(error.into()))?;
         let bell = Arc::new(bell);
         let (commands, waiting) = sync_channel(COMMANDS);
-        let thread = Thread::new(index, bell.clone(), waiting, events).map_err(descriptors)?;
+        let thread =
+            Thread::new(index, bell.clone(), waiting, events.clone()).map_err(descriptors)?;
         let join = std::thread::Builder::new()
             .name(format!("packets-{index}"))
             .spawn(move || {
                 if let Some(core) = core {
                     stay_on(core);
                 }
-                thread.run();
+                // The panic's own message is in the log already.
+                if !catch_unwind(AssertUnwindSafe(|| thread.run())).unwrap_or(false) {
+                    let _ = events.send(Event::ThreadLost { thread: index });
+                }
             })
             .map_err(|error| StartError::Thread { thread: index, error })?;
         Ok(Self { bell, commands, join: Some(join) })
     }
+}
 
-    fn ring(&self) {
-        // Fails only when the counter is full, and then it is ringing already.
-        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
-    }
+fn ring(bell: &OwnedFd) {
+    // Fails only when the counter is full, and then it is ringing already.
+    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+}
+
+/// Nothing that can panic is done while one of these is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The cores this process may run on.

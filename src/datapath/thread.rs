@@ -61,8 +61,9 @@ impl Thread {
         })
     }
 
-    /// Moves packets until told to stop, or until nobody can tell it anything.
-    pub(super) fn run(mut self) {
+    /// Moves packets until told to stop, or until nobody can tell it anything;
+    /// false when it can go on no more before that.
+    pub(super) fn run(mut self) -> bool {
         let mut buffers = Buffers::new();
         let mut ready = Vec::with_capacity(EVENTS);
         let mut now = clock::now();
@@ -77,7 +78,7 @@ impl Thread {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(thread = self.index, %error, "packet thread cannot wait");
-                    return;
+                    return false;
                 }
             }
             now = clock::now();
@@ -98,7 +99,7 @@ impl Thread {
             // Last, for a command may put another tenant into a slot that an
             // event of this round was for.
             if called && !self.obey(&mut buffers, now) {
-                return;
+                return true;
             }
         }
     }
@@ -129,6 +130,7 @@ impl Thread {
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
+                Ok(Command::BreakOff) => std::panic::resume_unwind(Box::new("told to")),
                 Ok(Command::Attach { tenant, reply }) => {
                     let _ = reply.send(self.attach(tenant, buffers, now));
                 }

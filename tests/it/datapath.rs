@@ -647,6 +647,31 @@ fn every_tenant_is_sampled_and_they_are_spread_over_the_threads() {
 }
 
 #[test]
+fn a_defect_in_one_thread_ended_the_packets_of_its_tenants_for_good() {
+    let there = end(one_thread(), config(2, &[(1, HERE, None)]));
+    let options = Options { threads: NonZeroUsize::new(2), ..Options::default() };
+    let here = end(options, config(1, &[(2, THERE, Some(there.port))]));
+    let bystander = tenant("bystander");
+    let (_inside, tun) = Inside::new();
+    attach(&here.datapath, &bystander, tun, config(3, &[]));
+    connect(&here, &there);
+
+    let thread = here.datapath.sample(&here.tenant).unwrap().path.thread;
+    here.datapath.break_off(thread).unwrap();
+    let lost = here.events.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(lost, Event::ThreadLost { thread: lost } if lost == thread), "{lost:?}");
+    assert!(matches!(here.datapath.sample(&here.tenant), Err(DatapathError::ThreadEnded(_))));
+    here.datapath.sample(&bystander).unwrap();
+
+    assert_eq!(here.datapath.restart(thread).unwrap(), [here.tenant.clone()]);
+    let (inside, tun) = Inside::new();
+    attach(&here.datapath, &here.tenant, tun, config(1, &[(2, THERE, Some(there.port))]));
+    let here = End { inside, ..here };
+    assert_eq!(here.datapath.sample(&here.tenant).unwrap().path.thread, thread);
+    connect(&here, &there);
+}
+
+#[test]
 fn packets_to_nobody_are_counted() {
     let here = end(one_thread(), config(1, &[(2, THERE, None)]));
     here.inside.write([0; 10], &udp(HERE, Ipv4Addr::new(10, 9, 9, 9), b"no route"));
