@@ -15,7 +15,7 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     dead_code,
-    reason = "unshare, pre_exec and packet sockets; polling for a state needs a clock; \
+    reason = "unshare and pre_exec; polling for a state needs a clock; \
               a skip is said; a tool is kept whether or not a test takes it up today"
 )]
 
@@ -24,11 +24,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::ffi::OsStr;
 use std::fmt::Debug;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -39,9 +38,6 @@ use std::time::{Duration, Instant};
 /// Long enough for a loaded machine of two cores; a state that is not reached
 /// by then is not reached.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Bytes that wait for a slow reader of a capture.
-const CAPTURE_BYTES: usize = 4 << 20;
 
 /// Runs `test` in a box of its own.
 ///
@@ -296,45 +292,6 @@ impl Lab {
             Some(buffer[..len].to_vec())
         })
     }
-
-    /// Begins to record every frame on `link` at `at`, both directions.
-    pub(crate) fn capture<'a>(&self, at: impl Into<At<'a>>, link: &str) -> Capture {
-        let socket = self.within(at, || {
-            let index = i32::try_from(
-                rustix::net::netdevice::name_to_index(
-                    // Any socket of the namespace will do to ask with.
-                    UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), 0)).unwrap(),
-                    link,
-                )
-                .unwrap_or_else(|errno| panic!("{link}: {errno}")),
-            )
-            .unwrap();
-            // Protocol 0 records nothing until bind names the link.
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0))).unwrap();
-            socket.set_recv_buffer_size(CAPTURE_BYTES).unwrap();
-            socket.bind(&packet_address(index)).unwrap();
-            socket
-        });
-        socket.set_nonblocking(true).unwrap();
-        Capture { socket }
-    }
-}
-
-/// All protocols on the link with this index.
-fn packet_address(index: i32) -> SockAddr {
-    // SAFETY: the storage is zeroed and large enough for a `sockaddr_ll`, and
-    // the length given back is that of one.
-    unsafe {
-        let fill = |storage: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
-            let address = storage.cast::<libc::sockaddr_ll>();
-            (*address).sll_family = libc::AF_PACKET as libc::sa_family_t;
-            (*address).sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-            (*address).sll_ifindex = index;
-            *len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-            Ok(())
-        };
-        SockAddr::try_init(fill).unwrap().1
-    }
 }
 
 /// Calls `look` until it says `Ok`, and panics after `bound` with what it last
@@ -411,25 +368,5 @@ pub(crate) struct UdpEcho {
 impl Drop for UdpEcho {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Frames seen on a link.
-pub(crate) struct Capture {
-    socket: Socket,
-}
-
-impl Capture {
-    /// The frames that came since the last call, whole.
-    pub(crate) fn frames(&self) -> Vec<Vec<u8>> {
-        let mut buffer = vec![0; 70_000];
-        let mut frames = Vec::new();
-        loop {
-            match (&self.socket).read(&mut buffer) {
-                Ok(len) => frames.push(buffer[..len].to_vec()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return frames,
-                Err(error) => panic!("capture: {error}"),
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod capture;
 mod datapath;
 mod gateway;
 mod kernel;
