@@ -124,14 +124,16 @@ pub(super) struct EventLoop {
     unpublished: bool,
     /// The generation after which memory was given back last.
     given_back: u64,
-    /// The stamp that no device may send a handshake before.
-    initiation_floor: Timestamp,
+    /// The ports given out; those in `parts.memory` are what was written.
+    ports: BTreeMap<TenantName, u16>,
+    /// No device has sent a stamp after this one.
+    last_initiation: Timestamp,
 }
 
 impl EventLoop {
     pub(super) fn new(parts: Parts) -> Self {
         let (input, inputs) = mpsc::channel(INPUTS);
-        let initiation_floor = parts.memory.initiation_floor(parts.clock.now().wall);
+        let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
             parts,
             inputs,
@@ -142,7 +144,8 @@ impl EventLoop {
             publish_at: Instant::now(),
             unpublished: true,
             given_back: 0,
-            initiation_floor,
+            ports,
+            last_initiation,
         }
     }
 
@@ -216,7 +219,7 @@ impl EventLoop {
         }
         self.loading = Loading::Running;
         let (source, state) = (self.parts.source.clone(), self.parts.state.clone());
-        let (placement, ports) = (self.parts.placement, self.parts.memory.ports.clone());
+        let (placement, ports) = (self.parts.placement, self.ports.clone());
         let known = self.parts.gateway.identities().clone();
         let input = self.input.clone();
         tokio::spawn(async move {
@@ -264,6 +267,13 @@ impl EventLoop {
                 }
                 let samples = samples.into_iter().map(|(name, sample)| (name, sample.device));
                 gateway.handle_samples(samples.collect(), now);
+                self.last_initiation = self.last_initiation.max(gateway.last_initiation());
+                // A customer that has just dialled in would else be lost, should
+                // the next seconds bring a crash.
+                let known = &self.parts.memory.endpoints;
+                if gateway.endpoints().keys().any(|peer| !known.contains_key(peer)) {
+                    self.remember();
+                }
             }
             Input::ThreadRestarted(thread, tenants) => {
                 let error = format!("packet thread {thread} broke off by a defect in lockgate");
@@ -330,7 +340,7 @@ impl EventLoop {
                     tracing::error!("{error}");
                 }
                 let tenants = loaded.config.tenants.len();
-                self.parts.memory.ports = loaded.ports;
+                self.ports = loaded.ports;
                 self.parts.gateway.handle_config(
                     loaded.config,
                     loaded.identities,
@@ -384,7 +394,7 @@ impl EventLoop {
                     });
                 }
                 Output::Attach(tenant, config) => {
-                    let last_initiation = self.initiation_floor;
+                    let last_initiation = self.last_initiation;
                     tokio::spawn(async move {
                         let result = attach(&kernel, datapath, &tenant, config, last_initiation);
                         let result = result.await.map_err(|error| format!("{error:#}"));
@@ -484,15 +494,14 @@ impl EventLoop {
     /// Writes what the next process should know, when it has changed.
     fn remember(&mut self) {
         let gateway = &self.parts.gateway;
-        let mut memory = Memory {
-            ports: self.parts.memory.ports.clone(),
-            endpoints: self.parts.memory.endpoints.clone(),
-            last_initiation: gateway.last_initiation().max(self.parts.memory.last_initiation),
-        };
+        let mut memory = Memory { ports: self.ports.clone(), ..self.parts.memory.clone() };
         memory.endpoints.extend(gateway.endpoints());
         if gateway.generation() != 0 && !gateway.is_stopping() {
-            memory.endpoints.retain(|(tenant, _), _| memory.ports.contains_key(tenant));
+            memory.endpoints.retain(|(tenant, key), _| {
+                memory.ports.contains_key(tenant) && !gateway.has_forgotten(tenant, key)
+            });
         }
+        memory.reserve_stamps(self.now().wall, self.last_initiation);
         if memory == self.parts.memory {
             return;
         }

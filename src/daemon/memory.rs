@@ -1,9 +1,10 @@
 //! What the gateway remembers across a restart, in one file.
 //!
 //! Endpoints, so that a customer behind NAT is called at once instead of after
-//! its fifteen seconds of silence; the latest handshake stamp, so that a clock
-//! that went back cannot make every peer refuse us (WireGuard paper §5.1); the
-//! UDP ports given out, so that no customer has to change a configuration.
+//! its fifteen seconds of silence; a bound of all handshake stamps sent, so that
+//! a clock that went back cannot make every peer refuse us (WireGuard paper
+//! §5.1); the UDP ports given out, so that no customer has to change a
+//! configuration.
 //!
 //! It holds no secret. A torn or foreign file is reported and not used: all of
 //! it can be learned again.
@@ -16,16 +17,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "memory.json";
 
 /// The layout below. Another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// How far the stamp is moved when the clock is found behind it: more than was
-/// sent between the last write and a crash.
-const STAMP_MARGIN_SECONDS: u64 = 10;
+/// How far ahead of the last stamp stamps are reserved. A crash makes the next
+/// process begin so far ahead of the clock, at most.
+const RESERVED: Duration = Duration::from_secs(60);
+
+/// What must be left of them when it is looked at: more than is used until it is
+/// looked at again and written.
+const LEFT: Duration = Duration::from_secs(20);
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,18 +40,18 @@ pub struct Memory {
     pub ports: BTreeMap<TenantName, u16>,
     /// Where each peer was last seen, by tenant and key.
     pub endpoints: BTreeMap<(TenantName, PublicKey), SocketAddr>,
-    /// The latest stamp sent by any device.
-    pub last_initiation: Timestamp,
+    /// No device sends a stamp after this one before a later one is written
+    /// here; so whoever sends only stamps after it is believed by every peer.
+    pub stamp_ceiling: Timestamp,
 }
 
 impl Memory {
-    /// The stamp that the next process must send after, given what its clock says.
-    pub fn initiation_floor(&self, wall: Timestamp) -> Timestamp {
-        if wall <= self.last_initiation {
-            let stamp = self.last_initiation;
-            Timestamp::new(stamp.seconds() + STAMP_MARGIN_SECONDS, stamp.nanoseconds())
-        } else {
-            self.last_initiation
+    /// Reserves stamps for the time to come, when few are left: the clock says
+    /// `wall`, and no stamp after `last` was sent.
+    pub fn reserve_stamps(&mut self, wall: Timestamp, last: Timestamp) {
+        let latest = wall.max(last);
+        if self.stamp_ceiling < latest + LEFT {
+            self.stamp_ceiling = latest + RESERVED;
         }
     }
 }
@@ -60,7 +66,7 @@ struct Written {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
-    last_initiation: (u64, u32),
+    stamp_ceiling: (u64, u32),
     ports: BTreeMap<String, u16>,
     endpoints: BTreeMap<String, BTreeMap<String, SocketAddr>>,
 }
@@ -97,9 +103,9 @@ fn parse(bytes: &[u8]) -> Option<Memory> {
     if written.version != VERSION || written.sha256 != checksum(&written.body)? {
         return None;
     }
-    let (seconds, nanoseconds) = written.body.last_initiation;
-    let mut memory =
-        Memory { last_initiation: Timestamp::new(seconds, nanoseconds), ..Memory::default() };
+    let (seconds, nanoseconds) = written.body.stamp_ceiling;
+    let stamp_ceiling = Timestamp::new(seconds, nanoseconds);
+    let mut memory = Memory { stamp_ceiling, ..Memory::default() };
     for (tenant, port) in written.body.ports {
         memory.ports.insert(tenant.parse().ok()?, port);
     }
@@ -118,9 +124,9 @@ fn parse(bytes: &[u8]) -> Option<Memory> {
 /// [`MemoryError::Write`]; the old file is then still whole.
 pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
     let error = |error| MemoryError::Write(path.to_owned(), error);
-    let stamp = memory.last_initiation;
+    let stamp = memory.stamp_ceiling;
     let mut body = Body {
-        last_initiation: (stamp.seconds(), stamp.nanoseconds()),
+        stamp_ceiling: (stamp.seconds(), stamp.nanoseconds()),
         ports: memory.ports.iter().map(|(tenant, port)| (tenant.to_string(), *port)).collect(),
         endpoints: BTreeMap::new(),
     };

@@ -424,7 +424,16 @@ impl Gateway {
             }
             endpoints.extend(sites.endpoints().map(|(key, at)| ((tenant.clone(), key), at)));
         }
+        endpoints.retain(|(tenant, key), _| !self.has_forgotten(tenant, key));
         endpoints
+    }
+
+    /// Whether the tenant is served and has no such peer any more.
+    pub fn has_forgotten(&self, tenant: &TenantName, key: &PublicKey) -> bool {
+        self.config.tenants.get(tenant).is_some_and(|tenant| {
+            !device::wireguard_sites(tenant)
+                .any(|(_, peer)| peer.public_key == *key || peer.next_public_key == Some(*key))
+        })
     }
 
     /// The latest handshake stamp any device has sent.

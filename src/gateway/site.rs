@@ -40,6 +40,11 @@ impl Sites {
         self.standings.retain(|name, _| tenant.sites.contains_key(name));
         self.unusable.retain(|name| tenant.sites.contains_key(name));
         self.rotated.retain(|name| tenant.sites.contains_key(name));
+        let keys: BTreeSet<PublicKey> = super::device::wireguard_sites(tenant)
+            .flat_map(|(_, peer)| [Some(peer.public_key), peer.next_public_key])
+            .flatten()
+            .collect();
+        self.endpoints.retain(|key, _| keys.contains(key));
         for (name, site) in &tenant.sites {
             self.standings.entry(name.clone()).or_insert_with(|| SiteStanding {
                 state: SiteState::NeverConnected,

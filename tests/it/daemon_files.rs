@@ -7,6 +7,7 @@ use lockgate::daemon::source::{Source, SourceError};
 use lockgate::net::{PrivateKey, TenantName, Timestamp};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn tenant() -> TenantName {
@@ -56,7 +57,7 @@ fn some_memory() -> Memory {
     Memory {
         ports: [(tenant(), 51_820)].into(),
         endpoints: [((tenant(), key), "192.0.2.7:51820".parse().unwrap())].into(),
-        last_initiation: Timestamp::new(1_800_000_000, 5),
+        stamp_ceiling: Timestamp::new(1_800_000_000, 5),
     }
 }
 
@@ -85,13 +86,42 @@ fn a_torn_memory_is_told_and_not_used() {
     assert!(matches!(memory::read(&path), Err(MemoryError::Damaged(_))), "a changed digit");
 }
 
+/// A process that ends at any moment leaves a bound of all stamps it sent,
+/// whatever its clock did; and the next one sends only stamps after it.
 #[test]
-fn stamps_go_on_when_the_clock_went_back() {
-    let memory = some_memory();
-    let behind = Timestamp::new(1_700_000_000, 0);
-    let ahead = Timestamp::new(1_900_000_000, 0);
-    assert!(memory.last_initiation < memory.initiation_floor(behind));
-    assert_eq!(memory.initiation_floor(ahead), memory.last_initiation);
+fn stamps_sent_since_the_last_write_were_forgotten_in_a_crash() {
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let mut wall = Timestamp::new(1_800_000_000, 0);
+    let mut memory = Memory::default();
+    for process in 0..6 {
+        // As a device does: after everything sent, and else by the clock.
+        let mut last = memory.stamp_ceiling;
+        for second in 0..200 {
+            if second % 5 == 0 {
+                memory.reserve_stamps(wall, last);
+            }
+            last = wall.max(last + Duration::from_millis(17));
+            assert!(last < memory.stamp_ceiling, "process {process}, second {second}");
+            wall = wall + Duration::from_secs(1);
+        }
+        // Never so far ahead that a clock put right would take long to come up.
+        assert!(memory.stamp_ceiling.since(wall.max(last)) <= Duration::from_secs(60));
+        wall = if process % 2 == 0 { wall.before(day) } else { wall + hour };
+    }
+}
+
+#[test]
+fn reserved_stamps_are_not_written_with_each_stamp() {
+    let mut memory = Memory::default();
+    let begun = Timestamp::new(1_800_000_000, 0);
+    let mut writes = 0;
+    for second in 0..600 {
+        let before = memory.stamp_ceiling;
+        let wall = begun + Duration::from_secs(second);
+        memory.reserve_stamps(wall, wall);
+        writes += u32::from(memory.stamp_ceiling != before);
+    }
+    assert!(writes <= 16, "{writes} in ten minutes");
 }
 
 #[test]
