@@ -131,7 +131,7 @@ pub(super) fn take_link(name: &LinkName, tenant: &OwnedFd) -> Result<(), ApplyEr
     let link = links.into_iter().find(|link| link.name == name.as_str());
     let link = link.ok_or_else(|| ApplyError::NoLink(name.to_string()))?;
     let mut attributes = vec![LinkAttribute::NetNsFd(tenant.as_raw_fd())];
-    attributes.extend(LinkKind::Moved.alias().map(LinkAttribute::IfAlias));
+    attributes.extend(LinkKind::Moved.alias(link.mtu).map(LinkAttribute::IfAlias));
     rtnl::set_link(&mut route, link.index, attributes)
         .map_err(netlink("move in link", name.as_str()))
 }
@@ -144,7 +144,13 @@ pub(super) fn mark_taken(name: &LinkName) -> Result<bool, ApplyError> {
     let Some(link) = links.into_iter().find(|link| link.name == name.as_str()) else {
         return Ok(false);
     };
-    let alias = LinkKind::Moved.alias().map(LinkAttribute::IfAlias).into_iter().collect();
+    let device = Device::Foreign(name.clone());
+    if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref()) == LinkKind::Moved
+    {
+        // Marked already, with the MTU it had before we set ours.
+        return Ok(true);
+    }
+    let alias = LinkKind::Moved.alias(link.mtu).map(LinkAttribute::IfAlias).into_iter().collect();
     rtnl::set_link(&mut route, link.index, alias).map_err(netlink(what, name.as_str()))?;
     Ok(true)
 }
@@ -290,7 +296,7 @@ impl<'a> Shell<'a> {
         let made = self.find(&unfinished)?;
         let index = made.ok_or(ApplyError::NoLink(unfinished))?.index;
         self.links = None;
-        let alias = kind.alias().map(LinkAttribute::IfAlias).into_iter().collect();
+        let alias = kind.alias(None).map(LinkAttribute::IfAlias).into_iter().collect();
         rtnl::set_link(&mut self.route, index, alias).map_err(netlink(what, &object))?;
         let own = vec![LinkAttribute::IfName(name.to_string())];
         rtnl::set_link(&mut self.route, index, own).map_err(netlink(what, &object))
@@ -315,6 +321,8 @@ impl<'a> Shell<'a> {
         // Somebody else's alias goes along.
         if kind == LinkKind::Moved {
             attributes.push(LinkAttribute::IfAlias(String::new()));
+            let mtu = link.alias.as_deref().and_then(LinkKind::mtu_before);
+            attributes.extend(mtu.map(|mtu| LinkAttribute::Mtu(u32::from(mtu.bytes()))));
         }
         rtnl::set_link(&mut self.route, link.index, attributes)
             .map_err(netlink("give back link", name.as_str()))

@@ -83,26 +83,39 @@ pub enum LinkKind {
 /// What the alias of a veth end begins with; the peer's name follows.
 const VETH_ALIAS: &str = "lockgate veth peer ";
 
-/// The alias of a link that was moved in.
+/// What the alias of a link that was moved in begins with; the MTU it had
+/// follows, for it is to be given back as it was.
 const MOVED_ALIAS: &str = "lockgate moved in";
+const MOVED_MTU: &str = ", mtu ";
 
 impl LinkKind {
     /// The alias (`IFLA_IFALIAS`) to give such a link in the call that makes it
-    /// or moves it in.
-    pub fn alias(&self) -> Option<String> {
+    /// or moves it in; `mtu` is the MTU it has then.
+    pub fn alias(&self, mtu: Option<Mtu>) -> Option<String> {
         match self {
             Self::Veth { peer } => Some(format!("{VETH_ALIAS}{peer}")),
-            Self::Moved => Some(MOVED_ALIAS.to_owned()),
+            Self::Moved => Some(match mtu {
+                Some(mtu) => format!("{MOVED_ALIAS}{MOVED_MTU}{}", mtu.bytes()),
+                None => MOVED_ALIAS.to_owned(),
+            }),
             Self::Tun | Self::Foreign | Self::Unrecognized => None,
         }
+    }
+
+    /// The MTU a link that was moved in had before, from its alias.
+    pub fn mtu_before(alias: &str) -> Option<Mtu> {
+        let mtu = alias.strip_prefix(MOVED_ALIAS)?.strip_prefix(MOVED_MTU)?;
+        Mtu::new(mtu.parse().ok()?).ok()
     }
 
     /// The kind of an observed link, from its name, the kernel's word for its
     /// kind (`IFLA_INFO_KIND`: `tun`, `veth`) and its alias.
     pub fn recognize(device: &Device, info_kind: Option<&str>, alias: Option<&str>) -> Self {
         match device {
-            Device::Foreign(_) if alias == Some(MOVED_ALIAS) => Self::Moved,
-            Device::Foreign(_) => Self::Foreign,
+            Device::Foreign(_) => match alias {
+                Some(alias) if alias.starts_with(MOVED_ALIAS) => Self::Moved,
+                Some(_) | None => Self::Foreign,
+            },
             Device::Managed(name) if *name == ManagedName::wireguard() => match info_kind {
                 Some("tun") => Self::Tun,
                 Some(_) | None => Self::Unrecognized,
