@@ -382,6 +382,10 @@ impl EventLoop {
             let datapath = Arc::clone(&self.parts.datapath);
             match output {
                 Output::Apply(tenant, steps) => {
+                    if *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
+                        // How it was can be seen only before it is changed.
+                        self.remember();
+                    }
                     tokio::spawn(async move {
                         let applied = kernel.apply(&tenant, steps).await;
                         let result = match applied.failed {
@@ -495,6 +499,7 @@ impl EventLoop {
     fn remember(&mut self) {
         let gateway = &self.parts.gateway;
         let mut memory = Memory { ports: self.ports.clone(), ..self.parts.memory.clone() };
+        memory.borrowed.clone_from(gateway.borrowed());
         memory.endpoints.extend(gateway.endpoints());
         if gateway.generation() != 0 && !gateway.is_stopping() {
             memory.endpoints.retain(|(tenant, key), _| {

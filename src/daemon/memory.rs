@@ -4,13 +4,14 @@
 //! its fifteen seconds of silence; a bound of all handshake stamps sent, so that
 //! a clock that went back cannot make every peer refuse us (WireGuard paper
 //! §5.1); the UDP ports given out, so that no customer has to change a
-//! configuration.
+//! configuration; settings as they were before us, to put them back.
 //!
 //! It holds no secret. A torn or foreign file is reported and not used: all of
 //! it can be learned again.
 
 use super::file;
 use crate::net::{PublicKey, TenantName, Timestamp};
+use crate::reconcile::Borrowed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct Memory {
     /// No device sends a stamp after this one before a later one is written
     /// here; so whoever sends only stamps after it is believed by every peer.
     pub stamp_ceiling: Timestamp,
+    /// How settings were that outlive us.
+    pub borrowed: Borrowed,
 }
 
 impl Memory {
@@ -69,6 +72,7 @@ struct Body {
     stamp_ceiling: (u64, u32),
     ports: BTreeMap<String, u16>,
     endpoints: BTreeMap<String, BTreeMap<String, SocketAddr>>,
+    settings_before: BTreeMap<String, i32>,
 }
 
 /// Why the file could not be used.
@@ -106,6 +110,11 @@ fn parse(bytes: &[u8]) -> Option<Memory> {
     let (seconds, nanoseconds) = written.body.stamp_ceiling;
     let stamp_ceiling = Timestamp::new(seconds, nanoseconds);
     let mut memory = Memory { stamp_ceiling, ..Memory::default() };
+    let mut settings = BTreeMap::new();
+    for (sysctl, value) in written.body.settings_before {
+        settings.insert(sysctl.parse().ok()?, value);
+    }
+    memory.borrowed = Borrowed::new(settings);
     for (tenant, port) in written.body.ports {
         memory.ports.insert(tenant.parse().ok()?, port);
     }
@@ -129,7 +138,11 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
         stamp_ceiling: (stamp.seconds(), stamp.nanoseconds()),
         ports: memory.ports.iter().map(|(tenant, port)| (tenant.to_string(), *port)).collect(),
         endpoints: BTreeMap::new(),
+        settings_before: BTreeMap::new(),
     };
+    for (sysctl, value) in memory.borrowed.settings() {
+        body.settings_before.insert(sysctl.to_string(), *value);
+    }
     for ((tenant, key), endpoint) in &memory.endpoints {
         let peers = body.endpoints.entry(tenant.to_string()).or_default();
         peers.insert(key.to_string(), *endpoint);

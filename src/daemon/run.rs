@@ -91,7 +91,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let now = clock.now();
     let mut gateway =
         Gateway::new(options.placement, options.source.documents.display().to_string(), now);
-    gateway.handle_memory(memory.endpoints.iter().map(|(key, at)| (key.clone(), *at)));
+    let endpoints = memory.endpoints.iter().map(|(key, at)| (key.clone(), *at));
+    gateway.handle_memory(endpoints, memory.borrowed.clone());
 
     // The first set is read before anything runs, so that a wrong path is an
     // exit code and not a line in a log.

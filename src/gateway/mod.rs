@@ -28,7 +28,7 @@ mod view;
 
 use crate::model::{Config, Host, Placement, Tenant, WireGuardPeer, limits};
 use crate::net::{Instant, Now, PrivateKey, PublicKey, TenantName, Timestamp};
-use crate::reconcile::{Namespace, Step, desired_tenant};
+use crate::reconcile::{Borrowed, Namespace, Step, desired_tenant};
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
 use site::Sites;
@@ -99,6 +99,8 @@ pub struct Gateway {
     config: Config,
     identities: BTreeMap<TenantName, Identity>,
     last_endpoints: BTreeMap<TenantName, BTreeMap<PublicKey, SocketAddr>>,
+    /// What the next machine of a tenant begins with.
+    borrowed: Borrowed,
     tenants: BTreeMap<TenantName, TenantMachine>,
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
@@ -124,6 +126,7 @@ impl Gateway {
             config: Config::default(),
             identities: BTreeMap::new(),
             last_endpoints: BTreeMap::new(),
+            borrowed: Borrowed::default(),
             tenants: BTreeMap::new(),
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
@@ -324,11 +327,13 @@ impl Gateway {
         }
     }
 
-    /// Takes what is remembered of peers' endpoints.
+    /// Takes what is remembered of peers' endpoints and of settings.
     pub fn handle_memory(
         &mut self,
         endpoints: impl IntoIterator<Item = ((TenantName, PublicKey), SocketAddr)>,
+        borrowed: Borrowed,
     ) {
+        self.borrowed = borrowed;
         for ((tenant, key), endpoint) in endpoints {
             self.last_endpoints.entry(tenant).or_default().insert(key, endpoint);
         }
@@ -428,6 +433,12 @@ impl Gateway {
         endpoints
     }
 
+    /// Settings that outlive the tenants, for the next process. Only who has no
+    /// namespace of its own leaves any, and of these there is one.
+    pub fn borrowed(&self) -> &Borrowed {
+        self.tenants.values().next().map_or(&self.borrowed, TenantMachine::borrowed)
+    }
+
     /// Whether the tenant is served and has no such peer any more.
     pub fn has_forgotten(&self, tenant: &TenantName, key: &PublicKey) -> bool {
         self.config.tenants.get(tenant).is_some_and(|tenant| {
@@ -446,7 +457,7 @@ impl Gateway {
     fn machine(&mut self, name: &TenantName) -> &mut TenantMachine {
         self.tenants.entry(name.clone()).or_insert_with(|| {
             let history = History::new(limits::EVENTS_PER_TENANT);
-            TenantMachine::new(name.clone(), self.placement, history)
+            TenantMachine::new(name.clone(), self.placement, self.borrowed.clone(), history)
         })
     }
 
@@ -468,6 +479,7 @@ impl Gateway {
         }
         if machine.is_gone() {
             self.tenants.remove(name);
+            self.borrowed = Borrowed::default();
             self.sites.remove(name);
             self.drops.remove(name);
         }

@@ -20,7 +20,7 @@ use super::Output;
 use crate::model::{Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
 use crate::reconcile::{
-    Backoff, Device, KernelState, LinkKind, Namespace, Step, leaks, plan_tenant,
+    Backoff, Borrowed, Device, KernelState, LinkKind, Namespace, Step, leaks, plan_tenant,
 };
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
@@ -81,6 +81,8 @@ pub(super) struct TenantMachine {
     backoff: Backoff,
     resync_at: Option<Instant>,
     observed: Option<Namespace>,
+    /// Settings that outlive it, as they were.
+    borrowed: Borrowed,
     /// The generation that was found to be in place.
     applied_generation: Option<u64>,
     /// When the change that is under way was asked for.
@@ -101,7 +103,12 @@ pub(super) struct TenantMachine {
 
 impl TenantMachine {
     /// A tenant nothing is known of.
-    pub(super) fn new(name: TenantName, placement: Placement, history: History) -> Self {
+    pub(super) fn new(
+        name: TenantName,
+        placement: Placement,
+        borrowed: Borrowed,
+        history: History,
+    ) -> Self {
         Self {
             name,
             placement,
@@ -112,6 +119,7 @@ impl TenantMachine {
             backoff: Backoff::default(),
             resync_at: None,
             observed: None,
+            borrowed,
             applied_generation: None,
             changed_at: None,
             failure: None,
@@ -135,6 +143,11 @@ impl TenantMachine {
     /// What its namespace was last seen to hold.
     pub(super) const fn observed(&self) -> Option<&Namespace> {
         self.observed.as_ref()
+    }
+
+    /// Settings that outlive it, as they were before it.
+    pub(super) const fn borrowed(&self) -> &Borrowed {
+        &self.borrowed
     }
 
     /// Whether its namespace holds what the wanted generation asks for.
@@ -228,14 +241,13 @@ impl TenantMachine {
         }
         self.phase = Phase::Idle;
         self.observed = observed;
-        let wanted = self.wanted.as_ref().map(|wanted| &wanted.namespace);
-        if wanted.is_none() && self.device != DevicePhase::Absent {
+        if self.wanted.is_none() && self.device != DevicePhase::Absent {
             // Its packets are to stop before its rules go.
             self.dirty = true;
             self.advance(now);
             return;
         }
-        let steps = plan_tenant(wanted, self.observed.as_ref(), self.placement);
+        let steps = self.plan();
         if steps.is_empty() {
             self.handle_in_sync(now);
         } else if self.rounds >= MAX_ROUNDS {
@@ -246,11 +258,27 @@ impl TenantMachine {
                 let message = format!("{} steps to put right what changed", steps.len());
                 self.history.push(EventReason::DriftRepaired, None, message, now.wall);
             }
+            if let (Placement::Current, Some(observed)) = (self.placement, &self.observed) {
+                self.borrowed.note(&steps, observed);
+            }
             self.rounds += 1;
             self.phase = Phase::Applying;
             self.outputs.push_back(Output::Apply(self.name.clone(), steps));
         }
         self.advance(now);
+    }
+
+    /// The way from what was observed to what is wanted.
+    fn plan(&self) -> Vec<Step> {
+        let observed = self.observed.as_ref();
+        match (&self.wanted, self.placement, observed) {
+            (None, Placement::Current, Some(there)) => {
+                plan_tenant(Some(&self.borrowed.left(there)), observed, self.placement)
+            }
+            (wanted, placement, observed) => {
+                plan_tenant(wanted.as_ref().map(|it| &it.namespace), observed, placement)
+            }
+        }
     }
 
     /// Takes notice that its namespace could not be looked at.

@@ -12,10 +12,11 @@
 //! In reading order: [`KernelState`] (both sides of the comparison), its
 //! [`Link`]s, [`Route`]s and [`Sysctl`]s, the [`Ruleset`] and its [`Rule`]s,
 //! the text form of it all; [`desired()`] (documents to state), [`plan()`] with its
-//! [`Step`]s and [`Backoff`]; and three readers that check the whole:
+//! [`Step`]s, [`Borrowed`] settings and [`Backoff`]; and three readers that check the whole:
 //! [`trace()`], [`expected`] (the documents' own word) and [`leaks()`].
 
 mod backoff;
+mod borrowed;
 mod desired;
 mod desired_rules;
 mod diff;
@@ -37,6 +38,7 @@ mod text;
 mod trace;
 
 pub use backoff::Backoff;
+pub use borrowed::Borrowed;
 pub use desired::{Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable};
 pub use leaks::{Leak, LeakKind, leaks};
 pub use link::{Device, Link, LinkKind};

@@ -5,6 +5,7 @@ use lockgate::daemon::keys::{self, KeyFileError};
 use lockgate::daemon::memory::{self, Memory, MemoryError};
 use lockgate::daemon::source::{Source, SourceError};
 use lockgate::net::{PrivateKey, TenantName, Timestamp};
+use lockgate::reconcile::Borrowed;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -58,6 +59,7 @@ fn some_memory() -> Memory {
         ports: [(tenant(), 51_820)].into(),
         endpoints: [((tenant(), key), "192.0.2.7:51820".parse().unwrap())].into(),
         stamp_ceiling: Timestamp::new(1_800_000_000, 5),
+        borrowed: Borrowed::new([("net.ipv6.conf.eth0/7.forwarding".parse().unwrap(), 0)].into()),
     }
 }
 

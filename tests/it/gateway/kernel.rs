@@ -1,7 +1,9 @@
 //! The way of a tenant's namespace: made, changed, repaired, removed.
 
 use super::world::{World, config, keyed, name, usual, with_sites};
-use lockgate::model::{Config, Refusal, RefusalReason};
+use crate::random_config::{Lot, random_config};
+use crate::sim_kernel::{SimKernel, write};
+use lockgate::model::{Config, Placement, Refusal, RefusalReason};
 use lockgate::net::{ManagedName, TenantName};
 use lockgate::reconcile::Step;
 use lockgate::status::{ConditionType, EventReason, ReloadOutcome};
@@ -222,4 +224,41 @@ fn a_condition_keeps_the_time_it_last_changed() {
     world.pass(Duration::from_secs(40));
     assert!(began < since(&mut world));
     assert!(world.tenant(&acme).conditions.holds(ConditionType::Ready));
+}
+
+/// In a pod the links are somebody else's and stay, and so did what was set on
+/// them: they went on forwarding, with no rules any more.
+#[test]
+fn a_pod_went_on_forwarding_when_the_tenant_was_gone() {
+    for seed in 0..200 {
+        let mut lot = Lot(seed);
+        let mut pod = SimKernel::new(Placement::Current);
+        // Somebody forwards on one of the links, and this is not to end.
+        let forwards = "net.ipv6.conf.ens1.forwarding".parse().unwrap();
+        write(pod.state.tenants.get_mut(&name("acme")).unwrap(), &forwards, 1);
+        let before = pod.state.clone();
+        let mut world = World::on(pod);
+        let mut serves = false;
+        for _ in 0..3 {
+            let config = random_config(&mut lot, Placement::Current);
+            serves |= !config.tenants.is_empty();
+            world.serve(&config);
+            // The process is killed, and another one has what was written down.
+            let mut next = World::on(world.kernel.clone());
+            let borrowed = world.gateway.borrowed().clone();
+            next.gateway.handle_memory(world.gateway.endpoints(), borrowed);
+            next.serve(&config);
+            world = next;
+        }
+        world.gateway.stop(world.now);
+        world.drain();
+        assert!(world.gateway.is_done());
+        let acme = name("acme");
+        let (before, after) = (&before.tenants[&acme], &world.kernel.state.tenants[&acme]);
+        for (sysctl, value) in &before.sysctls {
+            assert_eq!(after.sysctls[sysctl], *value, "seed {seed}: {sysctl}, serving: {serves}");
+        }
+        assert_eq!(after.ruleset, None);
+        assert!(after.links.keys().eq(before.links.keys()), "seed {seed}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::world::{World, config, key, keyed, name, peer, with_sites};
 use lockgate::model::Config;
 use lockgate::net::{Prefix, PublicKey};
+use lockgate::reconcile::Borrowed;
 use lockgate::status::{EventReason, SiteState};
 use lockgate::wireguard::PeerSample;
 use std::time::Duration;
@@ -107,7 +108,7 @@ fn where_a_peer_was_last_heard_is_told_to_the_next_process() {
     let heard = [(key(1), sample(&world, 0, 0))];
     world.sample(&acme, &heard);
     let mut next = World::on(world.kernel.clone());
-    next.gateway.handle_memory(world.gateway.endpoints());
+    next.gateway.handle_memory(world.gateway.endpoints(), Borrowed::default());
     next.serve(&config);
     let peer = &next.devices[&acme].peers[&key(1)];
     assert_eq!(peer.last_endpoint, Some("198.51.100.7:51820".parse().unwrap()));
