@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
 /// How long a gateway may take to end when asked to.
@@ -99,6 +99,15 @@ impl<'lab> Gateway<'lab> {
         }));
     }
 
+    /// Runs a verb of the program that reads documents, with these documents.
+    pub(crate) fn lockgate<'a>(&self, at: impl Into<At<'a>>, words: &[&str]) -> Output {
+        let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        let mut line = vec![env!("CARGO_BIN_EXE_lockgate").to_owned()];
+        line.extend(words.iter().map(|&word| word.to_owned()));
+        line.extend(["-f".to_owned(), path("config"), "--secrets".to_owned(), path("secrets")]);
+        self.lab.output(at, &line)
+    }
+
     /// Replaces the documents and waits until they are in force in full.
     pub(crate) fn apply(&self, documents: &str) -> Snapshot {
         let before = self.snapshot().config.loaded_generation;
@@ -168,6 +177,14 @@ impl<'lab> Gateway<'lab> {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         Some(serde_json::from_str(body).unwrap())
+    }
+
+    /// What it answers to a GET of `path`.
+    pub(crate) fn page(&self, path: &str) -> String {
+        let answer = ask(&self.path("run").join("lockgate.sock"), path).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        body.to_owned()
     }
 
     /// Its status, which it must give.

@@ -6,11 +6,15 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod answerer;
+mod canary;
 mod capture;
 mod datapath;
 mod gateway;
+mod isolation;
 mod kernel;
 mod lab;
+mod matrix;
 #[path = "../it/random_config.rs"]
 mod random_config;
 mod reconcile_converge;
@@ -18,6 +22,9 @@ mod reconcile_foreign;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
+mod sniffer;
+mod tenants;
+mod trespass;
 mod wireguard_conformance;
 mod wireguard_hostile;
 mod wireguard_raw;

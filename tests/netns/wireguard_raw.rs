@@ -153,7 +153,7 @@ pub(crate) fn udp(from: &str, from_port: u16, to: &str, to_port: u16, payload: &
 }
 
 /// The Internet checksum (RFC 1071).
-fn sum(bytes: &[u8]) -> u16 {
+pub(crate) fn sum(bytes: &[u8]) -> u16 {
     let halves =
         bytes.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(*it.get(1).unwrap_or(&0)));
     let sum: u32 = halves.sum();

@@ -8,6 +8,7 @@
 
 use crate::gateway::Gateway;
 use crate::lab::{At, Lab, PATIENCE, Process, wait_until};
+use crate::wireguard_stage::PREFIXES;
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -85,6 +86,8 @@ pub(crate) struct Customer {
     pub(crate) allowed_ips: Vec<String>,
     /// Its addresses in the tunnel.
     pub(crate) addresses: Vec<String>,
+    /// The networks behind it.
+    pub(crate) lan: Vec<String>,
 }
 
 impl Customer {
@@ -105,6 +108,7 @@ impl Customer {
                 "2001:db8:40::/64",
             ]),
             addresses: texts(&["10.255.30.1/31", "fd00:255:30::1/127"]),
+            lan: texts(&PREFIXES),
         }
     }
 }
@@ -230,6 +234,7 @@ fn gateway_documents(customer: &Customer) -> String {
     let own = |prefix: &&String| !prefix.ends_with("/32") && !prefix.ends_with("/128");
     let prefixes: Vec<String> =
         customer.allowed_ips.iter().filter(own).map(|it| format!("{{cidr: '{it}'}}")).collect();
+    let lan: Vec<String> = customer.lan.iter().map(|it| format!("'{it}'")).collect();
     let addresses: Vec<String> = customer.addresses.iter().map(|it| format!("'{it}'")).collect();
     let mut wireguard = format!(
         "publicKey: {}, tunnelAddresses: [{}], persistentKeepaliveSeconds: {}",
@@ -250,7 +255,7 @@ fn gateway_documents(customer: &Customer) -> String {
 kind: TenantGateway
 metadata: {{name: router, namespace: home}}
 spec:
-  appPrefixes: [192.168.1.0/24, '2001:db8:aa::/64']
+  appPrefixes: [{}]
 {}---
 apiVersion: lockgate.dev/v1alpha1
 kind: SiteAttachment
@@ -261,6 +266,7 @@ spec:
   wireGuard: {{{wireguard}}}
   prefixes: [{}]
 ",
+        lan.join(", "),
         port.unwrap_or_default(),
         prefixes.join(", "),
     )
