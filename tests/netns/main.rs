@@ -10,6 +10,7 @@ mod answerer;
 mod canary;
 mod capture;
 mod datapath;
+mod flow;
 mod gateway;
 mod isolation;
 mod kernel;
@@ -19,6 +20,7 @@ mod matrix;
 mod random_config;
 mod reconcile_converge;
 mod reconcile_foreign;
+mod reload;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;

@@ -1,0 +1,199 @@
+//! New documents for a running gateway: whoever they are not about notices
+//! nothing, and a set with errors changes nothing.
+
+use crate::flow::{Flow, Stream};
+use crate::gateway::Gateway;
+use crate::lab::{self, At, Lab};
+use crate::wireguard_router::{Customer, Engine, Router};
+use crate::wireguard_stage::{
+    FAMILIES, PORT, PREFIXES, SITE, Stage, TENANT, TUNNEL, V4, V6, key, site_document, socket,
+    tenant_document,
+};
+use lockgate::net::Timestamp;
+use lockgate::status::{ReloadOutcome, SiteState};
+use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The customer's key, and those of who is changed beside it.
+const CUSTOMER: u8 = 7;
+const OTHER: u8 = 8;
+
+/// A thousand datagrams a second.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// The tenant and its site, which stay as they are.
+fn unchanged() -> String {
+    tenant_document("") + &site_document(SITE, key(CUSTOMER).public(), &PREFIXES, TUNNEL, "")
+}
+
+/// The tenant's other site.
+fn other_site(seed: u8, prefix: &str, more: &str) -> String {
+    let wireguard = "tunnelAddresses: [10.255.31.0/31]";
+    site_document("lab", key(seed).public(), &[prefix], wireguard, more)
+}
+
+/// Another tenant with one site.
+fn other_tenant(port: u16, prefix: &str, more: &str) -> String {
+    format!(
+        "---
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {{name: gw, namespace: bolt}}
+spec:
+  listenPort: {port}
+  appPrefixes: [10.136.40.0/24]
+  fabric:
+    veth: {{peer: bolt-apps, addresses: [10.136.40.1/24]}}
+---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {{name: hq, namespace: bolt}}
+spec:
+  gatewayRef: {{name: gw}}
+  type: WireGuard
+  wireGuard: {{publicKey: {}, tunnelAddresses: [10.255.30.0/31]}}
+  prefixes: [{{cidr: {prefix}}}]
+  {more}
+",
+        key(OTHER).public()
+    )
+}
+
+/// What is beside the unchanged tenant and site, in turn.
+fn neighbors() -> Vec<String> {
+    let ssh = "allow: [{direction: ToSite, protocol: TCP, ports: [22]}]";
+    let site = other_site(9, "192.168.7.0/24", "");
+    vec![
+        site.clone() + &other_tenant(51_900, "192.168.1.0/24", ""),
+        // Other networks, other rules.
+        other_site(9, "192.168.8.0/24", ssh) + &other_tenant(51_900, "192.168.2.0/24", ssh),
+        // Other keys, another port.
+        other_site(10, "192.168.8.0/24", ssh) + &other_tenant(51_901, "192.168.2.0/24", ssh),
+        // A site fewer, a tenant fewer.
+        other_tenant(51_901, "192.168.2.0/24", ""),
+        site,
+    ]
+}
+
+/// A gateway that serves a customer, and what is around it.
+struct Scene<'lab> {
+    stage: Stage<'lab>,
+    gateway: Gateway<'lab>,
+    _router: Router<'lab>,
+}
+
+impl<'lab> Scene<'lab> {
+    fn new(lab: &'lab Lab) -> Self {
+        let stage = Stage::new(lab);
+        let gateway = stage.start(&(unchanged() + &neighbors()[0]));
+        let customer = Customer {
+            endpoint: Some(socket(V4.gateway, PORT)),
+            ..Customer::new(key(CUSTOMER), gateway.public_key(TENANT))
+        };
+        let router = Router::start(lab, "router", Engine::any(), &customer);
+        for family in FAMILIES {
+            stage.wait_traffic("device", "app", family.app);
+        }
+        gateway.wait_state(TENANT, SITE, SiteState::Up);
+        Self { stage, gateway, _router: router }
+    }
+
+    /// Its session: when it was begun, the how manieth it is, with whom.
+    fn session(&self) -> (Timestamp, u64, Option<SocketAddr>) {
+        let site = self.gateway.site(TENANT, SITE);
+        let begun = site.last_handshake_time.expect("it shook hands");
+        (begun, site.handshakes.0, site.endpoint)
+    }
+}
+
+#[test]
+fn a_reload_is_not_noticed_by_whom_it_is_not_about() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let session = scene.session();
+        let flows = [
+            Flow::start(lab, ("app", V4.app), ("device", V4.device), INTERVAL),
+            Flow::start(lab, ("device", V6.device), ("app", V6.app), INTERVAL),
+        ];
+        let stream = Stream::start(lab, "app", ("device", V4.device));
+        for by_signal in [true, false] {
+            for neighbors in neighbors().iter().cycle().skip(1).take(neighbors().len()) {
+                let documents = unchanged() + neighbors;
+                let generation = scene.gateway.snapshot().config.loaded_generation;
+                let before = stream.received();
+                if by_signal {
+                    scene.gateway.apply(&documents);
+                } else {
+                    // A change of the file is noticed by itself.
+                    scene.gateway.write("documents.yaml", &documents);
+                    scene.gateway.wait("the new documents to be accepted", |snapshot| {
+                        generation < snapshot.config.loaded_generation
+                    });
+                    scene.gateway.wait_programmed();
+                }
+                lab::wait_until("the stream to go on", lab::PATIENCE, || {
+                    let received = stream.received();
+                    if before < received { Ok(()) } else { Err(received) }
+                });
+            }
+        }
+        for arrivals in flows.map(Flow::stop) {
+            let (sent, lost) = (arrivals.sent, arrivals.lost());
+            assert!(1_000 < sent, "only {sent} were sent");
+            assert_eq!(lost, 0, "of {sent}; longest gap {:?}", arrivals.longest_gap());
+        }
+        assert!(1_000_000 < stream.stop());
+        assert_eq!(scene.session(), session, "the session is the one before");
+        scene.stage.assert_traffic(V4);
+    });
+}
+
+#[test]
+fn a_set_with_errors_changes_nothing_and_is_told_everywhere() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let (gateway, session) = (&scene.gateway, scene.session());
+        let loaded = gateway.snapshot().config.loaded_generation;
+        let id = gateway.id();
+        // One prefix at two sites of a tenant; beside it a change that is good.
+        let wrong = unchanged()
+            + &other_site(9, PREFIXES[0], "priority: 100")
+            + &other_tenant(51_901, "192.168.2.0/24", "");
+        let flow = Flow::start(lab, ("app", V4.app), ("device", V4.device), INTERVAL);
+        let errors = gateway.apply_refused(&wrong);
+        assert!(errors.iter().any(|it| it.contains(PREFIXES[0])), "{errors:?}");
+
+        let config = gateway.snapshot().config;
+        assert_eq!(config.loaded_generation, loaded);
+        assert_eq!(config.last_reload.unwrap().outcome, ReloadOutcome::Refused);
+        let log = gateway.log();
+        assert!(errors.iter().all(|error| log.contains(error.as_str())), "{errors:?}\n{log}");
+        let check = gateway.lockgate(At::Underlay, &["check"]);
+        assert_eq!(check.status.code(), Some(1), "{check:?}");
+        let said = String::from_utf8(check.stdout).unwrap();
+        assert!(errors.iter().all(|error| said.contains(error.as_str())), "{errors:?}\n{said}");
+        // The good change is not in force either: the whole set or nothing.
+        assert_eq!(gateway.tenant("bolt/gw").listen_port, 51_900);
+
+        // With the file gone there is nothing to read, which is no wish either.
+        std::fs::remove_file(gateway.path("config").join("documents.yaml")).unwrap();
+        gateway.signal(Signal::HUP);
+        gateway.wait("the empty directory to be refused", |snapshot| {
+            snapshot
+                .config
+                .last_reload
+                .as_ref()
+                .is_some_and(|it| it.outcome == ReloadOutcome::Refused && it.errors != errors)
+        });
+        let arrivals = flow.stop();
+        assert_eq!(arrivals.lost(), 0, "of {}", arrivals.sent);
+        assert_eq!(scene.session(), session, "the session is the one before");
+
+        // And the next good set is taken.
+        gateway.apply(&(unchanged() + &other_tenant(51_901, "192.168.2.0/24", "")));
+        assert_eq!(gateway.tenant("bolt/gw").listen_port, 51_901);
+        assert_eq!(gateway.id(), id);
+        scene.stage.assert_traffic(V6);
+    });
+}
