@@ -12,6 +12,7 @@ mod capture;
 mod datapath;
 mod flow;
 mod gateway;
+mod inventory;
 mod isolation;
 mod kernel;
 mod lab;
@@ -21,6 +22,8 @@ mod random_config;
 mod reconcile_converge;
 mod reconcile_foreign;
 mod reload;
+mod removal;
+mod restart;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
@@ -32,3 +35,4 @@ mod wireguard_hostile;
 mod wireguard_raw;
 mod wireguard_router;
 mod wireguard_stage;
+mod wireguard_stamp;
