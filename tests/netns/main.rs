@@ -9,6 +9,7 @@
 mod answerer;
 mod canary;
 mod capture;
+mod crash;
 mod datapath;
 mod flow;
 mod gateway;
