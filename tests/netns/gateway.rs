@@ -84,9 +84,40 @@ impl<'lab> Gateway<'lab> {
 
     /// Starts the process; its log is appended to the one before.
     pub(crate) fn spawn(&mut self) {
+        self.spawn_by(&[env!("CARGO_BIN_EXE_lockgate")]);
+    }
+
+    /// Starts it as a user who is not root and may do nothing but CAP_NET_ADMIN.
+    pub(crate) fn spawn_with_net_admin_alone(&mut self) {
+        let nobody = "65534";
+        let home = self.home.path().to_str().unwrap();
+        let outside = |words: &[&str]| drop(self.lab.command_output(At::Underlay, words));
+        outside(&["chown", "-R", nobody, home]);
+        // Where everyone may reach it, whoever may reach what it is a mount of.
+        fs::write("/run/lockgate", "").unwrap();
+        outside(&["mount", "--bind", env!("CARGO_BIN_EXE_lockgate"), "/run/lockgate"]);
+        // As container runtimes hand it out.
+        outside(&["mknod", "-m", "666", "/run/tun", "c", "10", "200"]);
+        outside(&["mount", "--bind", "/run/tun", "/dev/net/tun"]);
+        self.spawn_by(&[
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--inh-caps=-all,+net_admin",
+            "--ambient-caps=-all,+net_admin",
+            "--bounding-set=-all,+net_admin",
+            "--no-new-privs",
+            // The change of user takes away the one it was started with.
+            "--pdeathsig=KILL",
+            "/run/lockgate",
+        ]);
+    }
+
+    fn spawn_by(&mut self, program: &[&str]) {
         assert!(self.process.is_none(), "it runs already");
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-        let mut words = vec![env!("CARGO_BIN_EXE_lockgate").to_owned()];
+        let mut words: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
         words.extend(["--runtime-dir".to_owned(), text(self.path("run"))]);
         words.extend(["--state-dir".to_owned(), text(self.path("state"))]);
         words.extend(["run", "--no-status", "-f"].map(str::to_owned));

@@ -30,6 +30,7 @@ mod restart;
 mod sim_kernel;
 mod sniffer;
 mod tenants;
+mod traffic;
 mod trespass;
 mod wireguard_conformance;
 mod wireguard_hostile;
