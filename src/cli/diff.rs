@@ -26,7 +26,7 @@ pub struct DiffArguments {
 }
 
 pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
-    let placement = Placement::PerTenant;
+    let placement = arguments.documents.netns.into();
     let outcome = arguments.documents.load()?;
     if !outcome.errors.is_empty() {
         // A gateway would refuse the set, so there is nothing it would do.
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
     }
     let observed = match &arguments.observed {
         Some(path) => read(path)?,
-        None => client::runtime()?.block_on(observe(&outcome.config))?,
+        None => client::runtime()?.block_on(observe(&outcome.config, placement))?,
     };
     let plan = plan(&desired(&outcome.config, placement), &observed, placement);
     terminal::print(&plan.to_string())?;
@@ -47,9 +47,9 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
 
 /// What the kernel holds of the tenants that are asked for, and of those that
 /// have a namespace though nobody asks for them.
-async fn observe(config: &Config) -> anyhow::Result<KernelState> {
-    let kernel = Kernel::new(Placement::PerTenant, KernelOptions::default())
-        .context("cannot look at the kernel")?;
+async fn observe(config: &Config, placement: Placement) -> anyhow::Result<KernelState> {
+    let kernel =
+        Kernel::new(placement, KernelOptions::default()).context("cannot look at the kernel")?;
     let present = kernel.tenants().await.context("cannot list the tenants' namespaces")?;
     let names: BTreeSet<TenantName> =
         present.into_iter().chain(config.tenants.keys().cloned()).collect();
