@@ -169,15 +169,13 @@ impl Gateway {
             .map(|refusal| refusal.tenant.clone())
             .collect();
         self.config = config;
-        let names: BTreeSet<TenantName> =
-            self.tenants.keys().chain(self.config.tenants.keys()).cloned().collect();
+        let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
         for name in names {
-            if self.config.tenants.contains_key(&name) {
-                self.want(&name, now);
-            } else if !refused.contains(&name) {
+            if !self.config.tenants.contains_key(&name) && !refused.contains(&name) {
                 self.release(&name, now);
             }
         }
+        self.want_all(now);
         self.forget_names();
         self.advance(now);
     }
@@ -482,10 +480,26 @@ impl Gateway {
             self.borrowed = Borrowed::default();
             self.sites.remove(name);
             self.drops.remove(name);
+            if self.placement == Placement::Current && !self.stopping {
+                self.want_all(now);
+            }
         }
         if self.applied_generation < self.generation && !self.stopping && self.is_settled() {
             self.applied_generation = self.generation;
             self.last_applied = Some(now.wall);
+        }
+    }
+
+    /// Wants every tenant that is asked for. Where there is one namespace for all,
+    /// the one that has it goes first, or its going would take the other's along.
+    fn want_all(&mut self, now: Now) {
+        let names: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
+        for name in names {
+            let is_taken = self.placement == Placement::Current
+                && self.tenants.keys().any(|other| *other != name);
+            if !is_taken {
+                self.want(&name, now);
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::gateway::Gateway;
 use crate::inventory::{changes, inventory, wait_changes, wait_settled};
 use crate::lab::{self, At, Lab};
-use crate::wireguard_stage::{SITE, Stage, TUNNEL, documents, key, site_document};
+use crate::wireguard_stage::{PREFIXES, SITE, Stage, TUNNEL, documents, key, site_document};
+use lockgate::status::EventReason;
 use std::collections::BTreeSet;
 
 /// The tenant's namespace.
@@ -84,44 +85,72 @@ fn on_sigterm_what_was_made_goes_and_what_is_others_stays() {
     });
 }
 
-/// One tenant in the namespace of the gateway itself, which goes on without it.
-#[test]
-fn without_a_namespace_of_its_own_settings_are_given_back_too() {
-    lab::run(|lab| {
-        lab.add("pod");
-        lab.add("world");
-        for link in ["eth0", "eth1"] {
-            lab.veth((At::Netns("pod"), link), (At::Netns("world"), link));
-        }
-        lab.address("pod", "eth0", "10.136.40.1/24");
-        lab.address("pod", "eth0", "2001:db8:40::1/64");
-        wait_settled(lab, &[At::Netns("pod")]);
-        let before = inventory(lab, "pod");
-        let documents = format!(
-            "apiVersion: lockgate.dev/v1alpha1
+/// A namespace that is not the gateway's, with two links.
+fn furnish_pod(lab: &Lab) -> BTreeSet<String> {
+    lab.add("pod");
+    lab.add("world");
+    for link in ["eth0", "eth1"] {
+        lab.veth((At::Netns("pod"), link), (At::Netns("world"), link));
+    }
+    lab.address("pod", "eth0", "10.136.40.1/24");
+    lab.address("pod", "eth0", "2001:db8:40::1/64");
+    wait_settled(lab, &[At::Netns("pod")]);
+    inventory(lab, "pod")
+}
+
+/// The only tenant of a pod.
+fn pod_documents(name: &str) -> String {
+    let site = site_document(SITE, key(7).public(), &PREFIXES, TUNNEL, "");
+    let text = format!(
+        "apiVersion: lockgate.dev/v1alpha1
 kind: TenantGateway
 metadata: {{name: gw, namespace: acme}}
 spec:
   appPrefixes: [10.136.40.0/24, '2001:db8:40::/64']
-{}",
-            site_document(
-                SITE,
-                key(7).public(),
-                &["192.168.1.0/24", "2001:db8:aa::/64"],
-                TUNNEL,
-                ""
-            )
-        );
+{site}"
+    );
+    text.replace("acme", name)
+}
+
+/// One tenant in the namespace of the gateway itself, which goes on without it.
+#[test]
+fn without_a_namespace_of_its_own_settings_are_given_back_too() {
+    lab::run(|lab| {
+        let before = furnish_pod(lab);
         let mut gateway = Gateway::new(lab, "pod");
         gateway.argument(&["--netns", "current"]);
-        gateway.write("documents.yaml", &documents);
+        gateway.write("documents.yaml", &pod_documents("acme"));
         gateway.spawn();
         gateway.wait_programmed();
         assert!(!changes(&before, &inventory(lab, "pod")).is_empty());
-        // What was there is remembered also by the next one.
+        // How it was is remembered also by the next one.
         gateway.kill();
         gateway.spawn();
         gateway.wait_programmed();
+        assert!(gateway.terminate().success(), "{}", gateway.log());
+        wait_changes(lab, "pod", &before, &[]);
+    });
+}
+
+/// Both have the same namespace: the one that came went, for the one that went
+/// took all there was along.
+#[test]
+fn in_the_current_namespace_two_tenants_fought_over_it() {
+    lab::run(|lab| {
+        let before = furnish_pod(lab);
+        let mut gateway = Gateway::new(lab, "pod");
+        gateway.argument(&["--netns", "current"]);
+        gateway.write("documents.yaml", &pod_documents("acme"));
+        gateway.spawn();
+        gateway.wait_programmed();
+        for name in ["bolt", "acme"] {
+            gateway.apply(&pod_documents(name));
+            let events = gateway.tenant(&format!("{name}/gw")).events;
+            let is_trouble = |reason| reason != EventReason::TenantAdded;
+            assert!(!events.iter().any(|event| is_trouble(event.reason)), "{events:#?}");
+            let diff = gateway.lockgate("pod", &["diff", "--netns", "current"]);
+            assert_eq!((diff.status.code(), &*diff.stdout), (Some(0), &b""[..]), "{diff:?}");
+        }
         assert!(gateway.terminate().success(), "{}", gateway.log());
         wait_changes(lab, "pod", &before, &[]);
     });

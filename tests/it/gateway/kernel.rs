@@ -3,6 +3,7 @@
 use super::world::{World, config, keyed, name, usual, with_sites};
 use crate::random_config::{Lot, random_config};
 use crate::sim_kernel::{SimKernel, write};
+use lockgate::gateway::Output;
 use lockgate::model::{Config, Placement, Refusal, RefusalReason};
 use lockgate::net::{ManagedName, TenantName};
 use lockgate::reconcile::Step;
@@ -60,21 +61,16 @@ fn a_tenant_that_comes_back_while_it_goes_is_looked_at_before_it_is_attached() {
     let (mut world, config) = serving(&["acme"]);
     world.load(&Config::default());
     // Up to the removal of its namespace, which has begun and not ended.
-    while !matches!(world.pending.front(), Some(lockgate::gateway::Output::Apply(..))) {
+    while !matches!(world.pending.front(), Some(Output::Apply(..))) {
         world.collect();
-        if let Some(output) =
-            world.pending.pop_front_if(|it| !matches!(it, lockgate::gateway::Output::Apply(..)))
-        {
+        if let Some(output) = world.pending.pop_front_if(|it| !matches!(it, Output::Apply(..))) {
             world.act(output);
         }
     }
     world.load(&config);
     world.collect();
-    let early: Vec<_> = world
-        .pending
-        .iter()
-        .filter(|it| matches!(it, lockgate::gateway::Output::Attach(..)))
-        .collect();
+    let early: Vec<_> =
+        world.pending.iter().filter(|it| matches!(it, Output::Attach(..))).collect();
     assert!(early.is_empty(), "attached by what was seen before: {early:?}");
     world.drain();
     world.assert_settled(&config);
@@ -261,4 +257,26 @@ fn a_pod_went_on_forwarding_when_the_tenant_was_gone() {
         assert_eq!(after.ruleset, None);
         assert!(after.links.keys().eq(before.links.keys()), "seed {seed}");
     }
+}
+
+/// In a pod all tenants have the same namespace. One that came while another
+/// went lost its rules and its TUN to the other's going.
+#[test]
+fn in_a_pod_a_tenant_came_before_the_other_was_gone() {
+    let mut world = World::on(SimKernel::new(Placement::Current));
+    world.serve(&config(vec![usual("acme")]));
+    world.load(&config(vec![usual("bolt")]));
+    let (acme, bolt) = (name("acme"), name("bolt"));
+    for _ in 0..20 {
+        world.collect();
+        let output = world.pending.pop_front().expect("the other one comes");
+        if matches!(&output, Output::Observe(name) if *name == bolt) {
+            let pod = &world.kernel.state.tenants[&acme];
+            assert_eq!(pod.ruleset, None, "the one before has not gone yet");
+            assert!(world.devices.is_empty());
+            return;
+        }
+        world.act(output);
+    }
+    panic!("the other one never comes");
 }
