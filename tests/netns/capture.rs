@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 /// Bytes that wait for a slow reader of a capture.
-const CAPTURE_BYTES: usize = 8 << 20;
+const CAPTURE_BYTES: usize = 32 << 20;
 
 /// Frames seen on a link.
 pub(crate) struct Capture {
