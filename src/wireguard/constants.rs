@@ -41,6 +41,11 @@ pub(super) const COOKIE_SECRET_AGE: Duration = Duration::from_secs(120);
 /// Shortest time between two initiations taken of one peer: 50 a second.
 pub(super) const PEER_INITIATION_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How far ahead of our clock a peer's stamp may be before its clock is taken to
+/// be wrong. A peer whose clock was ahead by less has to wait for as long, when
+/// it is put right, before its initiations count as new.
+pub(super) const CLOCK_AHEAD: Duration = Duration::from_secs(60);
+
 /// Step of the stamps we send, 2²⁴ ns: the largest power of two that keeps 50
 /// stamps a second apart. Finer ones would tell strangers of our clock's drift.
 pub(super) const STAMP_STEP: u64 = 1 << 24;

@@ -26,6 +26,8 @@ pub(super) struct Initiation {
 pub(super) struct Owed {
     pub(super) response: Option<Box<[u8; RESPONSE_LEN]>>,
     pub(super) initiation: bool,
+    /// An initiation to where one came from that could be a replay.
+    pub(super) call_back: Option<Destination>,
     pub(super) keepalive: bool,
     /// The peer is in the device's queue.
     pub(super) is_queued: bool,

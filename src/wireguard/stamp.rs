@@ -1,7 +1,8 @@
-//! The stamps in the initiations we send (WireGuard paper §5.1): TAI64N, each
-//! after all that this peer ever got of us, whatever our clock does.
+//! The stamps in initiations (WireGuard paper §5.1): TAI64N. Those we send are
+//! each after all that this peer ever got of us, whatever our clock does; those
+//! we get may be of a clock that is wrong.
 
-use super::constants::STAMP_STEP;
+use super::constants::{CLOCK_AHEAD, STAMP_STEP};
 use super::handshake::STAMP_LEN;
 use crate::net::Timestamp;
 use std::time::Duration;
@@ -34,4 +35,9 @@ pub(super) fn encode(stamp: Timestamp) -> [u8; STAMP_LEN] {
     bytes[..8].copy_from_slice(&TAI64_BASE.wrapping_add(stamp.seconds()).to_be_bytes());
     bytes[8..].copy_from_slice(&stamp.nanoseconds().to_be_bytes());
     bytes
+}
+
+/// Whether a stamp can only be of a clock that ran ahead of the true time.
+pub(super) fn is_ahead(stamp: &[u8; STAMP_LEN], now: Timestamp) -> bool {
+    encode(now + CLOCK_AHEAD) < *stamp
 }

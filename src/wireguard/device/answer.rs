@@ -1,6 +1,6 @@
 //! Handshake messages that come.
 
-use super::{Device, enqueue, schedule};
+use super::{Device, enqueue, may_initiate, schedule};
 use crate::model::limits::COOKIE_REPLIES;
 use crate::net::{Now, PublicKey};
 use crate::wireguard::constants::{FORGED_RESPONSES, PEER_INITIATION_INTERVAL};
@@ -9,7 +9,7 @@ use crate::wireguard::messages::{
     INITIATION_NOISE, Kind, RESPONSE_NOISE, receiver, sender, start_response,
 };
 use crate::wireguard::session::Session;
-use crate::wireguard::{Destination, DropReason, Received};
+use crate::wireguard::{Destination, DropReason, Received, stamp};
 use std::net::{IpAddr, SocketAddr};
 
 impl Device {
@@ -61,6 +61,13 @@ impl Device {
         let index = self.peers.find(&key).ok_or(DropReason::UnknownPeer)?;
         let peer = self.peers.get(index).ok_or(DropReason::UnknownPeer)?;
         if responder.stamp <= peer.greatest_stamp {
+            if stamp::is_ahead(&peer.greatest_stamp, now.wall) && may_initiate(peer, now.mono) {
+                // Its clock ran ahead. If it has been put right, none of its
+                // initiations will count as new for as long as it was wrong.
+                // Ours tells it from a replay: only the peer can answer.
+                peer.owed.call_back = Some(Destination { to: from, from: to });
+                enqueue(&mut self.queue, peer);
+            }
             return Err(DropReason::InitiationReplayed);
         }
         let taken = peer.initiation_taken;

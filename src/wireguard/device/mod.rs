@@ -257,8 +257,7 @@ fn ask_handshake(peer: &mut Peer, queue: &mut VecDeque<u32>, now: Instant) {
     if peer.endpoint.is_none() {
         return;
     }
-    let sent = peer.handshake_sent.filter(|sent| now.since(*sent) < REKEY_TIMEOUT);
-    match sent {
+    match peer.handshake_sent.filter(|_| !may_initiate(peer, now)) {
         // What we sent may have been an answer that got lost, after which the
         // peer says no more: then it is for us to begin.
         Some(sent) if !peer.can_send(now) => peer.timers.begin_at(sent + REKEY_TIMEOUT),
@@ -268,6 +267,11 @@ fn ask_handshake(peer: &mut Peer, queue: &mut VecDeque<u32>, now: Instant) {
             enqueue(queue, peer);
         }
     }
+}
+
+/// Whether no message of a handshake was sent a moment ago.
+fn may_initiate(peer: &Peer, now: Instant) -> bool {
+    peer.handshake_sent.is_none_or(|sent| REKEY_TIMEOUT <= now.since(sent))
 }
 
 fn forget_initiation(peer: &mut Peer, indices: &mut IndexTable) {

@@ -37,6 +37,11 @@ impl Device {
     /// The next datagram the peer in `slot` is owed.
     fn transmit_owed(&mut self, slot: u32, buffer: &mut [u8], now: Now) -> Option<Transmit> {
         let peer = self.peers.at(slot)?;
+        if let Some(destination) = peer.owed.call_back.take() {
+            let len = self.initiate(slot, buffer, now)?;
+            self.handshake_sent(slot, len, now);
+            return Some(transmit(destination, len));
+        }
         let destination = peer.destination()?;
         if let Some(response) = peer.owed.response.take() {
             let len = self.put(buffer, &*response)?;

@@ -3,7 +3,7 @@
 use super::net::{Flight, Net, endpoint, packet, private, public};
 use super::paper::{Paper, stamp};
 use lockgate::wireguard::{DropReason, Received};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Initiations by a stranger who knows the gateway's key.
@@ -110,27 +110,63 @@ pub(crate) fn flood_again(net: &mut Net) {
 fn one_source_gets_five_handshakes_at_once_and_twenty_a_second() {
     let mut net = Net::pair();
     flood_again(&mut net);
-    // A stranger that gets what is sent to it, and so its cookie.
-    let stranger = Paper::new(*private(50).as_bytes(), *public(1).as_bytes());
-    let from = SocketAddr::from(([198, 51, 100, 7], 1_000));
-    let begin = |number: u64, cookie: Option<&[u8; 16]>| {
-        let (mut bytes, _) = stranger.initiation(1, stamp(number, 0));
-        bytes.truncate(116);
-        stranger.stamp_macs(&mut bytes, cookie);
-        Flight { from, to: endpoint(0), bytes }
-    };
-    let first = begin(0, None);
-    net.deliver(0, &first);
-    let reply = net.drain(0).remove(0);
-    assert_eq!(reply.bytes.len(), 64);
-    let cookie = stranger.open_cookie(&first.bytes, &reply.bytes);
-    let passed = |net: &mut Net, count| {
-        let results = (0..count).map(|at| net.deliver(0, &begin(at + 1, Some(&cookie))));
-        results.filter(|result| *result == Received::Dropped(DropReason::UnknownPeer)).count()
-    };
-    assert_eq!(passed(&mut net, 30), 5);
+    let begin = Beginner::new(SocketAddr::from(([198, 51, 100, 7], 1_000)), &mut net);
+    assert_eq!(begin.passed(&mut net, 30), 5);
     net.now = net.now + Duration::from_millis(100);
-    assert_eq!(passed(&mut net, 30), 2);
+    assert_eq!(begin.passed(&mut net, 30), 2);
+}
+
+/// A stranger that gets what is sent to it, and so its cookie.
+struct Beginner {
+    from: SocketAddr,
+    message: Vec<u8>,
+}
+
+impl Beginner {
+    fn new(from: SocketAddr, net: &mut Net) -> Self {
+        let stranger = Paper::new(*private(50).as_bytes(), *public(1).as_bytes());
+        let (mut message, _) = stranger.initiation(1, stamp(0, 0));
+        net.deliver(0, &Flight { from, to: endpoint(0), bytes: message.clone() });
+        let reply = net.drain(0).remove(0);
+        assert_eq!((reply.to, reply.bytes.len()), (from, 64));
+        let cookie = stranger.open_cookie(&message, &reply.bytes);
+        message.truncate(116);
+        stranger.stamp_macs(&mut message, Some(&cookie));
+        Self { from, message }
+    }
+
+    /// How many of so many initiations were opened.
+    fn passed(&self, net: &mut Net, count: usize) -> usize {
+        let flight = Flight { from: self.from, to: endpoint(0), bytes: self.message.clone() };
+        let results = (0..count).map(|_| net.deliver(0, &flight));
+        results.filter(|result| *result == Received::Dropped(DropReason::UnknownPeer)).count()
+    }
+}
+
+#[test]
+fn a_network_of_64_bits_is_one_source() {
+    let mut net = Net::pair();
+    flood_again(&mut net);
+    let source = |last: u16, net: &mut Net| {
+        let address = Ipv6Addr::new(0x2001, 0xdb8, 0, last / 10, 0, 0, 0, last % 10);
+        Beginner::new(SocketAddr::from((address, 1_000)), net)
+    };
+    let of_one_network: usize = (0..10).map(|at| source(at, &mut net).passed(&mut net, 1)).sum();
+    assert_eq!(of_one_network, 5);
+    assert_eq!(source(10, &mut net).passed(&mut net, 10), 5, "the next network has its own");
+}
+
+#[test]
+fn all_sources_together_get_a_thousand_handshakes_a_second() {
+    let mut net = Net::pair();
+    flood_again(&mut net);
+    let mut passed = 0;
+    for number in 0..240_u8 {
+        let from = SocketAddr::from(([198, 51, 100, number], 1_000));
+        passed += Beginner::new(from, &mut net).passed(&mut net, 5);
+    }
+    assert_eq!(passed, 1_000);
+    assert_eq!(net.drops(0)["device_rate"], 200);
 }
 
 #[test]

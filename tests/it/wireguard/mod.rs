@@ -1,5 +1,6 @@
 //! The WireGuard engine, in memory, with time moved by hand.
 
+mod clocks;
 mod configuring;
 mod health;
 mod hostile;

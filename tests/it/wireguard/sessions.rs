@@ -301,3 +301,24 @@ fn a_wire_that_loses_and_reorders_delays_but_does_not_break() {
     net.settle();
     assert_eq!(net.take_inbox(0), [there(9)]);
 }
+
+#[test]
+fn indices_tell_neither_how_many_sessions_there_were_nor_whose() {
+    let mut net = Net::connected();
+    let mut indices = Vec::new();
+    for _ in 0..64 {
+        net.pass(secs(200));
+        net.send(1, &there(1));
+        net.collect();
+        let initiation = net.wire.iter().find(|flight| flight.bytes.len() == 148).unwrap();
+        indices.push(u32::from_le_bytes(initiation.bytes[4..8].try_into().unwrap()));
+        net.settle();
+    }
+    // Of random numbers half have any bit, and neighbours are nowhere near.
+    for bit in 0..32 {
+        let count = indices.iter().filter(|index| **index >> bit & 1 == 1).count();
+        assert!((12..52).contains(&count), "bit {bit} in {count} of 64");
+    }
+    indices.sort_unstable();
+    assert!(indices.windows(2).all(|pair| 256 < pair[1] - pair[0]), "{indices:x?}");
+}
