@@ -14,16 +14,19 @@ use super::tenant::{Tenant, TunLost};
 use super::udp::{Flow, MAX_SEGMENTS};
 use super::unreachable::{self, ANSWER_LEN};
 use crate::net::Now;
-use crate::packet::ecn;
+use crate::packet::{View, ecn};
 use crate::wireguard::{DropReason, HEADER_LEN, PeerIndex, SendState};
 use std::io::IoSlice;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Bytes read from one TUN in one round; then it is another tenant's turn.
 const SHARE: usize = 256 << 10;
 
 /// Packets read from one TUN in one round.
 const SHARE_PACKETS: usize = 2 * MAX_SEGMENTS;
+
+/// The protocol number of UDP.
+const UDP: u8 = 17;
 
 /// What to do with packets for one destination, as found for the last one.
 #[derive(Clone, Copy)]
@@ -95,6 +98,9 @@ impl Tenant {
             return self.drops.count(PathDrop::TunHeader, 1);
         };
         match verdict {
+            Verdict::Seal(_, flow) if is_datagram_to(flow.to, destination, &segments) => {
+                self.drops.count(PathDrop::RoutingLoop, segments.count() as u64);
+            }
             Verdict::Seal(peer, flow) => {
                 for index in 0..segments.count() {
                     self.seal(&segments, index, peer, Flow { ecn, ..flow }, batch, now);
@@ -219,6 +225,22 @@ impl<'a> Segments<'a> {
 fn sealed_len(len: usize, mtu: usize) -> usize {
     let padded = len.next_multiple_of(16).min(mtu.max(len));
     2 * HEADER_LEN + padded
+}
+
+/// Whether what was read, which goes to `destination`, is UDP to this very socket.
+///
+/// The device beside an endpoint may be had at the endpoint's address; what
+/// listens at its port is WireGuard, and a datagram that would come there inside
+/// the tunnel is one of ours that was led back into it.
+fn is_datagram_to(endpoint: SocketAddr, destination: IpAddr, segments: &Segments<'_>) -> bool {
+    if endpoint.ip() != destination {
+        return false;
+    }
+    let packet = segments.packet();
+    let port =
+        View::parse(packet).ok().filter(|view| view.protocol() == UDP && view.has_transport());
+    let port = port.and_then(|view| packet.get(view.transport() + 2..)?.first_chunk::<2>());
+    port.is_some_and(|port| u16::from_be_bytes(*port) == endpoint.port())
 }
 
 fn destination(packet: &[u8]) -> Option<IpAddr> {

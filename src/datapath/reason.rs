@@ -32,6 +32,9 @@ reasons! {
     TunRefused => "tun_refused";
     /// What the TUN handed over contradicts its own header.
     TunHeader => "tun_header";
+    /// It is what was sealed for this peer before: the way to its endpoint leads
+    /// into its own tunnel.
+    RoutingLoop => "routing_loop";
     /// A congestion mark that an inner packet cannot carry (RFC 6040 §4.2).
     EcnInvalid => "ecn_invalid";
 }

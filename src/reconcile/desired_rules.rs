@@ -14,7 +14,7 @@ use super::{
     Match, Membership, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
 use crate::model::limits::ECHOES_PER_SECOND;
-use crate::model::{Allow, Direction, Placement, Protocol, Site, Tenant};
+use crate::model::{Allow, Direction, Placement, Ports, Protocol, Site, Tenant};
 use crate::net::{InterfaceAddress, LinkName, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,7 +32,7 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs, placement: Placement) -> Rul
         parts.iter().partition(|(_, site)| site.allow.is_none());
     let sites = stateful.iter().map(|(prefix, site)| (**prefix, site.name.clone())).collect();
 
-    let shape = Shape { legs, placement };
+    let shape = Shape { legs, placement, port: tenant.listen_port };
     let mut chains = shape.chains();
     for (_, site) in stateful {
         let name = ChainName::Site(site.name.clone());
@@ -91,6 +91,8 @@ fn martians() -> PrefixSet {
 struct Shape<'a> {
     legs: &'a Legs,
     placement: Placement,
+    /// The UDP port in the underlay.
+    port: u16,
 }
 
 impl Shape<'_> {
@@ -221,6 +223,14 @@ impl Shape<'_> {
             rules.push(accept(self.elsewhere(Match::NotOif)));
         }
         let oif = |device: &Device| Match::Oif(device.clone());
+        if self.placement == Placement::Current {
+            // The underlay's routes are ours here: an endpoint inside a site's
+            // prefix would have each sealed packet sealed again, without end.
+            let (first, last) = (self.port, self.port);
+            let ours = Match::SourcePorts(vec![Ports { first, last }]);
+            let sealed = [oif(&self.legs.tunnel), Match::Transport(Transport::Udp), ours];
+            rules.push(drop(sealed, DropReason::FromGateway));
+        }
         for family in Family::BOTH {
             rules.push(accept([oif(&self.legs.tunnel), dst(List::Sources, family)]));
         }

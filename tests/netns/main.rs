@@ -34,6 +34,7 @@ mod traffic;
 mod trespass;
 mod wireguard_conformance;
 mod wireguard_hostile;
+mod wireguard_loops;
 mod wireguard_raw;
 mod wireguard_router;
 mod wireguard_stage;

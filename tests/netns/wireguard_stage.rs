@@ -83,6 +83,11 @@ pub(crate) fn socket(address: &str, port: u16) -> SocketAddr {
 /// The documents of a tenant before its sites. `more` is what its spec has
 /// beside the usual, in flow style.
 pub(crate) fn tenant_document(more: &str) -> String {
+    tenant_document_on("veth: {peer: apps", more)
+}
+
+/// As [`tenant_document`], on the fabric link that is begun here.
+pub(crate) fn tenant_document_on(link: &str, more: &str) -> String {
     format!(
         "apiVersion: lockgate.dev/v1alpha1
 kind: ConnectivityClass
@@ -96,7 +101,7 @@ spec:
   listenPort: {PORT}
   appPrefixes: [10.136.40.0/24, '2001:db8:40::/64']
   fabric:
-    veth: {{peer: apps, addresses: [10.136.40.1/24, '2001:db8:40::1/64'], mtu: 1500}}
+    {link}, addresses: [10.136.40.1/24, '2001:db8:40::1/64'], mtu: 1500}}
   {more}
 "
     )
@@ -171,6 +176,18 @@ impl<'lab> Stage<'lab> {
     pub(crate) fn attach_app(&self) {
         self.lab.ip(At::Underlay, "link set apps netns app");
         self.lab.ip("app", "link set apps up");
+        self.address_app();
+    }
+
+    /// Makes the fabric link for a gateway that lives with its underlay: such a
+    /// one cannot make it, for both of its ends would be the tenant's. The
+    /// documents name `fabric0`.
+    pub(crate) fn link_app(&self) {
+        self.lab.veth((At::Underlay, "fabric0"), (At::Netns("app"), "apps"));
+        self.address_app();
+    }
+
+    fn address_app(&self) {
         self.lab.address("app", "apps", "10.136.40.10/24");
         self.lab.address("app", "apps", "2001:db8:40::10/64");
         self.lab.route("app", "default", V4.fabric);
