@@ -36,6 +36,8 @@ mod wireguard_conformance;
 mod wireguard_hostile;
 mod wireguard_loops;
 mod wireguard_raw;
+mod wireguard_roaming;
 mod wireguard_router;
 mod wireguard_stage;
 mod wireguard_stamp;
+mod wireguard_wire;

@@ -138,7 +138,6 @@ impl<'lab> Router<'lab> {
         if engine == Engine::Lockgate {
             let mut gateway = Gateway::new(lab, at);
             gateway.argument(&["--netns", "current"]);
-            gateway.private_key("home/router", customer.key.to_base64().as_str());
             router.gateway = Some(gateway);
             router.configure_gateway(customer);
             let gateway = router.gateway.as_mut().unwrap();
@@ -170,20 +169,39 @@ impl<'lab> Router<'lab> {
         router
     }
 
-    /// Gives a running router another configuration; routes stay.
+    /// Gives a running router another configuration; routes stay. A stock one
+    /// forgets its sessions over it.
     pub(crate) fn configure(&mut self, customer: &Customer) {
         if let Some(gateway) = &self.gateway {
+            write_secrets(gateway, customer);
             gateway.apply(&gateway_documents(customer));
         } else {
             self.try_configure(customer).unwrap();
         }
     }
 
+    /// Has a running router dial elsewhere, in the session it has. One that
+    /// cannot change a peer begins anew.
+    pub(crate) fn redirect(&mut self, customer: &Customer) {
+        match self.engine {
+            Engine::Boringtun | Engine::Lockgate => self.configure(customer),
+            Engine::DebianWireguardGo | Engine::WireguardGo => {
+                let (peer, endpoint) = (customer.gateway.to_string(), customer.endpoint.unwrap());
+                let endpoint = endpoint.to_string();
+                let words = ["wg", "set", &self.link, "peer", &peer, "endpoint", &endpoint];
+                self.lab.command_output(self.at, &words);
+            }
+        }
+    }
+
+    /// Whether a changed endpoint leaves it its session.
+    pub(crate) fn keeps_session(&self) -> bool {
+        self.engine != Engine::Boringtun
+    }
+
     fn configure_gateway(&mut self, customer: &Customer) {
         let gateway = self.gateway.as_ref().unwrap();
-        if let Some(psk) = &customer.psk {
-            gateway.secret("home", "psk", "psk", psk.to_base64().as_str());
-        }
+        write_secrets(gateway, customer);
         gateway.write("documents.yaml", &gateway_documents(customer));
     }
 
@@ -229,6 +247,14 @@ impl<'lab> Router<'lab> {
     }
 }
 
+/// The secrets of [`gateway_documents`].
+fn write_secrets(gateway: &Gateway<'_>, customer: &Customer) {
+    gateway.secret("home", "own", "key", customer.key.to_base64().as_str());
+    if let Some(psk) = &customer.psk {
+        gateway.secret("home", "psk", "psk", psk.to_base64().as_str());
+    }
+}
+
 /// A customer's router as our own documents.
 fn gateway_documents(customer: &Customer) -> String {
     let own = |prefix: &&String| !prefix.ends_with("/32") && !prefix.ends_with("/128");
@@ -256,6 +282,7 @@ kind: TenantGateway
 metadata: {{name: router, namespace: home}}
 spec:
   appPrefixes: [{}]
+  privateKeySecretRef: {{name: own, key: key}}
 {}---
 apiVersion: lockgate.dev/v1alpha1
 kind: SiteAttachment

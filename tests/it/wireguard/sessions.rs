@@ -235,6 +235,25 @@ fn who_sends_and_hears_nothing_for_15_s_begins_a_handshake() {
 }
 
 #[test]
+fn an_address_of_ours_that_brings_silence_is_given_up() {
+    let mut net = Net::connected();
+    let asked = "198.51.100.1:51820".parse().unwrap();
+    let mut flight = net.seal(1, &there(1)).unwrap().unwrap();
+    flight.to = asked;
+    net.deliver(0, &flight);
+    net.pass(secs(20));
+    let answer = net.seal(0, &back(1)).unwrap().unwrap();
+    assert_eq!(answer.from, asked);
+    let mut seen = Vec::new();
+    net.pass_losing(secs(26), |flight| {
+        seen.push(flight.from);
+        true
+    });
+    // Which one fits is for the kernel to say, at every try.
+    assert!(2 <= seen.len() && seen.iter().all(|from| *from == endpoint(0)), "{seen:?}");
+}
+
+#[test]
 fn a_configured_keepalive_is_sent_in_silence_only() {
     let mut net = Net::connected();
     net.pass(secs(20));
