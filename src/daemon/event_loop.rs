@@ -220,7 +220,10 @@ impl EventLoop {
         self.loading = Loading::Running;
         let (source, state) = (self.parts.source.clone(), self.parts.state.clone());
         let (placement, ports) = (self.parts.placement, self.ports.clone());
-        let known = self.parts.gateway.identities().clone();
+        // A key that was handed in is not the tenant's own.
+        let mut known = self.parts.gateway.identities().clone();
+        let tenants = &self.parts.gateway.config().tenants;
+        known.retain(|name, _| tenants.get(name).is_some_and(|it| it.private_key.is_none()));
         let input = self.input.clone();
         tokio::spawn(async move {
             let loaded = tokio::task::spawn_blocking(move || {

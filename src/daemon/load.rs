@@ -38,8 +38,8 @@ pub enum LoadError {
 
 /// Reads, checks, and makes the keys that are not there yet.
 ///
-/// `ports` are those given out before, `known` the keys read before: a key
-/// never changes, so none is read twice.
+/// `ports` are those given out before, `known` the kept keys that were read
+/// before: such a key never changes, so none is read twice.
 ///
 /// # Errors
 /// When the documents cannot be read. Errors in them are part of the result.
