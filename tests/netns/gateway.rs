@@ -143,10 +143,16 @@ impl<'lab> Gateway<'lab> {
     pub(crate) fn apply(&self, documents: &str) -> Snapshot {
         let before = self.snapshot().config.loaded_generation;
         self.write("documents.yaml", documents);
+        let wait = |count: u64| {
+            self.wait("the new documents to be accepted", |snapshot| {
+                before + count <= snapshot.config.loaded_generation
+            });
+        };
+        // The first set to be accepted may have been read before the change; the
+        // second, then, was not.
+        wait(1);
         self.signal(Signal::HUP);
-        self.wait("the new documents to be accepted", |snapshot| {
-            before < snapshot.config.loaded_generation
-        });
+        wait(2);
         self.wait_programmed()
     }
 

@@ -1,7 +1,6 @@
 //! What the kernel's own selftest asks of a WireGuard, asked of the gateway
 //! with every stock implementation at the customer's end.
 
-use crate::lab;
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, CUSTOMER_PORT, FAMILIES, PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket,
@@ -11,8 +10,8 @@ use lockgate::status::SiteState;
 /// The customer's key.
 const CUSTOMER: u8 = 7;
 
-fn customer_dials_in(engine: Engine, outer: Addresses) {
-    lab::run(move |lab| {
+fn customer_dials_in(outer: Addresses) {
+    Engine::each(move |lab, engine| {
         let stage = Stage::new(lab);
         let gateway = stage.start(&documents(key(CUSTOMER).public(), "", ""));
         let customer = Customer {
@@ -35,20 +34,16 @@ fn customer_dials_in(engine: Engine, outer: Addresses) {
 
 #[test]
 fn a_customer_dials_in_over_ipv4() {
-    for engine in Engine::installed() {
-        customer_dials_in(engine, V4);
-    }
+    customer_dials_in(V4);
 }
 
 #[test]
 fn a_customer_dials_in_over_ipv6() {
-    for engine in Engine::installed() {
-        customer_dials_in(engine, V6);
-    }
+    customer_dials_in(V6);
 }
 
-fn gateway_dials(engine: Engine, outer: Addresses) {
-    lab::run(move |lab| {
+fn gateway_dials(outer: Addresses) {
+    Engine::each(move |lab, engine| {
         let stage = Stage::new(lab);
         let host = outer.router[0];
         let endpoint = format!("endpoint: {{host: '{host}', port: {CUSTOMER_PORT}}}");
@@ -68,14 +63,10 @@ fn gateway_dials(engine: Engine, outer: Addresses) {
 
 #[test]
 fn the_gateway_dials_over_ipv4() {
-    for engine in Engine::installed() {
-        gateway_dials(engine, V4);
-    }
+    gateway_dials(V4);
 }
 
 #[test]
 fn the_gateway_dials_over_ipv6() {
-    for engine in Engine::installed() {
-        gateway_dials(engine, V6);
-    }
+    gateway_dials(V6);
 }

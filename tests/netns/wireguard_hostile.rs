@@ -5,6 +5,7 @@
 
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
+use crate::wireguard_flow::Flow;
 use crate::wireguard_raw::{RawCustomer, noise, strangers_initiation, udp};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
@@ -15,8 +16,7 @@ use lockgate::net::PublicKey;
 use lockgate::status::SiteState;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The key of the customer next door, and of the one who misbehaves.
@@ -72,7 +72,7 @@ impl<'lab> Scene<'lab> {
         let router = Router::start(lab, "router", Engine::any(), &customer);
         gateway.wait_state(TENANT, SITE, SiteState::Up);
         stage.wait_traffic("app", "device", V4.device);
-        let flow = Some(Flow::start(lab));
+        let flow = Some(Flow::ask(lab, "app", "device", V4.device));
         let id = gateway.id();
         Self { lab, gateway, id, public, flow, _router: router }
     }
@@ -101,54 +101,16 @@ impl<'lab> Scene<'lab> {
     }
 
     /// The gateway is the same process, and the customer next door lost nothing.
-    fn assert_unharmed(mut self) {
+    fn assert_unharmed(self) {
+        self.assert_lost_at_most(0);
+    }
+
+    /// As [`Scene::assert_unharmed`] after a flood, in which the socket of the
+    /// tenant that is flooded may overflow, on a machine that is busy besides.
+    fn assert_lost_at_most(mut self, most: u64) {
         self.gateway.assert_alive(self.id);
-        let (asked, answered) = self.flow.take().unwrap().stop();
-        assert!(0 < asked && asked == answered, "{answered} of {asked} answered next door");
+        self.flow.take().unwrap().assert_lost_at_most(most);
         assert_eq!(self.gateway.site(TENANT, SITE).state, SiteState::Up);
-    }
-}
-
-/// Questions of the app to the device next door, one after another.
-struct Flow {
-    stop: Arc<AtomicBool>,
-    asked: Arc<AtomicU64>,
-    thread: JoinHandle<u64>,
-    _echo: lab::UdpEcho,
-}
-
-impl Flow {
-    fn start(lab: &Lab) -> Self {
-        let echo = lab.udp_echo("device", socket(V4.device, 0));
-        let socket = lab.udp("app", socket(V4.app, 0));
-        socket.connect(echo.address).unwrap();
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&asked));
-        let thread = std::thread::spawn(move || {
-            let mut answered = 0;
-            while !stopped.load(Ordering::Relaxed) {
-                let number = count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-                socket.send(&number).unwrap();
-                let mut answer = [0; 16];
-                // The answer to an earlier one that came late is no answer.
-                while let Ok(len) = socket.recv(&mut answer) {
-                    if answer[..len] == number {
-                        answered += 1;
-                        break;
-                    }
-                }
-                pause(Duration::from_millis(2));
-            }
-            answered
-        });
-        Self { stop, asked, thread, _echo: echo }
-    }
-
-    /// How many were asked, and how many were answered within a second.
-    fn stop(self) -> (u64, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        let answered = self.thread.join().unwrap();
-        (self.asked.load(Ordering::Relaxed), answered)
     }
 }
 
@@ -440,13 +402,13 @@ fn a_flood_of_initiations_does_not_keep_customers_out() {
                 return Err("no answer");
             };
             customer.take(&datagram[..len]);
-            if datagram[0] == 2 { Ok(()) } else { Err("a cookie") }
+            if customer.is_connected() { Ok(()) } else { Err("a cookie") }
         });
         assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
         end.store(true, Ordering::Relaxed);
         let (sent, answers) = flood.join().unwrap();
         assert!(64 * answers <= 148 * sent, "{answers} cookies for {sent} initiations");
-        scene.assert_unharmed();
+        scene.assert_lost_at_most(4);
     });
 }
 
@@ -468,7 +430,7 @@ fn a_flood_of_noise_is_not_answered() {
         }
         scene.dropped(&stranger, "handshake", &[strangers_initiation(scene.public, 1)]);
         stranger.assert_silence();
-        scene.assert_unharmed();
+        scene.assert_lost_at_most(4);
     });
 }
 

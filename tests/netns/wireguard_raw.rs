@@ -11,6 +11,7 @@ use crate::lab::{At, Lab};
 use crate::wireguard_stage::socket;
 use blake2::digest::{FixedOutput, KeyInit, Mac, Update};
 use blake2::{Blake2s256, Blake2sMac, Digest};
+use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519;
 use lockgate::net::{PrivateKey, PublicKey};
@@ -97,9 +98,18 @@ impl RawCustomer {
                 self.send(reply);
                 None
             }
-            TunnResult::Done => None,
+            // The second: an answer to an initiation that another one followed.
+            TunnResult::Done
+            | TunnResult::Err(WireGuardError::WrongIndex | WireGuardError::UnexpectedPacket) => {
+                None
+            }
             TunnResult::Err(error) => panic!("it cannot open what the gateway sent: {error:?}"),
         }
+    }
+
+    /// Whether it has shaken hands.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.tunn.borrow().time_since_last_handshake().is_some()
     }
 
     /// The next packet that comes through the tunnel, within a second.

@@ -1,6 +1,6 @@
 //! Customers that move, and gateways whose addresses come and go.
 
-use crate::lab::{self, At, Lab, PATIENCE, wait_until};
+use crate::lab::{At, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket,
@@ -15,17 +15,11 @@ const CUSTOMER: u8 = 7;
 /// UDP.
 const UDP: u8 = 17;
 
-fn each_engine(test: impl Fn(&Lab, Engine) + Copy + Send + 'static) {
-    for engine in Engine::installed() {
-        lab::run(move |lab| test(lab, engine));
-    }
-}
-
 /// To another address of the same network, to one of the other family and back:
 /// the tunnel goes on after the first packet of the customer's.
 #[test]
 fn a_customer_that_moves_is_followed() {
-    each_engine(|lab, engine| {
+    Engine::each(|lab, engine| {
         let stage = Stage::new(lab);
         let gateway = stage.start(&documents(key(CUSTOMER).public(), "", ""));
         let mut customer = Customer {
@@ -65,7 +59,7 @@ fn a_customer_that_moves_is_followed() {
 /// W23: a NAT that gives the customer another port again and again.
 #[test]
 fn a_nat_that_changes_ports_is_followed() {
-    each_engine(|lab, engine| {
+    Engine::each(|lab, engine| {
         let stage = Stage::new(lab);
         let gateway = stage.start(&documents(key(CUSTOMER).public(), "", ""));
         let to = socket(V4.gateway, PORT);
@@ -103,8 +97,8 @@ fn a_nat_that_changes_ports_is_followed() {
 
 /// Of several addresses of the gateway, answers come from the one that was
 /// asked; when that one is gone, from another.
-fn answers_from_where_it_was_asked(engine: Engine, outer: Addresses, second: &'static str) {
-    lab::run(move |lab| {
+fn answers_from_where_it_was_asked(outer: Addresses, second: &'static str) {
+    Engine::each(move |lab, engine| {
         let stage = Stage::new(lab);
         let length = if second.contains(':') { 64 } else { 24 };
         lab.address(At::Underlay, "up0", &format!("{second}/{length}"));
@@ -137,8 +131,6 @@ fn answers_from_where_it_was_asked(engine: Engine, outer: Addresses, second: &'s
 
 #[test]
 fn the_gateway_answers_from_the_address_that_was_asked() {
-    for engine in Engine::installed() {
-        answers_from_where_it_was_asked(engine, V4, "198.51.100.9");
-        answers_from_where_it_was_asked(engine, V6, "2001:db8:f::9");
-    }
+    answers_from_where_it_was_asked(V4, "198.51.100.9");
+    answers_from_where_it_was_asked(V6, "2001:db8:f::9");
 }

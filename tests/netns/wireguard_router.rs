@@ -7,8 +7,8 @@
 )]
 
 use crate::gateway::Gateway;
-use crate::lab::{At, Lab, PATIENCE, Process, wait_until};
 use crate::wireguard_stage::PREFIXES;
+use crate::lab::{self, At, Lab, PATIENCE, Process, wait_until};
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,16 @@ impl Engine {
         let required = std::env::var_os("REQUIRE_NETNS").is_some();
         assert!(!required || !here.is_empty(), "REQUIRE_NETNS is set; no stock WireGuard is here");
         here.into_iter().chain([Self::Lockgate]).collect()
+    }
+
+    /// Does a test with each that is installed, side by side, for most of a test
+    /// is waiting; each in a lab of its own.
+    pub(crate) fn each(test: impl Fn(&Lab, Self) + Copy + Send + 'static) {
+        std::thread::scope(|scope| {
+            for engine in Self::installed() {
+                scope.spawn(move || lab::run(move |lab| test(lab, engine)));
+            }
+        });
     }
 
     /// The first that this machine has.

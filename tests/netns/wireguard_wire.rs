@@ -182,7 +182,7 @@ pub(crate) struct HeldBack {
 impl HeldBack {
     fn take(&mut self, datagram: &[u8], pass: &mut impl FnMut(&[u8])) {
         self.count += 1;
-        if self.random() % 4 == 0 {
+        if self.random().is_multiple_of(4) {
             let until = self.count + 1 + self.random() % self.most;
             self.waiting.insert((until, self.count), datagram.to_vec());
         } else {
