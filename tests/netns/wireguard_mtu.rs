@@ -1,8 +1,9 @@
 //! Packets that are too long for some part of the way: whoever sent them is
 //! told, from an address it has business with, and TCP does not even have to be.
 
+use crate::capture::Capture;
 use crate::gateway::Gateway;
-use crate::lab::{self, Capture, Lab, PATIENCE, wait_until};
+use crate::lab::{self, Lab, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, FAMILIES, PORT, Stage, TENANT, V4, documents, key, socket,

@@ -7,8 +7,8 @@
 )]
 
 use crate::gateway::Gateway;
-use crate::wireguard_stage::PREFIXES;
 use crate::lab::{self, At, Lab, PATIENCE, Process, wait_until};
+use crate::wireguard_stage::PREFIXES;
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
