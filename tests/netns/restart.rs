@@ -10,9 +10,11 @@ use crate::flow::Flow;
 use crate::gateway::Gateway;
 use crate::inventory::{inventory, wait_changes, wait_settled};
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
+use crate::wireguard_raw::RawCustomer;
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
-    CUSTOMER_PORT, PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket,
+    CUSTOMER_PORT, PORT, SITE, Stage, TENANT, V4, V6, documents, key, site_document, socket,
+    tenant_document,
 };
 use crate::wireguard_stamp::stamp;
 use lockgate::daemon::memory;
@@ -28,7 +30,7 @@ const NETNS: &str = "lockgate.acme.gw";
 
 /// How long a customer may be without a gateway that has been started again.
 /// What is aimed at is 0.3 s; this is for a machine that is busy with others.
-const RESUMES_WITHIN: Duration = Duration::from_secs(2);
+const RESUMES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Waits until the gateway has written down where this customer is.
 fn wait_remembered(gateway: &Gateway<'_>, customer: PublicKey) {
@@ -90,6 +92,46 @@ fn a_customer_that_dialled_in_is_called_at_once() {
     for engine in Engine::installed() {
         resumes(engine);
     }
+}
+
+/// Twenty of them, and each is called without having said a word.
+#[test]
+fn every_customer_that_dialled_in_is_called() {
+    lab::run(|lab| {
+        let _stage = Stage::new(lab);
+        let mut documents = tenant_document("");
+        let seeds = 10..30;
+        for seed in seeds.clone() {
+            let tunnel = format!("tunnelAddresses: [10.255.{seed}.0/31]");
+            let prefix = format!("192.168.{seed}.0/24");
+            let public = key(seed).public();
+            documents += &site_document(&format!("s{seed}"), public, &[&prefix], &tunnel, "");
+        }
+        let mut gateway = Gateway::start(lab, At::Underlay, &documents);
+        let public = gateway.public_key(TENANT);
+        let customers: Vec<RawCustomer> = seeds
+            .clone()
+            .map(|seed| {
+                let to = (public, socket(V4.gateway, PORT));
+                RawCustomer::new(lab, "router", V4.router[0], &key(seed), to)
+            })
+            .collect();
+        for customer in &customers {
+            customer.connect();
+        }
+        for seed in seeds {
+            wait_remembered(&gateway, key(seed).public());
+        }
+        gateway.kill();
+        customers.iter().for_each(RawCustomer::assert_silence);
+        gateway.spawn();
+        for customer in &customers {
+            customer.socket.set_read_timeout(Some(RESUMES_WITHIN)).unwrap();
+            let mut message = [0; 2_048];
+            let (len, from) = customer.socket.recv_from(&mut message).expect("it is called");
+            assert_eq!((len, message[0], from), (148, 1, socket(V4.gateway, PORT)));
+        }
+    });
 }
 
 /// What others have, beside the gateway's and among it.
