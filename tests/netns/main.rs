@@ -39,6 +39,8 @@ mod wireguard_hostile;
 mod wireguard_keys;
 mod wireguard_loops;
 mod wireguard_mtu;
+mod wireguard_names;
+mod wireguard_paths;
 mod wireguard_raw;
 mod wireguard_roaming;
 mod wireguard_router;

@@ -62,6 +62,9 @@ pub(crate) const V6: Addresses = Addresses {
     fabric: "2001:db8:40::1",
 };
 
+/// Where the router is once it is behind another network.
+pub(crate) const BEHIND: [&str; 2] = ["203.0.113.2", "2001:db8:e::2"];
+
 /// Both.
 pub(crate) const FAMILIES: [Addresses; 2] = [V4, V6];
 
@@ -170,6 +173,35 @@ impl<'lab> Stage<'lab> {
         lab.ip("device", "-6 route add default via 2001:db8:aa::1");
         forward(lab, "router");
         Self { lab }
+    }
+
+    /// Moves the customer behind another network: `isp` is then between it and
+    /// the gateway, with 198.51.100.254 here and 203.0.113.1 there (`::fe` and
+    /// 2001:db8:e::1), the router at [`BEHIND`].
+    pub(crate) fn put_isp_between(&self) {
+        let lab = self.lab;
+        lab.ip(At::Underlay, "link delete up0");
+        lab.add("isp");
+        lab.veth((At::Underlay, "up0"), (At::Netns("isp"), "core"));
+        lab.veth((At::Netns("isp"), "edge"), (At::Netns("router"), "uplink"));
+        for (at, link, v4, v6) in [
+            (At::Underlay, "up0", V4.gateway, V6.gateway),
+            (At::Netns("isp"), "core", "198.51.100.254", "2001:db8:f::fe"),
+            (At::Netns("isp"), "edge", "203.0.113.1", "2001:db8:e::1"),
+            (At::Netns("router"), "uplink", BEHIND[0], BEHIND[1]),
+        ] {
+            lab.address(at, link, &format!("{v4}/24"));
+            lab.address(at, link, &format!("{v6}/64"));
+        }
+        lab.route("router", "198.51.100.0/24", "203.0.113.1");
+        lab.ip("router", "-6 route add 2001:db8:f::/64 via 2001:db8:e::1");
+        forward(lab, "isp");
+    }
+
+    /// Gives the gateway a way to a customer behind `isp`.
+    pub(crate) fn route_to_isp(&self) {
+        self.lab.route(At::Underlay, "203.0.113.0/24", "198.51.100.254");
+        self.lab.ip(At::Underlay, "-6 route add 2001:db8:e::/64 via 2001:db8:f::fe");
     }
 
     /// Gives the app the other end of the gateway's veth pair.
