@@ -1,24 +1,22 @@
 //! The loop: wait for one input, hand it to the gateway, carry out what it
 //! says, show the result.
 //!
-//! Nothing here decides anything. What may take time runs as a task of its own
+//! Nothing here decides anything. What may take time runs as one of the [`Tasks`]
 //! and comes back as an [`Input`]; the gateway asks for one thing at a time for
 //! each tenant, so there are never more tasks than twice the tenants.
 
 use super::clock::Clock;
-use super::load::{self, LoadError, Loaded};
+use super::load::{LoadError, Loaded};
 use super::memory::{self, Memory};
 use super::source::Source;
+use super::task::{Input, Load, Tasks};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::Placement;
-use crate::net::{Now, TenantName, Timestamp};
-use crate::reconcile::Namespace;
+use crate::net::{Mtu, Now, TenantName, Timestamp};
 use crate::status::{Offloads, Snapshot};
-use crate::wireguard::DeviceConfig;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,24 +47,8 @@ const PUBLISH: Duration = Duration::from_millis(100);
 /// How long leaving may take before it is given up.
 const STOP: Duration = Duration::from_secs(60);
 
-/// How soon a packet thread that cannot be started is tried again.
-const RESTART_RETRY: Duration = Duration::from_secs(1);
-
 /// How often what is remembered is written, when it has changed.
 const REMEMBER: Duration = Duration::from_secs(5);
-
-/// Something that happened.
-enum Input {
-    Applied(TenantName, Result<(), String>),
-    Attached(TenantName, Result<(), String>),
-    Counters(TenantName, BTreeMap<String, u64>),
-    Detached(TenantName),
-    Loaded(Result<Loaded, LoadError>),
-    Observed(TenantName, Result<Option<Namespace>, String>),
-    Resolved(String, Vec<IpAddr>),
-    Sampled(BTreeMap<TenantName, datapath::TenantSample>),
-    ThreadRestarted(usize, Vec<TenantName>),
-}
 
 /// What tells the loop of changes outside.
 pub(super) struct Notices {
@@ -102,22 +84,41 @@ pub(super) struct Parts {
     pub(super) keep: bool,
 }
 
-/// How reading the documents stands.
+/// How reading something stands that may change while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loading {
+enum Reading {
     Idle,
     Running,
-    /// They changed while they were being read.
+    /// It changed while it was being read.
     Again,
+}
+
+impl Reading {
+    /// It is to be read; says whether that begins now.
+    const fn begin(&mut self) -> bool {
+        let is_idle = matches!(self, Self::Idle);
+        *self = if is_idle { Self::Running } else { Self::Again };
+        is_idle
+    }
+
+    /// It was read; says whether it is to be read again.
+    const fn end(&mut self) -> bool {
+        let is_stale = matches!(self, Self::Again);
+        *self = Self::Idle;
+        is_stale
+    }
 }
 
 /// The loop.
 pub(super) struct EventLoop {
     parts: Parts,
     inputs: mpsc::Receiver<Input>,
-    input: mpsc::Sender<Input>,
-    loading: Loading,
+    tasks: Tasks,
+    loading: Reading,
     sampling: bool,
+    measuring: Reading,
+    /// The uplink's MTU that tunnels were measured by.
+    uplink_mtu: Option<Mtu>,
     counted: BTreeMap<TenantName, Instant>,
     /// When the next snapshot may be published.
     publish_at: Instant,
@@ -133,13 +134,16 @@ pub(super) struct EventLoop {
 impl EventLoop {
     pub(super) fn new(parts: Parts) -> Self {
         let (input, inputs) = mpsc::channel(INPUTS);
+        let tasks = Tasks::new(parts.kernel.clone(), Arc::clone(&parts.datapath), input);
         let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
             parts,
             inputs,
-            input,
-            loading: Loading::Idle,
+            tasks,
+            loading: Reading::Idle,
             sampling: false,
+            measuring: Reading::Idle,
+            uplink_mtu: None,
             counted: BTreeMap::new(),
             publish_at: Instant::now(),
             unpublished: true,
@@ -213,26 +217,26 @@ impl EventLoop {
 
     /// Reads the documents; what is read comes back as an input.
     pub(super) fn load(&mut self) {
-        if self.loading != Loading::Idle {
-            self.loading = Loading::Again;
+        if !self.loading.begin() {
             return;
         }
-        self.loading = Loading::Running;
-        let (source, state) = (self.parts.source.clone(), self.parts.state.clone());
-        let (placement, ports) = (self.parts.placement, self.ports.clone());
         // A key that was handed in is not the tenant's own.
         let mut known = self.parts.gateway.identities().clone();
         let tenants = &self.parts.gateway.config().tenants;
         known.retain(|name, _| tenants.get(name).is_some_and(|it| it.private_key.is_none()));
-        let input = self.input.clone();
-        tokio::spawn(async move {
-            let loaded = tokio::task::spawn_blocking(move || {
-                load::load(&source, &state, placement, &ports, &known)
-            });
-            if let Ok(loaded) = loaded.await {
-                let _ = input.send(Input::Loaded(loaded)).await;
-            }
+        self.tasks.load(Load {
+            source: self.parts.source.clone(),
+            state: self.parts.state.clone(),
+            placement: self.parts.placement,
+            ports: self.ports.clone(),
+            known,
         });
+    }
+
+    fn measure_uplink(&mut self) {
+        if self.measuring.begin() {
+            self.tasks.measure_uplink();
+        }
     }
 
     fn now(&self) -> Now {
@@ -278,6 +282,14 @@ impl EventLoop {
                     self.remember();
                 }
             }
+            Input::UplinkMeasured(mtu) => {
+                if mtu != self.uplink_mtu {
+                    self.load();
+                }
+                if self.measuring.end() {
+                    self.measure_uplink();
+                }
+            }
             Input::ThreadRestarted(thread, tenants) => {
                 let error = format!("packet thread {thread} broke off by a defect in lockgate");
                 for tenant in tenants {
@@ -292,9 +304,12 @@ impl EventLoop {
         let now = self.now();
         match dirty {
             Dirty::Tenant(tenant) => self.parts.gateway.handle_dirty(tenant, now),
-            // A fabric link that was waited for may have come; its tenant is
-            // tried again by its own backoff, and this makes it sooner.
-            Dirty::Underlay => self.parts.gateway.handle_underlay(now),
+            Dirty::Underlay => {
+                // A fabric link that was waited for may have come; its tenant is
+                // tried again by its own backoff, and this makes it sooner.
+                self.parts.gateway.handle_underlay(now);
+                self.measure_uplink();
+            }
         }
     }
 
@@ -305,33 +320,15 @@ impl EventLoop {
                 let error = format!("the TUN was lost: {error}");
                 self.parts.gateway.handle_device_failure(&tenant, error, now);
             }
-            datapath::Event::ThreadLost { thread } => self.restart_thread(thread),
+            datapath::Event::ThreadLost { thread } => {
+                tracing::error!(thread, "a packet thread broke off by a defect and is begun anew");
+                self.tasks.restart_thread(thread);
+            }
             datapath::Event::UdpGsoOff { tenant } => {
                 tracing::warn!(%tenant, "the kernel or the link segments no datagrams; they are sent one by one");
             }
         }
         self.unpublished = true;
-    }
-
-    /// Starts a packet thread again that broke off; its tenants come back as an
-    /// input.
-    fn restart_thread(&self, thread: usize) {
-        tracing::error!(thread, "a packet thread broke off by a defect and is begun anew");
-        let (datapath, input) = (Arc::clone(&self.parts.datapath), self.input.clone());
-        tokio::spawn(async move {
-            loop {
-                let datapath = Arc::clone(&datapath);
-                match tokio::task::spawn_blocking(move || datapath.restart(thread)).await {
-                    Ok(Ok(tenants)) => {
-                        let _ = input.send(Input::ThreadRestarted(thread, tenants)).await;
-                        return;
-                    }
-                    Ok(Err(error)) => tracing::error!("{:#}", anyhow::Error::new(error)),
-                    Err(_) => return,
-                }
-                tokio::time::sleep(RESTART_RETRY).await;
-            }
-        });
     }
 
     fn handle_loaded(&mut self, loaded: Result<Loaded, LoadError>) {
@@ -344,6 +341,7 @@ impl EventLoop {
                 }
                 let tenants = loaded.config.tenants.len();
                 self.ports = loaded.ports;
+                self.uplink_mtu = loaded.uplink_mtu;
                 self.parts.gateway.handle_config(
                     loaded.config,
                     loaded.identities,
@@ -370,9 +368,7 @@ impl EventLoop {
                 self.parts.gateway.handle_refused_config(vec![text], now);
             }
         }
-        let again = self.loading == Loading::Again;
-        self.loading = Loading::Idle;
-        if again {
+        if self.loading.end() {
             self.load();
         }
     }
@@ -381,75 +377,12 @@ impl EventLoop {
     fn drain(&mut self) {
         while let Some(output) = self.parts.gateway.poll_output() {
             self.unpublished = true;
-            let (kernel, input) = (self.parts.kernel.clone(), self.input.clone());
-            let datapath = Arc::clone(&self.parts.datapath);
-            match output {
-                Output::Apply(tenant, steps) => {
-                    if *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
-                        // How it was can be seen only before it is changed.
-                        self.remember();
-                    }
-                    tokio::spawn(async move {
-                        let applied = kernel.apply(&tenant, steps).await;
-                        let result = match applied.failed {
-                            None => Ok(()),
-                            Some((step, error)) => {
-                                Err(format!("{step}: {:#}", anyhow::Error::new(error)))
-                            }
-                        };
-                        let _ = input.send(Input::Applied(tenant, result)).await;
-                    });
-                }
-                Output::Attach(tenant, config) => {
-                    let last_initiation = self.last_initiation;
-                    tokio::spawn(async move {
-                        let result = attach(&kernel, datapath, &tenant, config, last_initiation);
-                        let result = result.await.map_err(|error| format!("{error:#}"));
-                        let _ = input.send(Input::Attached(tenant, result)).await;
-                    });
-                }
-                Output::Configure(tenant, config) => {
-                    tokio::spawn(async move {
-                        let configured = tenant.clone();
-                        let configure = move || datapath.configure(&configured, config);
-                        let result = match tokio::task::spawn_blocking(configure).await {
-                            Ok(Ok(_)) => Ok(()),
-                            Ok(Err(error)) => Err(format!("{:#}", anyhow::Error::new(error))),
-                            Err(error) => Err(error.to_string()),
-                        };
-                        let _ = input.send(Input::Attached(tenant, result)).await;
-                    });
-                }
-                Output::Detach(tenant) => {
-                    tokio::spawn(async move {
-                        let detached = tenant.clone();
-                        let detach = move || drop(datapath.detach(&detached));
-                        let _ = tokio::task::spawn_blocking(detach).await;
-                        let _ = input.send(Input::Detached(tenant)).await;
-                    });
-                }
-                Output::Observe(tenant) => {
-                    tokio::spawn(async move {
-                        let observed = kernel.observe(&tenant).await;
-                        let observed =
-                            observed.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
-                        let _ = input.send(Input::Observed(tenant, observed)).await;
-                    });
-                }
-                Output::Resolve(name) => {
-                    tokio::spawn(async move {
-                        let found = tokio::net::lookup_host((name.clone(), 0)).await;
-                        let addresses = match found {
-                            Ok(found) => found.map(|address| address.ip().to_canonical()).collect(),
-                            Err(error) => {
-                                tracing::warn!(%name, %error, "endpoint has no address");
-                                Vec::new()
-                            }
-                        };
-                        let _ = input.send(Input::Resolved(name, addresses)).await;
-                    });
-                }
+            let is_change = matches!(output, Output::Apply(..));
+            if is_change && *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
+                // How it was can be seen only before it is changed.
+                self.remember();
             }
+            self.tasks.carry_out(output, self.last_initiation);
         }
     }
 
@@ -458,19 +391,7 @@ impl EventLoop {
     fn sample(&mut self) {
         if !self.sampling {
             self.sampling = true;
-            let (datapath, input) = (Arc::clone(&self.parts.datapath), self.input.clone());
-            tokio::spawn(async move {
-                let sampled = tokio::task::spawn_blocking(move || datapath.sample_all()).await;
-                let samples = match sampled {
-                    Ok(Ok(samples)) => samples,
-                    Ok(Err(error)) => {
-                        tracing::error!("{:#}", anyhow::Error::new(error));
-                        BTreeMap::new()
-                    }
-                    Err(_) => BTreeMap::new(),
-                };
-                let _ = input.send(Input::Sampled(samples)).await;
-            });
+            self.tasks.sample();
         }
         let due = Instant::now();
         let tenants = &self.parts.gateway.config().tenants;
@@ -485,16 +406,7 @@ impl EventLoop {
             waiting.into_iter().take(COUNTERS_AT_ONCE).map(|(_, tenant)| tenant.clone()).collect();
         for tenant in chosen {
             self.counted.insert(tenant.clone(), due);
-            let (kernel, input) = (self.parts.kernel.clone(), self.input.clone());
-            tokio::spawn(async move {
-                if let Ok(counters) = kernel.drop_counters(&tenant).await {
-                    let counters = counters
-                        .into_iter()
-                        .map(|(reason, packets)| (reason.to_string(), packets))
-                        .collect();
-                    let _ = input.send(Input::Counters(tenant, counters)).await;
-                }
-            });
+            self.tasks.count_drops(tenant);
         }
     }
 
@@ -551,18 +463,4 @@ impl EventLoop {
         self.unpublished = true;
         Instant::now() + STOP
     }
-}
-
-async fn attach(
-    kernel: &Kernel,
-    datapath: Arc<Datapath>,
-    tenant: &TenantName,
-    config: DeviceConfig,
-    last_initiation: Timestamp,
-) -> anyhow::Result<()> {
-    let tun = kernel.open_tun(tenant).await?;
-    let tun = datapath::Tun { fd: tun.fd, tso: tun.offload.tcp, uso: tun.offload.udp };
-    let attach = datapath::Attach { tenant: tenant.clone(), tun, config, last_initiation };
-    tokio::task::spawn_blocking(move || datapath.attach(attach)).await??;
-    Ok(())
 }

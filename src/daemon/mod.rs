@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `load` ([`load::Loaded`]),
+//! In reading order: [`run()`], `event_loop`, `task`, `load` ([`load::Loaded`]),
 //! [`source`], [`keys`], [`memory`], `file`, [`Clock`].
 
 mod clock;
@@ -14,6 +14,7 @@ pub mod load;
 pub mod memory;
 mod run;
 pub mod source;
+mod task;
 
 pub use clock::Clock;
 pub use run::{RunOptions, SOCKET, run};

@@ -3,7 +3,7 @@
 
 use crate::capture::Capture;
 use crate::gateway::Gateway;
-use crate::lab::{self, Lab, PATIENCE, wait_until};
+use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, FAMILIES, PORT, Stage, TENANT, V4, documents, key, socket,
@@ -197,5 +197,26 @@ fn a_tunnels_mtu_is_what_the_documents_say() {
             check(lab, way, "apps", 1_500, family.fabric, 1_280);
             stage.tcp("app", "device", family.device, 200_000);
         });
+    });
+}
+
+/// The uplink becomes a DSL line with PPPoE while the gateway runs.
+#[test]
+fn a_tunnel_follows_the_mtu_of_the_uplink() {
+    lab::run(|lab| {
+        let (stage, _gateway, _router) = connect(lab, &usual());
+        let is = |mtu: u16| {
+            wait_until(&format!("a tunnel of {mtu}"), PATIENCE, || {
+                let link = lab.ip("lockgate.acme.gw", "link show lg-wg");
+                if link.contains(&format!("mtu {mtu} ")) { Ok(()) } else { Err(link) }
+            });
+        };
+        is(TUNNEL_MTU);
+        lab.ip(At::Underlay, "route add default via 198.51.100.2");
+        lab.ip(At::Underlay, "link set up0 mtu 1492");
+        is(TUNNEL_MTU - 8);
+        stage.wait_traffic("app", "device", V4.device);
+        lab.ip(At::Underlay, "link set up0 mtu 1500");
+        is(TUNNEL_MTU);
     });
 }

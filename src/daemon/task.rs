@@ -1,0 +1,189 @@
+//! What may take time: each piece runs as a task of its own, and what came of
+//! it goes back to the loop as an [`Input`]. Nothing here decides anything.
+
+use super::load::{self, LoadError, Loaded};
+use super::source::Source;
+use crate::datapath::{self, Datapath};
+use crate::gateway::{Identity, Output};
+use crate::linux::{self, Kernel};
+use crate::model::Placement;
+use crate::net::{Mtu, TenantName, Timestamp};
+use crate::reconcile::Namespace;
+use crate::wireguard::DeviceConfig;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How soon a packet thread that cannot be started is tried again.
+const RESTART_RETRY: Duration = Duration::from_secs(1);
+
+/// Something that was done, and what came of it. A text is for a person.
+pub(super) enum Input {
+    Applied(TenantName, Result<(), String>),
+    Attached(TenantName, Result<(), String>),
+    Counters(TenantName, BTreeMap<String, u64>),
+    Detached(TenantName),
+    Loaded(Result<Loaded, LoadError>),
+    Observed(TenantName, Result<Option<Namespace>, String>),
+    Resolved(String, Vec<IpAddr>),
+    Sampled(BTreeMap<TenantName, datapath::TenantSample>),
+    ThreadRestarted(usize, Vec<TenantName>),
+    UplinkMeasured(Option<Mtu>),
+}
+
+/// What is to be loaded, and what is known of it.
+pub(super) struct Load {
+    pub(super) source: Source,
+    pub(super) state: PathBuf,
+    pub(super) placement: Placement,
+    pub(super) ports: BTreeMap<TenantName, u16>,
+    pub(super) known: BTreeMap<TenantName, Identity>,
+}
+
+/// Starts tasks.
+#[derive(Clone)]
+pub(super) struct Tasks {
+    kernel: Kernel,
+    datapath: Arc<Datapath>,
+    input: mpsc::Sender<Input>,
+}
+
+impl Tasks {
+    pub(super) fn new(kernel: Kernel, datapath: Arc<Datapath>, input: mpsc::Sender<Input>) -> Self {
+        Self { kernel, datapath, input }
+    }
+
+    /// Carries out what the gateway says. A device that is attached sends no
+    /// stamp before `last_initiation`.
+    pub(super) fn carry_out(&self, output: Output, last_initiation: Timestamp) {
+        let Self { kernel, datapath, .. } = self.clone();
+        match output {
+            Output::Apply(tenant, steps) => self.spawn(async move {
+                let applied = kernel.apply(&tenant, steps).await;
+                let result = match applied.failed {
+                    None => Ok(()),
+                    Some((step, error)) => Err(format!("{step}: {}", text(error))),
+                };
+                Some(Input::Applied(tenant, result))
+            }),
+            Output::Attach(tenant, config) => self.spawn(async move {
+                let result = attach(&kernel, datapath, &tenant, config, last_initiation).await;
+                Some(Input::Attached(tenant, result.map_err(|error| format!("{error:#}"))))
+            }),
+            Output::Configure(tenant, config) => self.spawn(async move {
+                let configured = tenant.clone();
+                let configure = move || datapath.configure(&configured, config);
+                let result = match tokio::task::spawn_blocking(configure).await {
+                    Ok(result) => result.map(drop).map_err(text),
+                    Err(error) => Err(error.to_string()),
+                };
+                Some(Input::Attached(tenant, result))
+            }),
+            Output::Detach(tenant) => self.spawn(async move {
+                let detached = tenant.clone();
+                let detach = move || drop(datapath.detach(&detached));
+                let _ = tokio::task::spawn_blocking(detach).await;
+                Some(Input::Detached(tenant))
+            }),
+            Output::Observe(tenant) => self.spawn(async move {
+                let observed = kernel.observe(&tenant).await.map_err(text);
+                Some(Input::Observed(tenant, observed))
+            }),
+            Output::Resolve(name) => self.spawn(async move {
+                let found = tokio::net::lookup_host((name.clone(), 0)).await;
+                let addresses = match found {
+                    Ok(found) => found.map(|address| address.ip().to_canonical()).collect(),
+                    Err(error) => {
+                        tracing::warn!(%name, %error, "endpoint has no address");
+                        Vec::new()
+                    }
+                };
+                Some(Input::Resolved(name, addresses))
+            }),
+        }
+    }
+
+    /// Reads and checks the documents.
+    pub(super) fn load(&self, what: Load) {
+        let Load { source, state, placement, ports, known } = what;
+        let load = move || load::load(&source, &state, placement, &ports, &known);
+        self.spawn_blocking(move || Some(Input::Loaded(load())));
+    }
+
+    /// Asks the devices how they are.
+    pub(super) fn sample(&self) {
+        let datapath = Arc::clone(&self.datapath);
+        self.spawn_blocking(move || {
+            Some(Input::Sampled(datapath.sample_all().unwrap_or_else(|error| {
+                tracing::error!("{}", text(error));
+                BTreeMap::new()
+            })))
+        });
+    }
+
+    /// Asks a tenant's rules what they dropped.
+    pub(super) fn count_drops(&self, tenant: TenantName) {
+        let kernel = self.kernel.clone();
+        self.spawn(async move {
+            let counters = kernel.drop_counters(&tenant).await.ok()?.into_iter();
+            let counters = counters.map(|(reason, packets)| (reason.to_string(), packets));
+            Some(Input::Counters(tenant, counters.collect()))
+        });
+    }
+
+    /// Starts a packet thread again that broke off.
+    pub(super) fn restart_thread(&self, thread: usize) {
+        let datapath = Arc::clone(&self.datapath);
+        self.spawn(async move {
+            loop {
+                let datapath = Arc::clone(&datapath);
+                match tokio::task::spawn_blocking(move || datapath.restart(thread)).await.ok()? {
+                    Ok(tenants) => return Some(Input::ThreadRestarted(thread, tenants)),
+                    Err(error) => tracing::error!("{}", text(error)),
+                }
+                tokio::time::sleep(RESTART_RETRY).await;
+            }
+        });
+    }
+
+    /// Looks how large a packet leaves by the uplink whole.
+    pub(super) fn measure_uplink(&self) {
+        self.spawn_blocking(|| Some(Input::UplinkMeasured(linux::uplink_mtu())));
+    }
+
+    fn spawn(&self, task: impl Future<Output = Option<Input>> + Send + 'static) {
+        let input = self.input.clone();
+        tokio::spawn(async move {
+            if let Some(done) = task.await {
+                // Fails only when the loop has ended.
+                let _ = input.send(done).await;
+            }
+        });
+    }
+
+    fn spawn_blocking(&self, work: impl FnOnce() -> Option<Input> + Send + 'static) {
+        self.spawn(async move { tokio::task::spawn_blocking(work).await.ok()? });
+    }
+}
+
+async fn attach(
+    kernel: &Kernel,
+    datapath: Arc<Datapath>,
+    tenant: &TenantName,
+    config: DeviceConfig,
+    last_initiation: Timestamp,
+) -> anyhow::Result<()> {
+    let tun = kernel.open_tun(tenant).await?;
+    let tun = datapath::Tun { fd: tun.fd, tso: tun.offload.tcp, uso: tun.offload.udp };
+    let attach = datapath::Attach { tenant: tenant.clone(), tun, config, last_initiation };
+    tokio::task::spawn_blocking(move || datapath.attach(attach)).await??;
+    Ok(())
+}
+
+/// An error with its causes, for a person.
+fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}
