@@ -28,12 +28,14 @@ fn a_customer_that_moves_is_followed() {
         };
         let mut router = Router::start(lab, "router", engine, &customer);
         let is_at = |address: &str| {
-            stage.wait_traffic("device", "app", V4.app);
-            assert!(stage.asks("app", "device", V4.device), "{engine:?} at {address}");
-            gateway.wait("the endpoint to move", |snapshot| {
-                let site = crate::gateway::site_of(snapshot, TENANT, SITE).unwrap();
-                site.endpoint.is_some_and(|endpoint| endpoint.ip().to_string() == address)
+            // What is asked first may still leave from where it was.
+            wait_until(&format!("{engine:?} to be heard from {address}"), PATIENCE, || {
+                let is_answered = stage.asks("device", "app", V4.app);
+                let endpoint = gateway.site(TENANT, SITE).endpoint;
+                let moved = endpoint.is_some_and(|it| it.ip().to_string() == address);
+                if is_answered && moved { Ok(()) } else { Err((is_answered, endpoint)) }
             });
+            assert!(stage.asks("app", "device", V4.device), "{engine:?} at {address}");
         };
         is_at(V4.router[0]);
         let handshakes = gateway.site(TENANT, SITE).handshakes;
