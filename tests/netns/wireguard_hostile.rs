@@ -3,116 +3,14 @@
 //! customer next door, and every drop counted under its reason.
 #![allow(clippy::disallowed_methods, reason = "floods and flows have a pace, and a bound in time")]
 
-use crate::gateway::Gateway;
-use crate::lab::{self, At, Lab, PATIENCE, wait_until};
-use crate::wireguard_flow::Flow;
+use crate::lab::{self, At, PATIENCE, wait_until};
 use crate::wireguard_raw::{RawCustomer, noise, strangers_initiation, udp};
-use crate::wireguard_router::{Customer, Engine, Router};
-use crate::wireguard_stage::{
-    CUSTOMER_PORT, PORT, PREFIXES, SITE, Stage, TENANT, TUNNEL, V4, V6, key, site_document, socket,
-    tenant_document,
-};
-use lockgate::net::PublicKey;
-use lockgate::status::SiteState;
+use crate::wireguard_scene::{RAW_DEVICE, RAW_SITE, Scene};
+use crate::wireguard_stage::{PORT, TENANT, V4, V6, key, socket};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// The key of the customer next door, and of the one who misbehaves.
-const NEIGHBOR: u8 = 7;
-const RAW: u8 = 8;
-
-/// The site of the one who misbehaves, and its prefix.
-const RAW_SITE: &str = "raw";
-const RAW_PREFIX: &str = "192.168.77.0/24";
-const RAW_DEVICE: &str = "192.168.77.10";
-
-/// A gateway with two sites: `hq` with a real router and device, whose traffic
-/// never stops, and `raw`, which is played by the test.
-struct Scene<'lab> {
-    lab: &'lab Lab,
-    gateway: Gateway<'lab>,
-    id: u32,
-    public: PublicKey,
-    flow: Option<Flow>,
-    _router: Router<'lab>,
-}
-
-impl<'lab> Scene<'lab> {
-    fn new(lab: &'lab Lab) -> Self {
-        let stage = Stage::new(lab);
-        for (router, length) in [(V4.router[1], 24), (V6.router[1], 64)] {
-            lab.address("router", "uplink", &format!("{router}/{length}"));
-        }
-        let endpoint = format!("endpoint: {{host: {}, port: {CUSTOMER_PORT}}}", V4.router[0]);
-        let documents = tenant_document("")
-            + &site_document(
-                SITE,
-                key(NEIGHBOR).public(),
-                &PREFIXES,
-                &format!("{TUNNEL}, {endpoint}"),
-                "",
-            )
-            + &site_document(
-                RAW_SITE,
-                key(RAW).public(),
-                &[RAW_PREFIX],
-                "tunnelAddresses: [10.255.31.0/31]",
-                "",
-            );
-        let gateway = stage.start(&documents);
-        let public = gateway.public_key(TENANT);
-        let customer = Customer {
-            endpoint: Some(socket(V4.gateway, PORT)),
-            listen_port: Some(CUSTOMER_PORT),
-            keepalive: 1,
-            ..Customer::new(key(NEIGHBOR), public)
-        };
-        let router = Router::start(lab, "router", Engine::any(), &customer);
-        gateway.wait_state(TENANT, SITE, SiteState::Up);
-        stage.wait_traffic("app", "device", V4.device);
-        let flow = Some(Flow::ask(lab, "app", "device", V4.device));
-        let id = gateway.id();
-        Self { lab, gateway, id, public, flow, _router: router }
-    }
-
-    /// The customer of `raw`, at the router's other address.
-    fn customer(&self) -> RawCustomer {
-        self.customer_at(V4.router[1])
-    }
-
-    fn customer_at(&self, own: &str) -> RawCustomer {
-        let family = if own.contains(':') { V6 } else { V4 };
-        let gateway = (self.public, socket(family.gateway, PORT));
-        RawCustomer::new(self.lab, "router", own, &key(RAW), gateway)
-    }
-
-    /// Sends each datagram, and waits until all of them are counted under
-    /// `reason`: by then each has been looked at.
-    fn dropped(&self, from: &RawCustomer, reason: &str, datagrams: &[Vec<u8>]) {
-        let before = self.gateway.device_drops(TENANT, reason);
-        for datagram in datagrams {
-            from.send(datagram);
-        }
-        let count = before + datagrams.len() as u64;
-        self.gateway.wait_device_drops(TENANT, reason, count);
-        assert_eq!(self.gateway.device_drops(TENANT, reason), count, "{reason}");
-    }
-
-    /// The gateway is the same process, and the customer next door lost nothing.
-    fn assert_unharmed(self) {
-        self.assert_lost_at_most(0);
-    }
-
-    /// As [`Scene::assert_unharmed`] after a flood, in which the socket of the
-    /// tenant that is flooded may overflow, on a machine that is busy besides.
-    fn assert_lost_at_most(mut self, most: u64) {
-        self.gateway.assert_alive(self.id);
-        self.flow.take().unwrap().assert_lost_at_most(most);
-        assert_eq!(self.gateway.site(TENANT, SITE).state, SiteState::Up);
-    }
-}
 
 /// The pace of a flow; never a wait for a state.
 fn pause(duration: Duration) {
@@ -394,6 +292,8 @@ fn a_flood_of_initiations_does_not_keep_customers_out() {
         scene.gateway.wait_device_drops(TENANT, "under_load", 1);
         // A customer that shows the cookie it is sent gets in meanwhile.
         let customer = scene.customer();
+        // As long as a router waits for an answer.
+        customer.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let began = Instant::now();
         wait_until("a handshake under load", Duration::from_secs(10), || {
             customer.send(&customer.initiation());
@@ -431,58 +331,5 @@ fn a_flood_of_noise_is_not_answered() {
         scene.dropped(&stranger, "handshake", &[strangers_initiation(scene.public, 1)]);
         stranger.assert_silence();
         scene.assert_lost_at_most(4);
-    });
-}
-
-/// W17–W19: inner sources that are not the sender's, inner packets that are
-/// none, and those for where nothing is to go.
-#[test]
-fn inner_packets_that_lie_go_nowhere() {
-    lab::run(|lab| {
-        let scene = Scene::new(lab);
-        let customer = scene.customer();
-        customer.connect();
-        let echo = lab.udp_echo("app", socket(V4.app, 0));
-        let port = echo.address.port();
-        assert!(customer.asks(RAW_DEVICE, echo.address, b"honest"));
-        let good = udp(RAW_DEVICE, 9_000, V4.app, port, b"lie");
-        let sealed = |change: &dyn Fn(&mut Vec<u8>)| {
-            let mut packet = good.clone();
-            change(&mut packet);
-            customer.seal(&packet)
-        };
-        let from = |source: &str| customer.seal(&udp(source, 9_000, V4.app, port, b"lie"));
-        scene.dropped(
-            &customer,
-            "source_not_allowed",
-            &[from("192.168.1.10"), from("10.136.40.10"), from("0.0.0.0"), from("127.0.0.1")],
-        );
-        let versions: Vec<_> =
-            [0, 5, 15].map(|version| sealed(&|it| it[0] = version << 4 | 5)).to_vec();
-        scene.dropped(&customer, "inner_version", &versions);
-        scene.dropped(
-            &customer,
-            "inner_length",
-            &[sealed(&|it| it[2] = 200), sealed(&|it| it.truncate(10))],
-        );
-        let headers = [0, 4].map(|words| sealed(&|it| it[0] = 0x40 | words));
-        scene.dropped(&customer, "inner_header", &headers);
-
-        // Where nothing of a customer's is to go: no answer comes back.
-        let capture = lab.capture("app", "apps");
-        for to in ["127.0.0.1", "169.254.169.254", "224.0.0.1", "198.51.100.1", "8.8.8.8"] {
-            customer.send(&customer.seal(&udp(RAW_DEVICE, 9_000, to, port, b"nowhere to go")));
-        }
-        // And the gateway's own, which listens to nobody.
-        for to in ["10.255.31.0", V4.fabric] {
-            customer.send(&customer.seal(&udp(RAW_DEVICE, 9_000, to, 22, b"nowhere to go")));
-        }
-        assert!(customer.asks(RAW_DEVICE, echo.address, b"honest again"));
-        let leaked = capture
-            .frames()
-            .into_iter()
-            .any(|frame| frame.windows(13).any(|window| window == b"nowhere to go"));
-        assert!(!leaked, "it came to the app's link");
-        scene.assert_unharmed();
     });
 }

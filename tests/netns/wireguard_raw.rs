@@ -153,13 +153,19 @@ pub(crate) fn udp(from: &str, from_port: u16, to: &str, to_port: u16, payload: &
     packet.extend([0, 1, 0x40, 0, 64, 17, 0, 0]);
     packet.extend(from.parse::<Ipv4Addr>().unwrap().octets());
     packet.extend(to.parse::<Ipv4Addr>().unwrap().octets());
-    let sum = sum(&packet);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    header_checksum(&mut packet);
     for half in [from_port, to_port, len - 20, 0] {
         packet.extend(half.to_be_bytes());
     }
     packet.extend(payload);
     packet
+}
+
+/// Writes the checksum of an IPv4 header of 20 bytes.
+pub(crate) fn header_checksum(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let sum = sum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// The Internet checksum (RFC 1071).
