@@ -8,6 +8,12 @@
 
 use super::{DropReason, Translation};
 use crate::packet::{Side, translate};
+use std::net::IpAddr;
+
+/// Whether an address is one that only we have for something of the customer's.
+pub(super) fn is_alias(translations: &[Translation], address: IpAddr) -> bool {
+    translations.iter().any(|translation| translation.alias.contains(address))
+}
 
 /// Changes what the customer calls its networks into what we call them, in a
 /// packet that came.

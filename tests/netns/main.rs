@@ -41,6 +41,7 @@ mod wireguard_keys;
 mod wireguard_loops;
 mod wireguard_mtu;
 mod wireguard_names;
+mod wireguard_nested;
 mod wireguard_paths;
 mod wireguard_raw;
 mod wireguard_roaming;

@@ -2,7 +2,7 @@
 
 use super::{Device, ask_handshake, enqueue, forget_initiation, schedule};
 use crate::net::Now;
-use crate::wireguard::alias::inward;
+use crate::wireguard::alias::{inward, is_alias};
 use crate::wireguard::inner::inspect;
 use crate::wireguard::messages::{HEADER_LEN, Kind, kind, receiver};
 use crate::wireguard::peer::Peer;
@@ -73,6 +73,10 @@ impl Device {
         let packet = datagram.get_mut(HEADER_LEN..HEADER_LEN + opened.len).unwrap_or_default();
         let mut inner = inspect(packet)?;
         if !peer.config.translations.is_empty() {
+            // Our names for its networks are no addresses of its own.
+            if is_alias(&peer.config.translations, inner.source) {
+                return Err(DropReason::SourceNotAllowed);
+            }
             let packet = packet.get_mut(..inner.len).unwrap_or_default();
             inward(&peer.config.translations, packet)?;
             // The source is checked as what we call it.

@@ -308,3 +308,13 @@ fn a_source_outside_the_renamed_network_is_not_let_in_by_its_alias() {
     assert_eq!(net.take_inbox(0).len(), 0);
     assert_eq!(net.drops(0).get("source_not_allowed"), Some(&1));
 }
+
+#[test]
+fn a_customer_could_send_from_our_name_of_its_network() {
+    let mut net = Net::connected();
+    alias(&mut net);
+    net.send(1, &packet("10.1.0.7", "10.0.0.1", 100, 3));
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 0, "it would be taken for 172.16.0.7");
+    assert_eq!(net.drops(0).get("source_not_allowed"), Some(&1));
+}
