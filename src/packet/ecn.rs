@@ -1,5 +1,8 @@
 //! Congestion marks across a tunnel (RFC 6040): copied outwards from the inner
 //! packet, and a mark made on the way put onto the inner packet.
+//!
+//! The rest of the traffic class stays inside, as with the kernel's WireGuard:
+//! what kind of traffic it is, is nobody's business on the way.
 
 use super::bytes::{put, word};
 use super::checksum::Delta;
