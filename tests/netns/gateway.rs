@@ -141,18 +141,15 @@ impl<'lab> Gateway<'lab> {
 
     /// Replaces the documents and waits until they are in force in full.
     pub(crate) fn apply(&self, documents: &str) -> Snapshot {
-        let before = self.snapshot().config.loaded_generation;
         self.write("documents.yaml", documents);
-        let wait = |count: u64| {
+        // The first generation to come may be of what was being read just before.
+        for _ in 0..2 {
+            let before = self.snapshot().config.loaded_generation;
+            self.signal(Signal::HUP);
             self.wait("the new documents to be accepted", |snapshot| {
-                before + count <= snapshot.config.loaded_generation
+                before < snapshot.config.loaded_generation
             });
-        };
-        // The first set to be accepted may have been read before the change; the
-        // second, then, was not.
-        wait(1);
-        self.signal(Signal::HUP);
-        wait(2);
+        }
         self.wait_programmed()
     }
 
