@@ -5,6 +5,7 @@
 
 use crate::lab::{Lab, PATIENCE, wait_until};
 use crate::wireguard_stage::socket;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// How long the last datagrams may take to arrive.
 const TAIL: Duration = Duration::from_millis(500);
+
+/// Bytes of datagrams that may wait for the receiver.
+const ROOM: usize = 16 << 20;
 
 /// Numbered datagrams from one host to another.
 pub(crate) struct Flow {
@@ -42,6 +46,8 @@ impl Flow {
         interval: Duration,
     ) -> Self {
         let receiving = lab.udp(to.0, socket(to.1, 0));
+        // What waits here while the test has no processor is not lost on the way.
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&receiving, ROOM).unwrap();
         let sending = lab.udp(from.0, socket(from.1, 0));
         let to = receiving.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -99,12 +105,10 @@ fn send(socket: &UdpSocket, to: SocketAddr, interval: Duration, stop: &AtomicBoo
 }
 
 impl Arrivals {
-    /// How many never arrived.
-    pub(crate) fn lost(&self) -> u64 {
-        let mut numbers: Vec<u64> = self.arrived.iter().map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        self.sent - numbers.len() as u64
+    /// The numbers that never arrived.
+    pub(crate) fn lost(&self) -> Vec<u64> {
+        let arrived: BTreeSet<u64> = self.arrived.iter().map(|(number, _)| *number).collect();
+        (0..self.sent).filter(|number| !arrived.contains(number)).collect()
     }
 
     /// The longest time without an arrival between the first and the last.
@@ -122,8 +126,8 @@ pub(crate) struct Stream {
     receiver: JoinHandle<u64>,
 }
 
-/// Bytes written at once, and the pause after them: some 25 Mb/s.
-const PIECE: usize = 16_384;
+/// Bytes written at once, and the pause after them: some 6 Mb/s.
+const PIECE: usize = 4_096;
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Stream {

@@ -91,7 +91,7 @@ impl<'lab> Scene<'lab> {
             endpoint: Some(socket(V4.gateway, PORT)),
             ..Customer::new(key(CUSTOMER), gateway.public_key(TENANT))
         };
-        let router = Router::start(lab, "router", Engine::any(), &customer);
+        let router = Router::start(lab, "router", Engine::patient(), &customer);
         for family in FAMILIES {
             stage.wait_traffic("device", "app", family.app);
         }
@@ -112,9 +112,11 @@ fn a_reload_is_not_noticed_by_whom_it_is_not_about() {
     lab::run(|lab| {
         let scene = Scene::new(lab);
         let session = scene.session();
+        // Not IPv6 from the site: of 65,535 datagrams wireguard-go gives one a
+        // checksum of zero, which no receiver takes (RFC 8200 §8.1).
         let flows = [
-            Flow::start(lab, ("app", V4.app), ("device", V4.device), INTERVAL),
-            Flow::start(lab, ("device", V6.device), ("app", V6.app), INTERVAL),
+            Flow::start(lab, ("app", V6.app), ("device", V6.device), INTERVAL),
+            Flow::start(lab, ("device", V4.device), ("app", V4.app), INTERVAL),
         ];
         let stream = Stream::start(lab, "app", ("device", V4.device));
         for by_signal in [true, false] {
@@ -141,7 +143,9 @@ fn a_reload_is_not_noticed_by_whom_it_is_not_about() {
         for arrivals in flows.map(Flow::stop) {
             let (sent, lost) = (arrivals.sent, arrivals.lost());
             assert!(1_000 < sent, "only {sent} were sent");
-            assert_eq!(lost, 0, "of {sent}; longest gap {:?}", arrivals.longest_gap());
+            let (count, first, last) = (lost.len(), lost.first(), lost.last());
+            let gap = arrivals.longest_gap();
+            assert_eq!(count, 0, "of {sent}, {first:?} to {last:?}; longest gap {gap:?}");
         }
         assert!(1_000_000 < stream.stop());
         assert_eq!(scene.session(), session, "the session is the one before");
@@ -187,7 +191,7 @@ fn a_set_with_errors_changes_nothing_and_is_told_everywhere() {
                 .is_some_and(|it| it.outcome == ReloadOutcome::Refused && it.errors != errors)
         });
         let arrivals = flow.stop();
-        assert_eq!(arrivals.lost(), 0, "of {}", arrivals.sent);
+        assert_eq!(arrivals.lost(), [0; 0], "of {}", arrivals.sent);
         assert_eq!(scene.session(), session, "the session is the one before");
 
         // And the next good set is taken.
