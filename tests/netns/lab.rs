@@ -303,12 +303,14 @@ pub(crate) fn wait_until<T, Seen: Debug>(
 ) -> T {
     let end = Instant::now() + bound;
     loop {
+        let looked = Instant::now();
         match look() {
             Ok(value) => return value,
             Err(seen) if end < Instant::now() => {
                 panic!("not reached in {bound:?}: {what}; seen last: {seen:#?}")
             }
-            Err(_) => thread::sleep(Duration::from_millis(10)),
+            // What is dear to look at is looked at half of the time.
+            Err(_) => thread::sleep(looked.elapsed().max(Duration::from_millis(10))),
         }
     }
 }

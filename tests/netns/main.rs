@@ -39,6 +39,7 @@ mod wireguard_hostile;
 mod wireguard_inner;
 mod wireguard_keys;
 mod wireguard_loops;
+mod wireguard_many;
 mod wireguard_marks;
 mod wireguard_mtu;
 mod wireguard_names;
