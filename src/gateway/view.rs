@@ -3,7 +3,7 @@
 use super::tenant::TenantMachine;
 use super::{Gateway, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
-use crate::net::{ManagedName, Now, TenantName};
+use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
 use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget};
 use crate::status::{
     AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions,
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct ConditionMemory {
     tenants: BTreeMap<TenantName, Conditions>,
-    sites: BTreeMap<(TenantName, String), Conditions>,
+    sites: BTreeMap<(TenantName, SiteName), Conditions>,
 }
 
 /// A condition before it is compared with the one before.
@@ -36,7 +36,10 @@ impl Gateway {
             })
             .collect();
         memory.tenants.retain(|name, _| self.tenants.contains_key(name));
-        memory.sites.retain(|(name, _), _| self.tenants.contains_key(name));
+        memory.sites.retain(|(name, site), _| {
+            let wanted = self.tenants.get(name).and_then(TenantMachine::wanted);
+            wanted.is_some_and(|wanted| wanted.tenant.sites.contains_key(site))
+        });
         self.conditions = memory;
         Snapshot {
             schema: SCHEMA.to_owned(),
@@ -99,7 +102,7 @@ impl Gateway {
             .sites
             .values()
             .map(|site| {
-                let key = (name.clone(), site.name.to_string());
+                let key = (name.clone(), site.name.clone());
                 let conditions = memory.sites.entry(key).or_default();
                 self.site_snapshot(name, site, sites, machine, conditions, now)
             })
@@ -308,13 +311,20 @@ fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
     let nothing = Namespace::default();
     let observed = machine.observed().unwrap_or(&nothing);
     let tun = Device::Managed(ManagedName::wireguard());
+    // Of two sites with the same network the one with the higher priority.
+    let mut owners: BTreeMap<Prefix, &Site> = BTreeMap::new();
+    for site in tenant.sites.values() {
+        for prefix in &site.prefixes {
+            let owner = owners.entry(prefix.visible()).or_insert(site);
+            if owner.priority < site.priority {
+                *owner = site;
+            }
+        }
+    }
     let mut routes = Vec::new();
     for (key, route) in &wanted.namespace.routes {
         let RouteTarget::Link { device, via, .. } = &route.target else { continue };
-        let site = tenant
-            .sites
-            .values()
-            .find(|site| site.prefixes.iter().any(|prefix| prefix.visible() == key.prefix));
+        let site = owners.get(&key.prefix);
         routes.push(RouteSnapshot {
             prefix: key.prefix,
             via: *via,

@@ -4,18 +4,20 @@
 //! nothing here knows what a tenant wants.
 //!
 //! In reading order: [`Instant`] and [`Timestamp`] (time), [`PublicKey`] and
-//! its secret siblings (keys), [`Prefix`] (networks), [`TenantName`],
-//! [`SiteName`] and [`ManagedName`] (names), [`Mtu`], [`VlanId`], [`Asn`]
-//! (numbers with a range).
+//! its secret siblings (keys), [`Prefix`] (networks) and [`PrefixMap`] (what
+//! belongs to them), [`TenantName`], [`SiteName`] and [`ManagedName`] (names),
+//! [`Mtu`], [`VlanId`], [`Asn`] (numbers with a range).
 
 mod key;
 mod name;
 mod number;
 mod prefix;
+mod prefix_map;
 mod time;
 
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};
 pub use number::{Asn, Mtu, NumberError, VlanId};
 pub use prefix::{InterfaceAddress, Prefix, PrefixError};
+pub use prefix_map::PrefixMap;
 pub use time::{Instant, Now, Timestamp};

@@ -37,6 +37,9 @@ pub enum NameError {
     /// It has a character an interface name may not have.
     #[error("is no interface name: letters, digits and `._-@`, not beginning with `-`")]
     LinkCharacter,
+    /// It is the loopback's, or that of all interfaces together.
+    #[error("is a name the kernel keeps for itself")]
+    Kernel,
     /// It begins as the interfaces we make do.
     #[error("begins with `lg-`, which is kept for the interfaces lockgate makes")]
     Managed,
@@ -199,9 +202,20 @@ impl fmt::Display for ManagedName {
 pub struct LinkName(String);
 
 impl LinkName {
+    /// The loopback of every namespace.
+    pub fn loopback() -> Self {
+        Self("lo".to_owned())
+    }
+
     /// The name as the kernel has it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the name is the loopback's, or that of all interfaces together
+    /// (`net.ipv4.conf.all`), so that none of anybody's can be meant.
+    pub fn is_kernels(&self) -> bool {
+        ["all", "default", "lo"].contains(&self.0.as_str())
     }
 }
 

@@ -117,7 +117,7 @@ impl Shape<'_> {
     }
 
     fn prerouting(&self) -> Vec<Rule> {
-        let mut rules = vec![accept(loopback().map(Match::Iif))];
+        let mut rules = vec![accept([Match::Iif(loopback())])];
         rules
             .push(rule([Match::Iif(self.legs.tunnel.clone())], Verdict::Goto(ChainName::FromSite)));
         if let Some(fabric) = self.legs.fabric() {
@@ -182,7 +182,7 @@ impl Shape<'_> {
     }
 
     fn input(&self) -> Vec<Rule> {
-        let mut rules = vec![accept(loopback().map(Match::Iif))];
+        let mut rules = vec![accept([Match::Iif(loopback())])];
         if self.placement == Placement::Current {
             rules.push(accept(self.elsewhere(Match::NotIif)));
         }
@@ -218,7 +218,7 @@ impl Shape<'_> {
     }
 
     fn output(&self) -> Vec<Rule> {
-        let mut rules = vec![accept(loopback().map(Match::Oif))];
+        let mut rules = vec![accept([Match::Oif(loopback())])];
         if self.placement == Placement::Current {
             rules.push(accept(self.elsewhere(Match::NotOif)));
         }
@@ -352,8 +352,8 @@ fn neighbor(link: [Match; 1]) -> Rule {
     accept(link.into_iter().chain(discovery))
 }
 
-fn loopback() -> std::option::IntoIter<Device> {
-    "lo".parse::<LinkName>().ok().map(Device::Foreign).into_iter()
+fn loopback() -> Device {
+    Device::Foreign(LinkName::loopback())
 }
 
 fn between(from: &Device, to: &Device) -> impl Iterator<Item = Match> {

@@ -5,10 +5,12 @@
 //! link, whose network, is a rule bounded on both sides), and packets through
 //! the whole against [`expected`].
 
+use super::lookup::Lookup;
+use super::trace::trace_with;
 use super::{
     Chain, ChainName, Conversation, Device, Fate, Hook, KernelState, Leg, LinkKind, List, Match,
     Namespace, Packet, Payload, Policy, PrefixSet, RouteKey, RouteTarget, Rule, Ruleset, SetName,
-    Transport, Verdict, desired_tenant, expected, trace,
+    Transport, Verdict, desired_tenant, expected,
 };
 use crate::model::limits::LEAK_PROBES;
 use crate::model::{Config, Placement, Tenant};
@@ -166,7 +168,11 @@ fn routes(given: &Namespace, held: &Namespace, kinds: &mut Vec<LeakKind>) {
         };
         let is_known = match route.target {
             RouteTarget::Unreachable => true,
-            RouteTarget::Link { .. } => given.routes.iter().any(fits),
+            RouteTarget::Link { .. } => {
+                // As asked for, which is the rule and quickly seen.
+                let same = given.routes.get(key).is_some_and(|wanted| fits((key, wanted)));
+                same || given.routes.iter().any(fits)
+            }
             RouteTarget::Unrecognized => false,
         };
         if !is_known {
@@ -258,8 +264,7 @@ fn sets(given: &Ruleset, held: &Ruleset, kinds: &mut Vec<LeakKind>) {
         }
     }
     for (prefix, site) in held.sites.iter() {
-        let covers = |(wanted, name): (Prefix, &SiteName)| name == site && wanted.covers(prefix);
-        if !given.sites.iter().any(covers) {
+        if !given.sites.covers(prefix, site) {
             kinds.push(LeakKind::WideSite(prefix, site.clone()));
         }
     }
@@ -292,6 +297,7 @@ fn passing(
         Payload::Echo,
         Payload::Other(47),
     ];
+    let lookup = Lookup::new(namespace, tenant);
     let mut found = Vec::new();
     for (source, destination) in all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))) {
         if source.is_ipv4() != destination.is_ipv4() {
@@ -302,7 +308,7 @@ fn passing(
         {
             let conversation = Conversation::New;
             let packet = Packet { source, destination, payload, conversation, leg };
-            let traced = trace(namespace, tenant, &packet);
+            let traced = trace_with(&lookup, namespace, tenant, &packet);
             // A trace translates what only the customer's side has; the oracle
             // is asked about what then arrives.
             let must = || expected(tenant, &traced.packet);

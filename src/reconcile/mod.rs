@@ -22,6 +22,7 @@ mod desired_rules;
 mod diff;
 mod leaks;
 mod link;
+mod lookup;
 mod oracle;
 mod packet;
 mod plan;

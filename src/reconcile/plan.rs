@@ -115,7 +115,7 @@ fn change(desired: &Namespace, observed: &Namespace, placement: Placement, steps
         desired.links.iter().partition(|(device, _)| **device == tunnel);
     for (device, link) in tunnels.into_iter().chain(others) {
         let before = observed.links.get(device).filter(|before| can_become(before, link));
-        let leg = Leg { device, link, before };
+        let leg = Leg { device, link, before, surplus: surplus(link, before) };
         leg.make(steps);
         settings.write_link(device, before.is_some(), steps);
         leg.configure(steps);
@@ -156,6 +156,14 @@ struct Leg<'a> {
     device: &'a Device,
     link: &'a Link,
     before: Option<&'a Link>,
+    /// The addresses that have to go.
+    surplus: Vec<InterfaceAddress>,
+}
+
+fn surplus(link: &Link, before: Option<&Link>) -> Vec<InterfaceAddress> {
+    let before = before.filter(|_| link.kind != LinkKind::Foreign);
+    let addresses = before.into_iter().flat_map(|before| &before.addresses).copied();
+    addresses.filter(|old| !link.addresses.contains(old)).collect()
 }
 
 impl Leg<'_> {
@@ -186,7 +194,7 @@ impl Leg<'_> {
         let remove = |address| Step::RemoveAddress(self.device.clone(), address);
         // Add, then remove: with its last v4 address a link loses its v4 routes.
         // But v6 has no address twice, not even in networks of two lengths.
-        let (first, after): (Vec<_>, Vec<_>) = self.surplus().partition(|old| {
+        let (first, after): (Vec<_>, Vec<_>) = self.surplus.iter().partition(|old| {
             let same = |new: &InterfaceAddress| new.address() == old.address();
             Family::of(old.address()) == Family::V6 && self.link.addresses.iter().any(same)
         });
@@ -201,25 +209,18 @@ impl Leg<'_> {
         }
     }
 
-    /// The addresses that have to go.
-    fn surplus(&self) -> impl Iterator<Item = InterfaceAddress> {
-        let before = self.before.into_iter().filter(|_| self.link.kind != LinkKind::Foreign);
-        let addresses = before.flat_map(|before| &before.addresses).copied();
-        addresses.filter(|old| !self.link.addresses.contains(old))
-    }
-
     /// Whether a route out of the link that was there is still there after the
     /// steps so far.
     fn keeps(&self, route: &Route) -> bool {
         let RouteTarget::Link { via, source, .. } = &route.target else { return true };
-        let stands_on = |old: InterfaceAddress| {
+        let stands_on = |old: &InterfaceAddress| {
             let last_v4 = old.address().is_ipv4()
                 && !self.link.addresses.iter().any(|kept| kept.address().is_ipv4());
             last_v4
                 || *source == Some(old.address())
                 || via.is_some_and(|via| old.network().contains(via))
         };
-        self.before.is_some() && !self.surplus().any(stands_on)
+        self.before.is_some() && !self.surplus.iter().any(stands_on)
     }
 }
 

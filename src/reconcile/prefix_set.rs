@@ -79,7 +79,12 @@ impl PrefixSet {
 
     /// Whether every address of `other` is in it.
     pub fn covers(&self, other: &Self) -> bool {
-        other.iter().all(|inner| self.iter().any(|outer| outer.covers(inner)))
+        // Of the fewest prefixes, one alone has to hold each; and as they do not
+        // overlap, that is the last one that begins at or before it.
+        other.iter().all(|inner| {
+            let mut upto = self.0.range(..=inner);
+            upto.next_back().is_some_and(|outer| outer.covers(inner))
+        })
     }
 
     /// Those of `family` only.

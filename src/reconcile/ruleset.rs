@@ -43,6 +43,12 @@ impl Dispatch {
         self.0.iter().map(|(prefix, site)| (*prefix, site))
     }
 
+    /// Whether `site` has all of `prefix`.
+    pub fn covers(&self, prefix: Prefix, site: &SiteName) -> bool {
+        let outer = self.0.range(..=prefix).next_back();
+        outer.is_some_and(|(outer, name)| name == site && outer.covers(prefix))
+    }
+
     /// The site that has `address`.
     pub fn site(&self, address: std::net::IpAddr) -> Option<&SiteName> {
         let (prefix, site) = self.0.range(..=Prefix::host(address)).next_back()?;

@@ -3,17 +3,17 @@
 //! It walks the state it is given, desired or observed, as the kernel would. It
 //! knows of others' routes only the connected ones it can tell from addresses.
 
+use super::lookup::{Lookup, Way};
 use super::packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
-use super::serving::serving;
 use super::{
     Chain, ChainName, Conntrack, Device, Dispatch, Family, Hook, Icmp, LinkSetting, Match,
-    Membership, Namespace, Policy, PrefixSet, Route, RouteKey, RouteTarget, Rule, Ruleset, Scope,
-    Side, Sysctl, Transport, Verdict,
+    Membership, Namespace, Policy, PrefixSet, Route, RouteKey, Rule, Ruleset, Scope, Side, Sysctl,
+    Transport, Verdict,
 };
-use crate::model::{Attachment, FabricLink, Ports, Tenant};
+use crate::model::{FabricLink, Ports, Tenant};
 use crate::net::{ManagedName, Prefix, SiteName};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// A packet's way and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,39 +55,47 @@ pub enum TraceStep {
 /// A source or destination that only the customer's side has is first translated
 /// to its alias, as the tunnel does.
 pub fn trace(namespace: &Namespace, tenant: &Tenant, packet: &Packet) -> Trace {
-    let mut walk = Walk { namespace, packet: *packet, steps: Vec::new(), untracked: false };
+    trace_with(&Lookup::new(namespace, tenant), namespace, tenant, packet)
+}
+
+/// The same, for many packets through one namespace.
+pub(super) fn trace_with(
+    lookup: &Lookup<'_>,
+    namespace: &Namespace,
+    tenant: &Tenant,
+    packet: &Packet,
+) -> Trace {
+    let (packet, steps) = (*packet, Vec::new());
+    let mut walk = Walk { lookup, namespace, packet, steps, untracked: false };
+    let site = |address| lookup.site(address).cloned().map(TraceStep::Site);
     if packet.leg == Leg::Tunnel {
-        if let Some((real, visible)) = to_visible(tenant, packet.source) {
+        let real = packet.source;
+        if let Some(visible) = lookup.to_visible(real) {
             walk.steps.push(TraceStep::Alias { real, visible });
             walk.packet.source = visible;
         }
-        walk.steps.extend(site_of(tenant, walk.packet.source).map(TraceStep::Site));
+        walk.steps.extend(site(walk.packet.source));
     }
     let fate = walk.fate(tenant);
     if fate == Fate::Forwarded && packet.leg == Leg::Fabric {
-        walk.steps.extend(site_of(tenant, packet.destination).map(TraceStep::Site));
-        if let Some((real, visible)) = to_real(tenant, packet.destination) {
+        let visible = packet.destination;
+        walk.steps.extend(site(visible));
+        if let Some(real) = lookup.to_real(visible) {
             walk.steps.push(TraceStep::Alias { real, visible });
         }
     }
     Trace { packet: walk.packet, steps: walk.steps, fate }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'b> {
+    lookup: &'a Lookup<'b>,
     namespace: &'a Namespace,
     packet: Packet,
     steps: Vec<TraceStep>,
     untracked: bool,
 }
 
-/// Where a packet goes, as the routing tables say.
-enum Way {
-    Local,
-    Out(Device),
-    Nowhere,
-}
-
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn fate(&mut self, tenant: &Tenant) -> Fate {
         let Some(ruleset) = &self.namespace.ruleset else {
             return Fate::Dropped(Cause::NoRules);
@@ -97,7 +105,7 @@ impl Walk<'_> {
         if let Err(cause) = self.hook(ruleset, Hook::Prerouting, &iif, None) {
             return Fate::Dropped(cause);
         }
-        let (way, step) = self.route(self.packet.destination);
+        let (way, step) = self.lookup.way(self.packet.destination);
         self.steps.extend(step);
         let oif = match way {
             Way::Local => None,
@@ -133,45 +141,13 @@ impl Walk<'_> {
         }
     }
 
-    /// The longest prefix serves, then the lowest metric; connected routes have
-    /// a lower one than ours.
-    fn route(&self, address: IpAddr) -> (Way, Option<TraceStep>) {
-        let addresses = self.namespace.links.iter().flat_map(|(device, link)| {
-            link.addresses.iter().map(move |own| (device, link.up, *own))
-        });
-        let mut best: Option<(u8, Way, TraceStep)> = None;
-        for (device, up, own) in addresses {
-            if own.address() == address {
-                return (Way::Local, Some(TraceStep::Local(device.clone())));
-            }
-            let network = own.network();
-            let longest = best.as_ref().is_none_or(|(length, ..)| *length < network.length());
-            if up && network.contains(address) && longest {
-                let step = TraceStep::Connected(device.clone(), network);
-                best = Some((network.length(), Way::Out(device.clone()), step));
-            }
-        }
-        for (key, route) in &self.namespace.routes {
-            let longest = best.as_ref().is_none_or(|(length, ..)| *length < key.prefix.length());
-            if !key.prefix.contains(address) || !longest {
-                continue;
-            }
-            let way = match &route.target {
-                RouteTarget::Link { device, .. } => Way::Out(device.clone()),
-                RouteTarget::Unreachable | RouteTarget::Unrecognized => Way::Nowhere,
-            };
-            best = Some((key.prefix.length(), way, TraceStep::Route(*key, route.clone())));
-        }
-        best.map_or((Way::Nowhere, None), |(_, way, step)| (way, Some(step)))
-    }
-
     /// Whether the packet's source is where it should be (`rp_filter`, v4 only).
     fn path_back(&self, iif: &Device) -> bool {
         let wanted = self.setting(Family::V4, iif, LinkSetting::RpFilter);
         if self.packet.family() == Family::V6 || wanted == 0 {
             return true;
         }
-        match self.route(self.packet.source).0 {
+        match self.lookup.way(self.packet.source).0 {
             Way::Out(device) => wanted != 1 || device == *iif,
             Way::Local | Way::Nowhere => false,
         }
@@ -288,7 +264,7 @@ impl Walk<'_> {
             Match::NotOif(device) => Some(device) != oif,
             Match::Source(membership) => member(source, membership),
             Match::Destination(membership) => member(destination, membership),
-            Match::Local => matches!(self.route(destination).0, Way::Local),
+            Match::Local => matches!(self.lookup.way(destination).0, Way::Local),
             Match::Transport(wanted) => {
                 matches!(payload, Payload::Ports { transport, .. } if transport == *wanted)
             }
@@ -333,51 +309,6 @@ fn within(ranges: &[Ports], port: u16) -> bool {
 
 fn site_in(sites: &Dispatch, address: IpAddr, family: Family) -> Option<SiteName> {
     sites.site(address).filter(|_| Family::of(address) == family).cloned()
-}
-
-/// The site an address is of, for the reader; the rules decide by their own sets.
-fn site_of(tenant: &Tenant, address: IpAddr) -> Option<SiteName> {
-    let serving = serving(tenant);
-    let found = serving.iter().rfind(|(prefix, _)| prefix.contains(address));
-    let far = || {
-        tenant.sites.values().find(|site| match &site.attachment {
-            Attachment::WireGuard(peer) => peer.far_addresses().any(|far| far == address),
-            Attachment::Vlan { .. } => false,
-        })
-    };
-    found.map(|(_, site)| *site).or_else(far).map(|site| site.name.clone())
-}
-
-/// The tenant's own address for one that only the customer's side has.
-fn to_visible(tenant: &Tenant, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
-    let prefixes = || tenant.sites.values().flat_map(|site| &site.prefixes);
-    if prefixes().any(|prefix| prefix.visible().contains(address)) {
-        return None;
-    }
-    let mut aliased = prefixes().filter_map(|prefix| Some((prefix.real, prefix.alias?)));
-    let (real, alias) = aliased.find(|(real, _)| real.contains(address))?;
-    Some((address, transplant(address, real, alias)))
-}
-
-/// The customer's own address for one of an alias.
-fn to_real(tenant: &Tenant, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
-    let prefixes = tenant.sites.values().flat_map(|site| &site.prefixes);
-    let mut aliased = prefixes.filter_map(|prefix| Some((prefix.real, prefix.alias?)));
-    let (real, alias) = aliased.find(|(_, alias)| alias.contains(address))?;
-    Some((transplant(address, alias, real), address))
-}
-
-/// The same host in another network of the same length.
-fn transplant(address: IpAddr, from: Prefix, to: Prefix) -> IpAddr {
-    match (address, from.address(), to.address()) {
-        (IpAddr::V4(address), IpAddr::V4(from), IpAddr::V4(to)) => {
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
-        }
-        (IpAddr::V6(address), IpAddr::V6(from), IpAddr::V6(to)) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
-        }
-        (address, ..) => address,
-    }
 }
 
 impl fmt::Display for Trace {

@@ -7,7 +7,7 @@ use crate::random_config::{Lot, random_config, site, tenant};
 use lockgate::model::{Allow, Config, Direction, FabricLink, Placement, Ports, Protocol, Tenant};
 use lockgate::reconcile::{
     Conversation, Fate, KernelState, Leg, Packet, Payload, Policy, PrefixSet, Rule, Transport,
-    desired, desired_tenant, expected, leaks, trace,
+    desired, desired_tenant, expected, leaks, plan, trace,
 };
 use std::net::IpAddr;
 
@@ -156,6 +156,31 @@ fn what_is_desired_has_no_leak() {
 }
 
 /// Two tenants with the very same networks.
+/// Ten networks at each of a thousand sites: every look at one network among all
+/// the others has to be a short one, or the control loop stands still.
+#[test]
+fn a_large_tenant_is_planned_and_walked_too() {
+    let mut large = tenant("large");
+    large.app_prefixes = vec!["10.136.40.0/24".parse().unwrap()];
+    large.fabric.addresses = vec!["10.136.40.1/24".parse().unwrap()];
+    large.sites = (0..1_000_u32)
+        .map(|n| {
+            let tunnel = format!("11.{}.{}.{}/31", n >> 15, n >> 7 & 255, n << 1 & 255);
+            let prefixes: Vec<String> =
+                (n * 10..n * 10 + 10).map(|m| format!("20.{}.{}.0/24", m >> 8, m & 255)).collect();
+            let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+            let site = site(&format!("s{n}"), &[&tunnel], &prefixes);
+            (site.name.clone(), site)
+        })
+        .collect();
+    let config = Config { tenants: [(large.name.clone(), large)].into(), refused: Vec::new() };
+    let state = desired(&config, Placement::PerTenant);
+    let namespace = state.tenants.values().next().unwrap();
+    assert_eq!(namespace.routes.len(), 10_000 + 1);
+    assert_eq!(leaks(&config, &state, Placement::PerTenant), []);
+    assert_eq!(plan(&state, &state, Placement::PerTenant).to_string(), "");
+}
+
 fn twins() -> Config {
     let mut config = Config::default();
     for name in ["acme", "bolt"] {

@@ -313,6 +313,27 @@ fn sets_are_the_fewest_prefixes_that_do_not_overlap() {
 }
 
 #[test]
+fn a_set_covers_another_when_it_has_each_of_its_addresses() {
+    for seed in 0..2_000 {
+        let mut lot = Lot(seed);
+        // Within 32 addresses, so that they meet often and can be counted.
+        let mut set = || -> PrefixSet {
+            let count = lot.below(4);
+            let prefixes = (0..count).map(|_| {
+                let (length, host) = (27 + lot.below(6), lot.below(32));
+                let address = format!("10.0.0.{}", host >> (32 - length) << (32 - length));
+                format!("{address}/{length}").parse().unwrap()
+            });
+            prefixes.collect()
+        };
+        let (outer, inner) = (set(), set());
+        let has = |set: &PrefixSet, n: u8| set.contains([10, 0, 0, n].into());
+        let covers = (0..32).all(|n| !has(&inner, n) || has(&outer, n));
+        assert_eq!(outer.covers(&inner), covers, "{outer} and {inner}");
+    }
+}
+
+#[test]
 fn a_dotted_link_name_is_written_as_sysctl_does() {
     let text = "net.ipv4.conf.eth2/30.forwarding";
     let sysctl: Sysctl = text.parse().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::config::error::Problem;
 use crate::config::host::is_host_address;
-use crate::net::{Asn, InterfaceAddress, LinkName, Mtu, Prefix, PublicKey, VlanId};
+use crate::net::{Asn, InterfaceAddress, LinkName, Mtu, NameError, Prefix, PublicKey, VlanId};
 use std::net::IpAddr;
 
 /// Problems of one document, each with its path.
@@ -127,7 +127,12 @@ impl Findings {
 
     /// An interface of somebody else's.
     pub(super) fn link(&mut self, path: &str, text: &str) -> Option<LinkName> {
-        self.keep(path, text.parse::<LinkName>())
+        let name = self.keep(path, text.parse::<LinkName>())?;
+        if name.is_kernels() {
+            self.note(path, NameError::Kernel);
+            return None;
+        }
+        Some(name)
     }
 
     /// A VLAN id.

@@ -67,6 +67,15 @@ fn a_prefix_goes_to_the_backup_while_the_first_is_down_and_comes_back() {
 }
 
 #[test]
+fn a_route_is_shown_as_the_site_that_serves_it_and_not_as_its_backup() {
+    let mut world = World::new();
+    world.serve(&two_sites());
+    let routes = world.tenant(&name("acme")).routes;
+    let lan = routes.iter().find(|route| route.prefix.to_string() == LAN).unwrap();
+    assert_eq!(lan.site.as_ref().map(ToString::to_string).as_deref(), Some("main"));
+}
+
+#[test]
 fn when_no_site_is_usable_the_first_keeps_the_prefix() {
     let mut world = World::new();
     let acme = name("acme");

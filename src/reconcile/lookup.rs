@@ -1,0 +1,141 @@
+//! Where a tenant's addresses are: which link leads there, whose site they are,
+//! and what they are called on the customer's side.
+//!
+//! Made once for a namespace and asked for each packet: a leak walk asks tens of
+//! thousands of times, and a tenant may have a hundred thousand networks.
+
+use super::serving::{serving, tunnelled};
+use super::trace::TraceStep;
+use super::{Device, Namespace, Route, RouteKey, RouteTarget};
+use crate::model::Tenant;
+use crate::net::{Prefix, PrefixMap, SiteName};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where a packet goes, as the routing tables say.
+pub(super) enum Way {
+    Local,
+    Out(Device),
+    Nowhere,
+}
+
+/// A network as the customer has it, and as the tenant does.
+type Alias = (Prefix, Prefix);
+
+/// The addresses of one tenant.
+pub(super) struct Lookup<'a> {
+    own: BTreeMap<IpAddr, &'a Device>,
+    connected: PrefixMap<(&'a Device, Prefix)>,
+    routes: PrefixMap<(RouteKey, &'a Route)>,
+    serving: PrefixMap<&'a SiteName>,
+    far: BTreeMap<IpAddr, &'a SiteName>,
+    visible: PrefixMap<()>,
+    by_real: PrefixMap<Alias>,
+    by_alias: PrefixMap<Alias>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(namespace: &'a Namespace, tenant: &'a Tenant) -> Self {
+        let mut lookup = Self {
+            own: BTreeMap::new(),
+            connected: PrefixMap::default(),
+            routes: PrefixMap::default(),
+            serving: serving(tenant).into_iter().map(|(net, site)| (net, &site.name)).collect(),
+            far: BTreeMap::new(),
+            visible: PrefixMap::default(),
+            by_real: PrefixMap::default(),
+            by_alias: PrefixMap::default(),
+        };
+        for (device, link) in &namespace.links {
+            for own in &link.addresses {
+                lookup.own.entry(own.address()).or_insert(device);
+                if link.up {
+                    first(&mut lookup.connected, own.network(), (device, own.network()));
+                }
+            }
+        }
+        // Of one network the lowest metric serves, and keys come in that order.
+        for (key, route) in &namespace.routes {
+            first(&mut lookup.routes, key.prefix, (*key, route));
+        }
+        for (site, peer) in tunnelled(tenant) {
+            for far in peer.far_addresses() {
+                lookup.far.entry(far).or_insert(&site.name);
+            }
+        }
+        for prefix in tenant.sites.values().flat_map(|site| &site.prefixes) {
+            lookup.visible.insert(prefix.visible(), ());
+            if let Some(alias) = prefix.alias {
+                first(&mut lookup.by_real, prefix.real, (prefix.real, alias));
+                first(&mut lookup.by_alias, alias, (prefix.real, alias));
+            }
+        }
+        lookup
+    }
+
+    /// The longest prefix serves; of the same, connected routes come first, for
+    /// they have a lower metric than ours.
+    pub(super) fn way(&self, address: IpAddr) -> (Way, Option<TraceStep>) {
+        if let Some(&device) = self.own.get(&address) {
+            return (Way::Local, Some(TraceStep::Local(device.clone())));
+        }
+        let connected = self.connected.longest_match(address);
+        let route = self.routes.longest_match(address);
+        match (connected, route) {
+            (Some((device, network)), route)
+                if route.is_none_or(|(key, _)| key.prefix.length() <= network.length()) =>
+            {
+                let device: Device = (*device).clone();
+                (Way::Out(device.clone()), Some(TraceStep::Connected(device, *network)))
+            }
+            (_, Some((key, route))) => {
+                let way = match &route.target {
+                    RouteTarget::Link { device, .. } => Way::Out(device.clone()),
+                    RouteTarget::Unreachable | RouteTarget::Unrecognized => Way::Nowhere,
+                };
+                (way, Some(TraceStep::Route(*key, (*route).clone())))
+            }
+            (_, None) => (Way::Nowhere, None),
+        }
+    }
+
+    /// The site an address is of, for the reader; the rules decide by their own sets.
+    pub(super) fn site(&self, address: IpAddr) -> Option<&'a SiteName> {
+        self.serving.longest_match(address).or_else(|| self.far.get(&address)).copied()
+    }
+
+    /// The tenant's own address for one that only the customer's side has.
+    pub(super) fn to_visible(&self, address: IpAddr) -> Option<IpAddr> {
+        if self.visible.longest_match(address).is_some() {
+            return None;
+        }
+        let (real, alias) = self.by_real.longest_match(address)?;
+        Some(transplant(address, *real, *alias))
+    }
+
+    /// The customer's own address for one of an alias.
+    pub(super) fn to_real(&self, address: IpAddr) -> Option<IpAddr> {
+        let (real, alias) = self.by_alias.longest_match(address)?;
+        Some(transplant(address, *alias, *real))
+    }
+}
+
+/// Puts a value at `prefix` unless there is one.
+fn first<T>(map: &mut PrefixMap<T>, prefix: Prefix, value: T) {
+    if map.get(prefix).is_none() {
+        map.insert(prefix, value);
+    }
+}
+
+/// The same host in another network of the same length.
+fn transplant(address: IpAddr, from: Prefix, to: Prefix) -> IpAddr {
+    match (address, from.address(), to.address()) {
+        (IpAddr::V4(address), IpAddr::V4(from), IpAddr::V4(to)) => {
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
+        }
+        (IpAddr::V6(address), IpAddr::V6(from), IpAddr::V6(to)) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() ^ from.to_bits() ^ to.to_bits()))
+        }
+        (address, ..) => address,
+    }
+}
