@@ -294,9 +294,13 @@ fn sysctls(legs: &Legs, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32>
         if !legs.is_pod() {
             set(Family::V4, &fabric, hygiene4);
             set(Family::V6, &fabric, clean6);
+            if v6 {
+                set(Family::V6, &fabric, &[(S::DropUnsolicitedNa, 1), (S::NdiscNotify, 1)]);
+            }
             let ours = [
                 (S::ArpAnnounce, 2),
                 (S::ArpIgnore, 1),
+                (S::ArpNotify, 1),
                 (S::DropGratuitousArp, 1),
                 (S::PromoteSecondaries, 1),
                 // Loose: answers may take another of two routers, and the rules

@@ -56,12 +56,19 @@ link_settings! {
     ArpAnnounce = "arp_announce" [true, false],
     /// Which ARP questions we answer; 1: only for addresses of the asked link.
     ArpIgnore = "arp_ignore" [true, false],
+    /// Whether we tell the link of our addresses as it comes up, so that who knew
+    /// an earlier link of ours learns this one's hardware address.
+    ArpNotify = "arp_notify" [true, false],
     /// Whether v6 is off.
     DisableIpv6 = "disable_ipv6" [false, true],
-    /// Whether ARP and ND answers nobody asked for are dropped.
+    /// Whether ARP answers nobody asked for are dropped.
     DropGratuitousArp = "drop_gratuitous_arp" [true, false],
+    /// Whether neighbour advertisements nobody asked for are dropped.
+    DropUnsolicitedNa = "drop_unsolicited_na" [false, true],
     /// Whether packets are forwarded.
     Forwarding = "forwarding" [true, true],
+    /// As `arp_notify`, for v6.
+    NdiscNotify = "ndisc_notify" [false, true],
     /// Whether, when a primary address goes, its secondaries stay.
     PromoteSecondaries = "promote_secondaries" [true, false],
     /// Whether ARP is answered for others.
