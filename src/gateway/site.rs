@@ -7,7 +7,7 @@
 use crate::model::{Attachment, Site, Tenant, WireGuardPeer};
 use crate::net::{Now, PublicKey, SiteName, Timestamp};
 use crate::status::{Count, EventReason, History, SiteReason, SiteSnapshot, SiteState};
-use crate::wireguard::{DeviceConfig, Health, PeerReason, PeerSample, PeerState, Sample};
+use crate::wireguard::{DeviceConfig, Health, PeerSample, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -104,7 +104,8 @@ impl Sites {
             standing.sample = peer_sample;
             standing.key = Some(key);
             let (state, mut reason) = state_of(&standing.health, now);
-            if state == SiteState::NeverConnected && unresolved(peer) {
+            let is_heard = reason == SiteReason::HandshakeUnconfirmed;
+            if state == SiteState::NeverConnected && !is_heard && unresolved(peer) {
                 reason = SiteReason::EndpointUnresolved;
             }
             standing.reason = reason;
@@ -197,21 +198,5 @@ fn put(set: &mut BTreeSet<SiteName>, name: &SiteName, present: bool) -> bool {
 /// The state in the words every attachment shares, and why.
 fn state_of(health: &Health, now: Now) -> (SiteState, SiteReason) {
     let (state, reason) = health.judge(now.wall);
-    let state = match state {
-        PeerState::NeverConnected => SiteState::NeverConnected,
-        PeerState::Up => SiteState::Up,
-        PeerState::Stale => SiteState::Stale,
-        PeerState::Blackholed => SiteState::Blackholed,
-        PeerState::Down => SiteState::Down,
-    };
-    let reason = match reason {
-        PeerReason::Starting => SiteReason::Starting,
-        PeerReason::WaitingForCustomer => SiteReason::WaitingForCustomer,
-        PeerReason::HandshakeUnanswered => SiteReason::HandshakeUnanswered,
-        PeerReason::SessionAlive => SiteReason::SessionAlive,
-        PeerReason::SessionExpired => SiteReason::SessionExpired,
-        PeerReason::NoReply => SiteReason::NoReply,
-        PeerReason::HandshakeTimeout => SiteReason::HandshakeTimeout,
-    };
-    (state, reason)
+    (state.into(), reason.into())
 }

@@ -93,7 +93,11 @@ pub enum SiteReason {
     /// Never connected: we send initiations and no answer comes. The endpoint,
     /// the keys or a firewall on the way are wrong.
     HandshakeUnanswered,
-    /// Never connected: the DNS name of its endpoint has no address.
+    /// Never connected: the customer's initiations come and are answered, and
+    /// the answers are not believed or do not arrive.
+    HandshakeUnconfirmed,
+    /// Never connected: the DNS name of its endpoint has no address that may be
+    /// dialled.
     EndpointUnresolved,
     /// Up: a session is alive and something was received in its time.
     SessionAlive,
@@ -118,10 +122,11 @@ pub enum SiteReason {
 
 impl SiteReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Starting,
         Self::WaitingForCustomer,
         Self::HandshakeUnanswered,
+        Self::HandshakeUnconfirmed,
         Self::EndpointUnresolved,
         Self::SessionAlive,
         Self::SessionExpired,
@@ -140,6 +145,7 @@ impl SiteReason {
             Self::Starting => "starting",
             Self::WaitingForCustomer => "waiting_for_customer",
             Self::HandshakeUnanswered => "handshake_unanswered",
+            Self::HandshakeUnconfirmed => "handshake_unconfirmed",
             Self::EndpointUnresolved => "endpoint_unresolved",
             Self::SessionAlive => "session_alive",
             Self::SessionExpired => "session_expired",
@@ -163,7 +169,12 @@ impl SiteReason {
             Self::HandshakeUnanswered => {
                 "Handshakes are sent and not answered: check the endpoint, both public keys, the preshared key, and firewalls for UDP."
             }
-            Self::EndpointUnresolved => "The endpoint's DNS name has no address.",
+            Self::HandshakeUnconfirmed => {
+                "The customer's handshakes come and are answered, and never complete: check the preshared key on both ends, and firewalls for UDP on the way back."
+            }
+            Self::EndpointUnresolved => {
+                "The endpoint's DNS name has no address, or only such as may not be dialled: this machine's own, nobody's, or what its class forbids."
+            }
             Self::SessionAlive => "A session is alive and the site is heard.",
             Self::SessionExpired => {
                 "No traffic for more than three minutes; the next packet opens a new session."
@@ -205,6 +216,7 @@ impl From<PeerReason> for SiteReason {
             PeerReason::Starting => Self::Starting,
             PeerReason::WaitingForCustomer => Self::WaitingForCustomer,
             PeerReason::HandshakeUnanswered => Self::HandshakeUnanswered,
+            PeerReason::HandshakeUnconfirmed => Self::HandshakeUnconfirmed,
             PeerReason::SessionAlive => Self::SessionAlive,
             PeerReason::SessionExpired => Self::SessionExpired,
             PeerReason::NoReply => Self::NoReply,

@@ -54,6 +54,8 @@ pub enum PeerReason {
     WaitingForCustomer,
     /// Never connected: our handshakes are not answered.
     HandshakeUnanswered,
+    /// Never connected: its handshakes are answered by us, and not completed.
+    HandshakeUnconfirmed,
     /// Up.
     SessionAlive,
     /// Stale.
@@ -66,10 +68,11 @@ pub enum PeerReason {
 
 impl PeerReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Starting,
         Self::WaitingForCustomer,
         Self::HandshakeUnanswered,
+        Self::HandshakeUnconfirmed,
         Self::SessionAlive,
         Self::SessionExpired,
         Self::NoReply,
@@ -82,6 +85,7 @@ impl PeerReason {
             Self::Starting => "starting",
             Self::WaitingForCustomer => "waiting_for_customer",
             Self::HandshakeUnanswered => "handshake_unanswered",
+            Self::HandshakeUnconfirmed => "handshake_unconfirmed",
             Self::SessionAlive => "session_alive",
             Self::SessionExpired => "session_expired",
             Self::NoReply => "no_reply",
@@ -95,6 +99,7 @@ impl PeerReason {
             Self::Starting => "no handshake was tried yet",
             Self::WaitingForCustomer => "its endpoint is not known; it has to begin",
             Self::HandshakeUnanswered => "it never answered a handshake",
+            Self::HandshakeUnconfirmed => "it begins handshakes and never completes one",
             Self::SessionAlive => "there is a session, and what is sent is answered",
             Self::SessionExpired => "silent since its last session ended; nothing was missed",
             Self::NoReply => "packets are sent to it and nothing comes back",
@@ -151,6 +156,8 @@ impl Health {
         let is_failing = self.timeouts < self.last.handshake_timeouts;
         let Some(handshake) = self.last.last_handshake else {
             let reason = match self.last.endpoint {
+                // Only what its own key has signed is counted as received.
+                _ if self.last.received_bytes != 0 => PeerReason::HandshakeUnconfirmed,
                 _ if is_failing => PeerReason::HandshakeUnanswered,
                 None => PeerReason::WaitingForCustomer,
                 Some(_) => PeerReason::Starting,

@@ -49,6 +49,10 @@ fn a_peer_is_judged_by_what_must_be_heard_of_it() {
         (false, &[unknown], 5, NeverConnected, WaitingForCustomer),
         (false, &[sample(None, None, None, 0)], 5, NeverConnected, Starting),
         (true, &[sample(None, None, None, 1)], 8, NeverConnected, HandshakeUnanswered),
+        // Its initiations are heard: a preshared key that differs, or a firewall on
+        // the way back. Not that nobody began, nor that nobody answers.
+        (false, &[sample(None, Some(3), None, 0)], 8, NeverConnected, HandshakeUnconfirmed),
+        (true, &[sample(None, Some(3), None, 1)], 8, NeverConnected, HandshakeUnconfirmed),
         (false, &[quiet], 10, Up, SessionAlive),
         (false, &[quiet], 189, Up, SessionAlive),
         (false, &[quiet], 190, Stale, SessionExpired),
