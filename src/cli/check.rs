@@ -11,6 +11,7 @@ use crate::status::Visible;
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -20,13 +21,16 @@ pub struct CheckArguments {
     /// Also walk every way a packet could take between tenants
     #[arg(long)]
     leaks: bool,
+    /// The documents in force, to see whether what may not change does not
+    #[arg(long, value_name = "PATH")]
+    previous: Option<PathBuf>,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> Result<Verdict, Failure> {
-    let outcome = arguments.documents.load()?;
+    let outcome = arguments.documents.load_after(arguments.previous.as_deref())?;
     let placement = arguments.documents.netns.into();
     let leaks = arguments.leaks.then(|| {
         let state = reconcile::desired(&outcome.config, placement);
@@ -75,6 +79,9 @@ fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
     if outcome.errors.more() != 0 {
         let _ = writeln!(text, "and {} more", outcome.errors.more());
     }
+    for note in &outcome.notes {
+        let _ = writeln!(text, "note: {}", Visible(&note.to_string()));
+    }
     let mut missing = 0;
     for refusal in unresolved(outcome) {
         missing += 1;
@@ -83,9 +90,11 @@ fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
     let tenants = &outcome.config.tenants;
     let sites: usize = tenants.values().map(|tenant| tenant.sites.len()).sum();
     let (tenants, errors) = (tenants.len(), outcome.errors.count() + missing);
+    let (errors_text, tenants, sites) =
+        (count(errors, "error"), count(tenants, "tenant"), count(sites, "site"));
     let _ = match errors {
-        0 => writeln!(text, "{tenants} tenants, {sites} sites: all good"),
-        _ => writeln!(text, "{errors} errors; {tenants} tenants and {sites} sites have none"),
+        0 => writeln!(text, "{tenants}, {sites}: all good"),
+        _ => writeln!(text, "{errors_text}; {tenants} and {sites} are good"),
     };
     if let Some(leaks) = leaks {
         for leak in leaks {
@@ -93,10 +102,15 @@ fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
         }
         let _ = match leaks.len() {
             0 => writeln!(text, "no packet can pass from one tenant to another"),
-            found => writeln!(text, "{found} leaks"),
+            found => writeln!(text, "{}", count(found, "leak")),
         };
     }
     text
+}
+
+/// `1 site`, `2 sites`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[derive(Serialize)]
@@ -105,6 +119,8 @@ struct Report<'a> {
     errors: Vec<Finding<'a>>,
     /// Errors that are not listed, for there are too many.
     more: usize,
+    /// What is no error and may be a mistake.
+    notes: Vec<Finding<'a>>,
     /// What is left out for want of a secret.
     unresolved: Vec<String>,
     /// Tenants without errors.
@@ -135,6 +151,7 @@ impl<'a> Report<'a> {
         };
         Report {
             errors: outcome.errors.iter().map(finding).collect(),
+            notes: outcome.notes.iter().map(finding).collect(),
             more: outcome.errors.more(),
             unresolved: unresolved(outcome).map(refusal_text).collect(),
             tenants: outcome.config.tenants.keys().map(ToString::to_string).collect(),

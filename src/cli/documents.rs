@@ -1,11 +1,11 @@
 //! Documents a verb is given, read and checked as a gateway would.
 
-use crate::config::{Allocations, Documents, Options, Outcome, validate};
-use crate::daemon::source::Source;
+use crate::config::{Allocations, Documents, Options, Outcome, check_transition, validate};
+use crate::daemon::source::{Reading, Source};
 use crate::linux;
 use crate::model::Placement;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where tenants are put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -48,14 +48,28 @@ impl DocumentArguments {
 
     /// Reads and checks them.
     pub(super) fn load(&self) -> anyhow::Result<Outcome> {
+        self.load_after(None)
+    }
+
+    /// Reads and checks them as the set that follows the one at `previous`.
+    pub(super) fn load_after(&self, previous: Option<&Path>) -> anyhow::Result<Outcome> {
         let reading = self.source().read()?;
-        let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        let documents = Documents::parse(files);
+        let documents = parse(&reading);
         let options = Options {
             placement: self.netns.into(),
             uplink_mtu: linux::uplink_mtu(),
             ..Options::default()
         };
-        Ok(validate(&documents, &reading.secrets, &Allocations::new(), &options))
+        let mut outcome = validate(&documents, &reading.secrets, &Allocations::new(), &options);
+        if let Some(previous) = previous {
+            let previous = parse(&Source::new(previous.to_owned(), None).read()?);
+            outcome.errors.extend(check_transition(&previous, &documents));
+        }
+        Ok(outcome)
     }
+}
+
+fn parse(reading: &Reading) -> Documents {
+    let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    Documents::parse(files)
 }

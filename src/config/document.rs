@@ -6,8 +6,8 @@ use super::schema::{
     API_VERSION, ConnectivityClass, ConnectivityClassSpec, SiteAttachment, SiteAttachmentSpec,
     TenantGateway, TenantGatewaySpec,
 };
-use super::shape::{Shape, clip, nearest};
-use super::yaml;
+use super::shape::{Shape, clip, nearest, unknown};
+use super::yaml::{self, Tree};
 use crate::net::SiteName;
 use kube::core::crd::CustomResourceExt;
 use serde::de::DeserializeOwned;
@@ -148,8 +148,8 @@ impl Documents {
                     problem,
                 });
             }
-            for node in file.documents {
-                documents.take(&name, node);
+            for tree in file.documents {
+                documents.take(&name, tree);
             }
         }
         documents
@@ -163,6 +163,22 @@ impl Documents {
     /// Whether a file names this object, readable or not.
     pub(super) fn was_seen(&self, object: &ObjectName) -> bool {
         self.seen.contains_key(object)
+    }
+
+    /// The documents that `newer` does not name any more.
+    pub fn gone_from<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a ObjectName> {
+        let classes = self.classes.iter().map(|document| &document.object);
+        let gateways = self.gateways.iter().map(|document| &document.object);
+        let sites = self.sites.iter().map(|document| &document.object);
+        classes.chain(gateways).chain(sites).filter(|object| !newer.was_seen(object))
+    }
+
+    /// Forgets where in a file each value stands, which is most of what a
+    /// document takes. Later errors name no line.
+    pub fn forget_text(&mut self) {
+        self.classes.iter_mut().for_each(|document| document.node = None);
+        self.gateways.iter_mut().for_each(|document| document.node = None);
+        self.sites.iter_mut().for_each(|document| document.node = None);
     }
 
     /// The `ConnectivityClass` documents.
@@ -201,9 +217,14 @@ impl Documents {
     }
 
     /// Takes one document of a file.
-    fn take(&mut self, file: &Arc<str>, node: Node) {
+    fn take(&mut self, file: &Arc<str>, tree: Tree) {
+        let Tree { node, repeated } = tree;
         let mut head = Head { file, object: None, errors: &mut self.errors };
-        let Some(object) = head.read(&node) else { return };
+        let object = head.read(&node);
+        for (path, line) in repeated {
+            head.found(&path, line, Problem::Twice);
+        }
+        let Some(object) = object else { return };
         if let Some((other, line)) = self.seen.get(&object) {
             let other = other.as_deref().unwrap_or_default().to_owned();
             head.found("", node.line, Problem::DuplicateObject { file: other, line: *line });
@@ -282,8 +303,7 @@ impl Head<'_> {
         self.api_version(node);
         for Field { name, line, .. } in node.fields() {
             if !FIELDS.contains(&name.as_str()) {
-                let nearest = nearest(name, FIELDS.into_iter());
-                self.found(&clip(name), *line, Problem::UnknownField { nearest });
+                self.found(&clip(name), *line, unknown(name, FIELDS.into_iter()));
             }
         }
         let named = self.metadata(node, kind);
@@ -385,8 +405,9 @@ impl Head<'_> {
                 }
                 other if OTHERS.contains(&other) => {}
                 other => {
-                    let nearest = nearest(other, OTHERS.into_iter());
-                    self.found(&path, *line, Problem::UnknownField { nearest });
+                    // What a person writes; the rest is the API server's.
+                    let known = OTHERS.into_iter().take(4);
+                    self.found(&path, *line, unknown(other, known));
                 }
             }
         }
@@ -409,6 +430,14 @@ impl Head<'_> {
             }
         });
         for (path, line, problem) in problems {
+            // It may be known elsewhere in the document, a level higher or lower.
+            let name = path.rsplit('.').next().unwrap_or_default();
+            let is_unknown = matches!(problem, Problem::NoSuchField { .. });
+            let place = if is_unknown { kind.shape().path_of(name) } else { None };
+            let problem = match place.map(|place| format!("spec.{place}")) {
+                None => problem,
+                nearest => Problem::UnknownField { nearest },
+            };
             self.found(&path, line, problem);
         }
         match serde_json::from_value(json?) {

@@ -63,6 +63,13 @@ impl Errors {
         }
     }
 
+    /// Takes those of `others` too, in the order of files and lines.
+    pub fn extend(&mut self, others: Self) {
+        self.more += others.more;
+        others.list.into_iter().for_each(|error| self.push(error));
+        self.sort();
+    }
+
     /// Puts them in the order of files and lines.
     pub(super) fn sort(&mut self) {
         self.list.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -148,8 +155,6 @@ pub enum Problem {
     TooManyAliases,
     #[error("a field's name has to be text")]
     KeyNotText,
-    #[error("`{name}` is given twice")]
-    DuplicateField { name: String },
 
     // Shape.
     #[error("is not a document: a mapping with apiVersion, kind, metadata and spec is expected")]
@@ -158,6 +163,8 @@ pub enum Problem {
     Missing,
     #[error("unknown field{}", Hint(nearest))]
     UnknownField { nearest: Option<String> },
+    #[error("unknown field; here may be {}", known.join(", "))]
+    NoSuchField { known: Vec<String> },
     #[error("a secret has no place in a document; put it into a Secret and name that")]
     SecretInDocument,
     #[error("`{found}` is not known here; use `{expected}`")]
@@ -186,6 +193,10 @@ pub enum Problem {
     DuplicateObject { file: String, line: u32 },
     #[error("there are more than {max} of them")]
     TooMany { max: usize },
+    #[error("is one too many: a TenantGateway has at most {max} sites")]
+    TooManySites { max: usize },
+    #[error("is one too many: a gateway serves at most {max} tenants")]
+    TooManyTenants { max: usize },
     #[error("{0}")]
     Rule(String),
 
@@ -276,10 +287,18 @@ pub enum Problem {
         "is a PRIVATE key: whoever has read this document has it. Make a new pair, and put the public key here"
     )]
     PrivateKey,
+    #[error(
+        "looks like a private key, as one public key in sixteen does: make sure that it is what `wg pubkey` printed"
+    )]
+    MaybePrivateKey,
     #[error("is already {0}'s; each site needs a key of its own")]
     KeyOfOther(String),
     #[error("{0}")]
     Host(HostProblem),
+    #[error(
+        "{address} is in {prefix}, which is reached through this very tunnel: with `--netns current` its own packets would go back into it"
+    )]
+    EndpointInTunnel { address: IpAddr, prefix: Prefix },
     #[error("only TCP, UDP and SCTP have ports")]
     PortsOfProtocol,
     #[error("`{0}` is neither a port (1–65535) nor a range such as 8000-8010")]

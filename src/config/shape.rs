@@ -65,6 +65,27 @@ impl Shape {
         Self::Object(fields.iter().map(field).collect())
     }
 
+    /// Where in it a field of this name is, the nearest to the top.
+    pub(super) fn path_of(&self, name: &str) -> Option<String> {
+        match self {
+            Self::List(inside) => inside.path_of(name).map(|path| format!("[].{path}")),
+            Self::Object(fields) => {
+                let here = fields.keys().find(|known| known.eq_ignore_ascii_case(name));
+                let below = |(field, (shape, _)): (&String, &(Self, bool))| {
+                    let path = shape.path_of(name)?;
+                    let dot = if path.starts_with('[') { "" } else { "." };
+                    Some(format!("{field}{dot}{path}"))
+                };
+                here.cloned().or_else(|| {
+                    fields.iter().filter_map(below).min_by_key(|path| path.matches('.').count())
+                })
+            }
+            Self::Text(_) | Self::Integer(..) | Self::Boolean | Self::IntegerOrText | Self::Any => {
+                None
+            }
+        }
+    }
+
     /// Reads `node` as JSON of this shape and hands every problem with its
     /// path and line to `found`. What has a problem is left out.
     pub(super) fn read(
@@ -162,12 +183,11 @@ fn read_object(
         path.push_str(&clip(name));
         match shapes.get(name) {
             None => {
-                let nearest = nearest(name, shapes.keys().map(String::as_str));
                 // Nobody is to be led to put a secret under another name.
                 let problem = if is_secrets_name(name) {
                     Problem::SecretInDocument
                 } else {
-                    Problem::UnknownField { nearest }
+                    unknown(name, shapes.keys().map(String::as_str))
                 };
                 found(path, *line, problem);
                 complete = false;
@@ -290,6 +310,14 @@ pub(super) fn clip(text: &str) -> String {
         clipped.push('…');
     }
     clipped
+}
+
+/// The problem that `found` is none of `names`.
+pub(super) fn unknown<'a>(found: &str, names: impl Iterator<Item = &'a str> + Clone) -> Problem {
+    match nearest(found, names.clone()) {
+        None => Problem::NoSuchField { known: names.map(str::to_owned).collect() },
+        nearest => Problem::UnknownField { nearest },
+    }
 }
 
 /// The name that was likely meant.

@@ -7,6 +7,7 @@
 
 use super::error::Problem;
 use super::node::{Field, Node, Value};
+use super::shape::clip;
 use crate::model::limits;
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +16,18 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct File {
     /// The documents that could be read, empty ones left out.
-    pub(super) documents: Vec<Node>,
+    pub(super) documents: Vec<Tree>,
     /// Why others could not, each with the line.
     pub(super) problems: Vec<(u32, Problem)>,
+}
+
+/// A document as it is written.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// Its fields, of one given twice the first.
+    pub(super) node: Node,
+    /// The fields that are given again: path and line.
+    pub(super) repeated: Vec<(String, u32)>,
 }
 
 /// Reads one file. Goes on after a document that cannot be read.
@@ -99,6 +109,8 @@ struct Builder {
     anchors: BTreeMap<usize, Node>,
     /// Bytes copied for aliases so far.
     copied: usize,
+    /// The fields of this document that are given again.
+    repeated: Vec<(String, u32)>,
 }
 
 /// A collection that has not ended.
@@ -112,7 +124,15 @@ struct Open {
 #[derive(Debug)]
 enum Inside {
     Sequence(Vec<Node>),
-    Mapping { fields: Vec<Field>, names: BTreeSet<String>, key: Option<(String, u32)> },
+    Mapping { fields: Vec<Field>, names: BTreeSet<String>, key: Option<Key> },
+}
+
+/// The name of a field whose value comes next.
+#[derive(Debug)]
+struct Key {
+    name: String,
+    line: u32,
+    is_repeated: bool,
 }
 
 impl Builder {
@@ -120,9 +140,28 @@ impl Builder {
     fn abandon(&mut self) {
         self.open.clear();
         self.anchors.clear();
+        self.repeated.clear();
     }
 
-    fn take(&mut self, event: Event<'_>, span: &Span, done: &mut Vec<Node>) -> Result<(), Problem> {
+    /// Where what is being read stands, as `spec.prefixes[2].cidr`.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match &open.inside {
+                Inside::Mapping { key: Some(key), .. } => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(&clip(&key.name));
+                }
+                Inside::Mapping { key: None, .. } => {}
+                Inside::Sequence(nodes) => path.push_str(&format!("[{}]", nodes.len())),
+            }
+        }
+        path
+    }
+
+    fn take(&mut self, event: Event<'_>, span: &Span, done: &mut Vec<Tree>) -> Result<(), Problem> {
         if event.tag().is_some() {
             return Err(Problem::Tag);
         }
@@ -187,7 +226,7 @@ impl Builder {
     }
 
     /// Puts a finished node where it belongs.
-    fn complete(&mut self, node: Node, anchor: usize, done: &mut Vec<Node>) -> Result<(), Problem> {
+    fn complete(&mut self, node: Node, anchor: usize, done: &mut Vec<Tree>) -> Result<(), Problem> {
         if anchor != 0 {
             // What is kept for aliases is charged like what is copied of it.
             self.copied = self.copied.saturating_add(node.cost());
@@ -197,15 +236,17 @@ impl Builder {
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
+            let repeated = std::mem::take(&mut self.repeated);
             if !node.is_null() {
-                done.push(node);
+                done.push(Tree { node, repeated });
             }
             return Ok(());
         };
         match &mut open.inside {
             Inside::Sequence(nodes) => nodes.push(node),
             Inside::Mapping { fields, names, key } => match key.take() {
-                Some((name, line)) => fields.push(Field { name, line, node }),
+                Some(Key { is_repeated: true, .. }) => {}
+                Some(Key { name, line, .. }) => fields.push(Field { name, line, node }),
                 None => {
                     let Value::Scalar { text, .. } = node.value else {
                         return Err(Problem::KeyNotText);
@@ -213,10 +254,11 @@ impl Builder {
                     if text == "<<" {
                         return Err(Problem::MergeKey);
                     }
-                    if !names.insert(text.clone()) {
-                        return Err(Problem::DuplicateField { name: text });
+                    let is_repeated = !names.insert(text.clone());
+                    *key = Some(Key { name: text, line: node.line, is_repeated });
+                    if is_repeated && self.repeated.len() < limits::REPORTED_ERRORS {
+                        self.repeated.push((self.path(), node.line));
                     }
-                    *key = Some((text, node.line));
                 }
             },
         }

@@ -254,6 +254,23 @@ fn the_pods_own_link_is_for_one_tenant_in_the_current_namespace() {
     assert_eq!(refusals(&outcome), ["a/other invalid"]);
 }
 
+/// In a namespace of its own a tunnel's outer packets never meet its routes.
+#[test]
+fn where_there_is_one_namespace_a_tunnel_cannot_be_dialled_through_itself() {
+    let current = Options { placement: Placement::Current, ..Options::default() };
+    let errors = |host: &str, options: &Options| {
+        let endpoint = format!("    endpoint: {{host: '{host}', port: 51820}}\n");
+        let text = [gateway("a", "gw", ""), site("a", "gw", "hq", 1, &endpoint)].concat();
+        run_with(&text, &Secrets::default(), &Allocations::new(), options).errors.to_string()
+    };
+    for inside in ["192.168.1.9", "10.255.1.1"] {
+        let told = errors(inside, &current);
+        assert!(told.contains("spec.wireGuard.endpoint.host"), "{inside}: {told}");
+        assert_eq!(errors(inside, &Options::default()), "", "{inside}");
+    }
+    assert_eq!(errors("198.51.100.7", &current), "");
+}
+
 #[test]
 fn a_customer_cannot_have_the_gateways_own_key() {
     let own = PrivateKey::from_random([1; 32]);

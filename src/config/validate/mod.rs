@@ -55,6 +55,8 @@ pub struct Outcome {
     pub config: Config,
     /// What is wrong, those errors included that were found while reading.
     pub errors: Errors,
+    /// What is no error and may be a mistake.
+    pub notes: Errors,
     /// The ports given, to be handed in the next time.
     pub allocations: Allocations,
 }
@@ -112,7 +114,8 @@ pub fn validate(
     options: &Options,
 ) -> Outcome {
     let inputs = Inputs { secrets, options };
-    let mut set = Set { documents, errors: documents.errors.clone(), refused: Vec::new() };
+    let errors = documents.errors.clone();
+    let mut set = Set { documents, errors, notes: Errors::default(), refused: Vec::new() };
     let classes = set.check_classes();
     let mut drafts = set.check_gateways(&classes, &inputs);
     set.check_sites(&mut drafts, &inputs);
@@ -134,13 +137,14 @@ pub fn validate(
     set.errors.sort();
     config.refused.sort();
     config.refused.dedup();
-    Outcome { config, errors: set.errors, allocations }
+    Outcome { config, errors: set.errors, notes: set.notes, allocations }
 }
 
 /// The documents while they are checked.
 struct Set<'a> {
     documents: &'a Documents,
     errors: Errors,
+    notes: Errors,
     refused: Vec<Refusal>,
 }
 
@@ -202,7 +206,8 @@ impl Set<'_> {
                 }
             };
             if limits::TENANTS <= drafts.len() {
-                self.errors.push(document.error("", Problem::TooMany { max: limits::TENANTS }));
+                let problem = Problem::TooManyTenants { max: limits::TENANTS };
+                self.errors.push(document.error("", problem));
                 break;
             }
             if inputs.options.placement == Placement::Current {
@@ -269,7 +274,7 @@ impl Set<'_> {
                 continue;
             };
             if limits::SITES_PER_TENANT <= draft.sites.len() {
-                let problem = Problem::TooMany { max: limits::SITES_PER_TENANT };
+                let problem = Problem::TooManySites { max: limits::SITES_PER_TENANT };
                 draft.refuse(RefusalReason::Invalid, problem.to_string());
                 self.errors.push(document.error("", problem));
                 continue;

@@ -12,8 +12,8 @@ use crate::config::schema::{
 };
 use crate::config::shape::clip;
 use crate::model::{
-    Allow, Attachment, Direction, Endpoint, Ports, Probe, Protocol, Site, SiteBgp, SitePrefix,
-    VlanLink, WireGuardPeer, limits,
+    Allow, Attachment, Direction, Endpoint, Host, Placement, Ports, Probe, Protocol, Site, SiteBgp,
+    SitePrefix, VlanLink, WireGuardPeer, limits,
 };
 use crate::net::{InterfaceAddress, Prefix, PresharedKey, SiteName};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -38,14 +38,16 @@ pub(super) fn check(
     found: &mut Findings,
 ) -> Option<CheckedSite> {
     let prefixes = check_prefixes(spec, gateway, found);
-    let ipv6 = prefixes.iter().any(|prefix| !prefix.real.is_v4());
     let mut unresolved = None;
     let attachment = match (spec.type_, &spec.wire_guard, &spec.vlan) {
         (AttachmentType::WireGuard, Some(spec), None) => {
-            let peer = check_wire_guard(spec, gateway, ipv6, inputs, &mut unresolved, found);
+            let peer = check_wire_guard(spec, gateway, &prefixes, inputs, &mut unresolved, found);
             peer.map(Attachment::WireGuard)
         }
-        (AttachmentType::Vlan, None, Some(spec)) => check_vlan(spec, gateway, ipv6, found),
+        (AttachmentType::Vlan, None, Some(spec)) => {
+            let ipv6 = prefixes.iter().any(|prefix| !prefix.real.is_v4());
+            check_vlan(spec, gateway, ipv6, found)
+        }
         (AttachmentType::WireGuard, None, _) => {
             found.note("spec.wireGuard", Problem::Union("is missing; spec.type is WireGuard"));
             None
@@ -178,7 +180,7 @@ fn check_alias(
 fn check_wire_guard(
     spec: &WireGuardSpec,
     gateway: &CheckedGateway,
-    ipv6: bool,
+    prefixes: &[SitePrefix],
     inputs: &Inputs<'_>,
     unresolved: &mut Option<Unresolved>,
     found: &mut Findings,
@@ -190,7 +192,7 @@ fn check_wire_guard(
     if next.is_some() && next_public_key.flatten() == public_key && public_key.is_some() {
         found.note(format!("{path}.nextPublicKey"), Problem::Twice);
     }
-    let endpoint = spec.endpoint.as_ref().map(|endpoint| check_endpoint(endpoint, found));
+    let endpoint = spec.endpoint.as_ref().and_then(|endpoint| check_endpoint(endpoint, found));
     let keepalive = found.ranged::<u16>(
         &format!("{path}.persistentKeepaliveSeconds"),
         spec.persistent_keepalive_seconds,
@@ -212,7 +214,18 @@ fn check_wire_guard(
             );
         }
     }
-    let ipv6 = ipv6 || tunnel_addresses.iter().any(|address| !address.address().is_ipv4());
+    if let Some(Endpoint { host: Host::Address(address), .. }) = endpoint
+        && inputs.options.placement == Placement::Current
+    {
+        let inside = prefixes.iter().map(|prefix| prefix.visible());
+        let mut inside = inside.chain(tunnel_addresses.iter().map(|own| own.network()));
+        if let Some(prefix) = inside.find(|prefix| prefix.contains(address)) {
+            let problem = Problem::EndpointInTunnel { address, prefix };
+            found.note(format!("{path}.endpoint.host"), problem);
+        }
+    }
+    let ipv6 = prefixes.iter().any(|prefix| !prefix.real.is_v4())
+        || tunnel_addresses.iter().any(|address| !address.address().is_ipv4());
     if ipv6 && gateway.tunnel_mtu < crate::net::Mtu::IPV6_MIN {
         let mtu = gateway.tunnel_mtu.bytes();
         found.note(path, Problem::TunnelMtuForIpv6 { mtu });
@@ -228,7 +241,7 @@ fn check_wire_guard(
         public_key: public_key?,
         next_public_key: next_public_key.flatten(),
         preshared_key,
-        endpoint: endpoint.flatten(),
+        endpoint,
         keepalive: keepalive
             .filter(|seconds| *seconds != 0)
             .map(|s| Duration::from_secs(u64::from(s))),

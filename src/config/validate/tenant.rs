@@ -4,7 +4,7 @@ use super::Set;
 use super::gateway::CheckedGateway;
 use super::site::CheckedSite;
 use crate::config::document::Documents;
-use crate::config::error::{Forbidden, Problem};
+use crate::config::error::{Errors, Forbidden, Problem};
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
 use crate::model::{Attachment, Refusal, RefusalReason, Tenant, limits};
 use crate::net::{PrivateKey, PublicKey, SiteName, TenantName};
@@ -114,7 +114,7 @@ impl Draft {
 pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>) {
     let Some(gateway) = &draft.gateway else { return };
     let mut problems = Vec::new();
-    check_keys(gateway, &draft.sites, documents, &mut problems);
+    check_keys(gateway, &draft.sites, documents, &mut problems, &mut set.notes);
     check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
     problems.truncate(limits::REPORTED_ERRORS + 1);
     for (place, path, problem) in problems {
@@ -140,12 +140,13 @@ type Problems = Vec<(Place, String, Problem)>;
 ///
 /// A private key is told for certain when it is the one behind a public key we
 /// know: this tenant's own, or one of its sites'. One in sixteen public keys
-/// has the bits that a private key has, so its looks alone prove nothing.
+/// has the bits that a private key has, so its looks alone are worth a note only.
 fn check_keys(
     gateway: &CheckedGateway,
     sites: &[(usize, CheckedSite)],
     documents: &Documents,
     problems: &mut Problems,
+    notes: &mut Errors,
 ) {
     let mut owners: BTreeMap<PublicKey, (usize, &'static str)> = BTreeMap::new();
     let mut keys = Vec::with_capacity(sites.len());
@@ -174,9 +175,11 @@ fn check_keys(
             continue;
         }
         let public = PrivateKey::from_random(*bytes).public();
+        let path = format!("spec.wireGuard.{field}");
         if owners.contains_key(&public) || Some(public) == gateway.public_key {
-            let path = format!("spec.wireGuard.{field}");
             problems.push((Place::Site(*index), path, Problem::PrivateKey));
+        } else {
+            notes.push(documents.sites[*index].error(path, Problem::MaybePrivateKey));
         }
     }
 }

@@ -97,6 +97,62 @@ fn check_lists_errors_for_programs_too() {
     );
 }
 
+/// A site of a VLAN with this id.
+fn vlan_site(id: u32) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "apiVersion: lockgate.dev/v1alpha1\nkind: TenantGateway\nmetadata: {{name: gw}}\nspec:\n  \
+         appPrefixes: [10.136.40.0/24]\n  fabric: {{veth: {{peer: apps, addresses: [10.136.40.1/24]}}}}\n\
+         ---\napiVersion: lockgate.dev/v1alpha1\nkind: SiteAttachment\nmetadata: {{name: hq}}\nspec:\n  \
+         gatewayRef: {{name: gw}}\n  type: VLAN\n  prefixes: [{{cidr: 192.168.1.0/24}}]\n  \
+         vlan: {{parent: eth2, id: {id}, addresses: [10.1.0.7/24], nextHop: 10.1.0.1}}\n"
+    );
+    std::fs::write(directory.path().join("a.yaml"), text).unwrap();
+    directory
+}
+
+#[test]
+fn check_tells_what_may_not_change_from_one_set_to_the_next() {
+    let (old, new) = (vlan_site(30), vlan_site(31));
+    let (old, new) = (old.path().to_str().unwrap(), new.path().to_str().unwrap());
+    assert_eq!(run(&["check", "-f", new]).code, 0);
+    assert_eq!(run(&["check", "-f", new, "--previous", new]).code, 0);
+    let ended = run(&["check", "-f", new, "--previous", old]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""));
+    let place = "/a.yaml:15: SiteAttachment/hq: spec.vlan.id: cannot be changed";
+    assert!(ended.stdout.contains(place), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("1 error; 1 tenant and 1 site are good\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn check_does_not_wait_for_a_pipe_among_the_documents() {
+    let directory = vlan_site(30);
+    let pipe = directory.path().join("b.yaml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let ended = run(&["check", "-f", directory.path().to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("b.yaml is no file"), "{}", ended.stderr);
+}
+
+#[test]
+fn check_notes_what_looks_like_a_private_key_and_lets_it_pass() {
+    // As `wg genkey` prints them: three low bits clear, the highest but one set.
+    let private = lockgate::net::PrivateKey::from_random([0x55; 32]).to_base64();
+    let text = std::fs::read_to_string(shipped("config/minimal.yaml")).unwrap();
+    let text = text.replace("xtIXAjhXx3EuhTA4JrKCugEX4q1x8gKYnkBK/gE9fAY=", &private);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    std::fs::write(&file, text).unwrap();
+    let ended = run(&["check", "-f", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let note = "a.yaml:17: SiteAttachment/hq: spec.wireGuard.publicKey: looks like a private key";
+    assert!(ended.stdout.contains(note), "{}", ended.stdout);
+    assert!(!ended.stdout.contains(&*private), "the key was repeated: {}", ended.stdout);
+    let ended = run(&["check", "-f", &shipped("config/minimal.yaml"), "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(json["notes"], serde_json::json!([]));
+}
+
 #[test]
 fn a_path_that_is_not_there_is_a_failure_and_no_finding() {
     let directory = tempfile::tempdir().unwrap();
