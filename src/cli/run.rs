@@ -5,6 +5,7 @@ use super::documents::DocumentArguments;
 use super::verdict::{Failure, Verdict};
 use crate::daemon::{self, RunOptions};
 use crate::datapath;
+use crate::model::limits;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
@@ -88,7 +89,7 @@ pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<
     // The packets have threads of their own; these two carry the rest.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
+        .max_blocking_threads(16 + limits::LOOKUPS)
         .enable_all()
         .build()
         .context("cannot begin to run")?;

@@ -6,9 +6,11 @@
 //! each tenant, so there are never more tasks than twice the tenants.
 
 use super::clock::Clock;
-use super::load::{LoadError, Loaded};
+use super::journal::Journal;
+use super::load::{Earlier, LoadError, Loaded};
+use super::look::Look;
 use super::memory::{self, Memory};
-use super::source::Source;
+use super::reload::{Judgement, Reload};
 use super::task::{Input, Load, Tasks};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
@@ -16,7 +18,9 @@ use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::Placement;
 use crate::net::{Mtu, Now, TenantName, Timestamp};
 use crate::status::{Offloads, Snapshot};
-use std::collections::BTreeMap;
+use notify::RecommendedWatcher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +76,8 @@ pub(super) struct Parts {
     pub(super) gateway: Gateway,
     pub(super) kernel: Kernel,
     pub(super) datapath: Arc<Datapath>,
-    pub(super) source: Source,
+    /// Where the documents are, and how reading them stands.
+    pub(super) reload: Reload,
     pub(super) placement: Placement,
     /// Where keys and what is remembered are kept.
     pub(super) state: PathBuf,
@@ -84,45 +89,22 @@ pub(super) struct Parts {
     pub(super) keep: bool,
 }
 
-/// How reading something stands that may change while it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Idle,
-    Running,
-    /// It changed while it was being read.
-    Again,
-}
-
-impl Reading {
-    /// It is to be read; says whether that begins now.
-    const fn begin(&mut self) -> bool {
-        let is_idle = matches!(self, Self::Idle);
-        *self = if is_idle { Self::Running } else { Self::Again };
-        is_idle
-    }
-
-    /// It was read; says whether it is to be read again.
-    const fn end(&mut self) -> bool {
-        let is_stale = matches!(self, Self::Again);
-        *self = Self::Idle;
-        is_stale
-    }
-}
-
 /// The loop.
 pub(super) struct EventLoop {
     parts: Parts,
     inputs: mpsc::Receiver<Input>,
     tasks: Tasks,
-    loading: Reading,
     sampling: bool,
-    measuring: Reading,
+    measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
     uplink_mtu: Option<Mtu>,
     counted: BTreeMap<TenantName, Instant>,
     /// When the next snapshot may be published.
     publish_at: Instant,
     unpublished: bool,
+    journal: Journal,
+    /// The names that have no address.
+    unresolved: BTreeSet<String>,
     /// The generation after which memory was given back last.
     given_back: u64,
     /// The ports given out; those in `parts.memory` are what was written.
@@ -140,13 +122,14 @@ impl EventLoop {
             parts,
             inputs,
             tasks,
-            loading: Reading::Idle,
             sampling: false,
-            measuring: Reading::Idle,
+            measuring: Look::Idle,
             uplink_mtu: None,
             counted: BTreeMap::new(),
             publish_at: Instant::now(),
             unpublished: true,
+            journal: Journal::default(),
+            unresolved: BTreeSet::new(),
             given_back: 0,
             ports,
             last_initiation,
@@ -156,7 +139,7 @@ impl EventLoop {
     /// Takes the first set of documents, and the tenants whose namespaces an
     /// earlier process left.
     pub(super) fn begin(&mut self, loaded: Loaded, present: Vec<TenantName>) {
-        self.handle_loaded(Ok(loaded));
+        self.handle_loaded(Ok(loaded), None);
         let now = self.now();
         self.parts.gateway.handle_present(present, now);
     }
@@ -189,7 +172,10 @@ impl EventLoop {
                     while notices.documents.try_recv().is_ok() {}
                     self.load();
                 }
-                _ = notices.hangup.recv(), if stop_by.is_none() => self.load(),
+                _ = notices.hangup.recv(), if stop_by.is_none() => {
+                    self.parts.reload.handle_asked();
+                    self.load();
+                }
                 _ = notices.terminate.recv(), if stop_by.is_none() => {
                     if self.parts.keep { break }
                     stop_by = Some(self.stop());
@@ -206,6 +192,9 @@ impl EventLoop {
                 () = sleep_until(wake) => {
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
+                    if self.parts.reload.due().is_some_and(|at| at <= Instant::now()) {
+                        self.load();
+                    }
                 }
             }
         }
@@ -217,19 +206,24 @@ impl EventLoop {
 
     /// Reads the documents; what is read comes back as an input.
     pub(super) fn load(&mut self) {
-        if !self.loading.begin() {
+        if !self.parts.reload.begin() {
             return;
         }
         // A key that was handed in is not the tenant's own.
-        let mut known = self.parts.gateway.identities().clone();
+        let mut identities = self.parts.gateway.identities().clone();
         let tenants = &self.parts.gateway.config().tenants;
-        known.retain(|name, _| tenants.get(name).is_some_and(|it| it.private_key.is_none()));
+        identities.retain(|name, _| tenants.get(name).is_some_and(|it| it.private_key.is_none()));
+        let reload = &self.parts.reload;
         self.tasks.load(Load {
-            source: self.parts.source.clone(),
+            source: reload.source.clone(),
+            changed: reload.changed.clone(),
             state: self.parts.state.clone(),
             placement: self.parts.placement,
-            ports: self.ports.clone(),
-            known,
+            earlier: Earlier {
+                ports: self.ports.clone(),
+                identities,
+                documents: reload.documents(),
+            },
         });
     }
 
@@ -248,7 +242,8 @@ impl EventLoop {
         let gateway = gateway.map(|at| Instant::from_std(self.parts.clock.deadline(at)));
         let publish = self.unpublished.then_some(self.publish_at);
         let latest = Instant::now() + Duration::from_secs(60);
-        [gateway, publish, stop_by].into_iter().flatten().min().unwrap_or(latest)
+        let reload = self.parts.reload.due();
+        [gateway, publish, stop_by, reload].into_iter().flatten().min().unwrap_or(latest)
     }
 
     fn handle_input(&mut self, input: Input) {
@@ -259,9 +254,9 @@ impl EventLoop {
             Input::Attached(tenant, result) => gateway.handle_attached(&tenant, result, now),
             Input::Counters(tenant, counters) => gateway.handle_drops(&tenant, counters),
             Input::Detached(tenant) => gateway.handle_detached(&tenant, now),
-            Input::Loaded(loaded) => self.handle_loaded(loaded),
+            Input::Loaded(loaded, watcher) => self.handle_loaded(loaded, watcher),
             Input::Observed(tenant, observed) => gateway.handle_observed(&tenant, observed, now),
-            Input::Resolved(name, addresses) => gateway.handle_resolved(&name, &addresses, now),
+            Input::Resolved(name, found) => self.handle_resolved(&name, found),
             Input::Sampled(samples) => {
                 self.sampling = false;
                 if let Some(path) = samples.values().map(|sample| sample.path).next() {
@@ -331,46 +326,49 @@ impl EventLoop {
         self.unpublished = true;
     }
 
-    fn handle_loaded(&mut self, loaded: Result<Loaded, LoadError>) {
+    fn handle_loaded(
+        &mut self,
+        loaded: Result<Loaded, LoadError>,
+        watcher: Option<RecommendedWatcher>,
+    ) {
         let now = self.now();
-        let first = self.parts.gateway.generation() == 0;
-        match loaded {
-            Ok(loaded) if first || loaded.errors.is_empty() => {
-                for error in &loaded.errors {
-                    tracing::error!("{error}");
-                }
-                let tenants = loaded.config.tenants.len();
-                self.ports = loaded.ports;
-                self.uplink_mtu = loaded.uplink_mtu;
-                self.parts.gateway.handle_config(
-                    loaded.config,
-                    loaded.identities,
-                    loaded.errors,
-                    now,
-                );
-                tracing::info!(
-                    tenants,
-                    generation = self.parts.gateway.generation(),
-                    "config accepted"
-                );
+        let parts = &mut self.parts;
+        let first = parts.gateway.generation() == 0;
+        match parts.reload.handle_loaded(loaded, watcher, first) {
+            Judgement::Take(loaded) => {
+                let Loaded { config, identities, errors, ports, documents, uplink_mtu, .. } =
+                    *loaded;
+                let tenants = config.tenants.len();
+                self.ports = ports;
+                self.uplink_mtu = uplink_mtu;
+                parts.reload.handle_taken(documents);
+                parts.gateway.handle_config(config, identities, errors, now);
+                let generation = parts.gateway.generation();
+                tracing::info!(tenants, generation, "config accepted");
                 self.remember();
             }
-            Ok(loaded) => {
-                for error in &loaded.errors {
-                    tracing::error!("{error}");
-                }
-                tracing::warn!("the documents have errors; the config before stays in force");
-                self.parts.gateway.handle_refused_config(loaded.errors, now);
-            }
-            Err(error) => {
-                let text = format!("{:#}", anyhow::Error::new(error));
-                tracing::warn!("{text}; the config before stays in force");
-                self.parts.gateway.handle_refused_config(vec![text], now);
-            }
+            Judgement::Refuse(errors) => parts.gateway.handle_refused_config(errors, now),
+            Judgement::Wait => {}
         }
-        if self.loading.end() {
+        if self.parts.reload.end() {
             self.load();
         }
+    }
+
+    fn handle_resolved(&mut self, name: &str, found: Result<Vec<IpAddr>, String>) {
+        match &found {
+            Ok(_) if self.unresolved.remove(name) => {
+                tracing::info!(name, "endpoint has an address again");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if self.unresolved.insert(name.to_owned()) {
+                    tracing::warn!(name, error, "endpoint has no address");
+                }
+            }
+        }
+        let now = self.now();
+        self.parts.gateway.handle_resolved(name, &found.unwrap_or_default(), now);
     }
 
     /// Carries out what the gateway says.
@@ -446,6 +444,7 @@ impl EventLoop {
             return;
         }
         let snapshot = self.parts.gateway.snapshot(self.now());
+        self.journal.write(&snapshot);
         self.parts.snapshots.send_replace(Arc::new(snapshot));
         self.unpublished = false;
         // A snapshot of many tenants takes milliseconds; showing it takes at
@@ -457,6 +456,7 @@ impl EventLoop {
     /// Begins to remove everything; gives the time by which that must be done.
     fn stop(&mut self) -> Instant {
         tracing::info!("stopping: removing what was made");
+        self.parts.reload.stop();
         self.remember();
         let now = self.now();
         self.parts.gateway.stop(now);

@@ -5,13 +5,27 @@
 
 use super::keys::{self, KeyFileError};
 use super::source::{Source, SourceError};
-use crate::config::{self, Documents, Options};
+use crate::config::{self, Documents, ObjectName, Options};
 use crate::gateway::Identity;
 use crate::linux;
 use crate::model::{Config, Placement};
 use crate::net::{Mtu, TenantName};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+/// What of earlier sets of documents is not to be lost.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// The UDP ports given out.
+    pub ports: BTreeMap<TenantName, u16>,
+    /// The kept keys that were read: such a key never changes, so none is read
+    /// twice.
+    pub identities: BTreeMap<TenantName, Identity>,
+    /// The set in force, for what may not change in the next.
+    pub documents: Arc<Documents>,
+}
 
 /// A set of documents, checked.
 #[derive(Debug)]
@@ -26,6 +40,12 @@ pub struct Loaded {
     pub ports: BTreeMap<TenantName, u16>,
     /// The uplink's MTU that tunnels were measured by.
     pub uplink_mtu: Option<Mtu>,
+    /// The documents themselves, for the next time.
+    pub documents: Documents,
+    /// The documents of the set in force that are not there any more.
+    pub gone: Vec<ObjectName>,
+    /// The same for two readings of the same files.
+    pub digest: [u8; 32],
 }
 
 /// Why nothing could be loaded.
@@ -34,12 +54,12 @@ pub enum LoadError {
     /// The documents could not be read.
     #[error("cannot load the documents")]
     Source(#[from] SourceError),
+    /// Reading them came to no end: a defect of ours.
+    #[error("reading the documents broke off")]
+    Lost,
 }
 
 /// Reads, checks, and makes the keys that are not there yet.
-///
-/// `ports` are those given out before, `known` the kept keys that were read
-/// before: such a key never changes, so none is read twice.
 ///
 /// # Errors
 /// When the documents cannot be read. Errors in them are part of the result.
@@ -47,20 +67,23 @@ pub fn load(
     source: &Source,
     state: &Path,
     placement: Placement,
-    ports: &BTreeMap<TenantName, u16>,
-    known: &BTreeMap<TenantName, Identity>,
+    earlier: &Earlier,
 ) -> Result<Loaded, LoadError> {
     let reading = source.read()?;
     let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let documents = Documents::parse(files);
+    let mut documents = Documents::parse(files);
     let mut errors = Vec::new();
-    let identities = identities(&documents, state, known, &mut errors);
+    let identities = identities(&documents, state, &earlier.identities, &mut errors);
     let public_keys =
         identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
     let uplink_mtu = linux::uplink_mtu();
     let options = Options { placement, public_keys, uplink_mtu };
-    let outcome = config::validate(&documents, &reading.secrets, ports, &options);
+    let outcome = config::validate(&documents, &reading.secrets, &earlier.ports, &options);
     errors.extend(outcome.errors.iter().map(ToString::to_string));
+    let changes = config::check_transition(&earlier.documents, &documents);
+    errors.extend(changes.iter().map(ToString::to_string));
+    let gone = earlier.documents.gone_from(&documents).cloned().collect();
+    documents.forget_text();
     let mut config = outcome.config;
     let mut identities = identities;
     identities.retain(|name, _| config.tenants.contains_key(name));
@@ -75,7 +98,19 @@ pub fn load(
     // Without its key a tenant cannot be served; with another it would be
     // a stranger to its customers.
     config.tenants.retain(|name, _| identities.contains_key(name));
-    Ok(Loaded { config, identities, errors, ports: outcome.allocations, uplink_mtu })
+    let (ports, digest) = (outcome.allocations, digest(&reading.files));
+    Ok(Loaded { config, identities, errors, ports, uplink_mtu, documents, gone, digest })
+}
+
+fn digest(files: &[(String, Vec<u8>)]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for (name, bytes) in files {
+        for part in [name.as_bytes(), bytes] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    digest.finalize().into()
 }
 
 /// The keys of every tenant that has a document and whose key is kept here.

@@ -3,15 +3,19 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task`, `load` ([`load::Loaded`]),
-//! [`source`], [`keys`], [`memory`], `file`, [`Clock`].
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `reload` and
+//! `load` ([`load::Loaded`]), [`source`], `journal`, [`keys`], [`memory`], `file`,
+//! [`Clock`].
 
 mod clock;
 mod event_loop;
 mod file;
+mod journal;
 pub mod keys;
 pub mod load;
+mod look;
 pub mod memory;
+mod reload;
 mod run;
 pub mod source;
 mod task;

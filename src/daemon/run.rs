@@ -1,9 +1,11 @@
 //! From options to a running gateway.
 
+use super::Clock;
 use super::event_loop::{EventLoop, Notices, Parts};
+use super::load::{self, Earlier};
 use super::memory::{self, Memory};
+use super::reload::Reload;
 use super::source::Source;
-use super::{Clock, load};
 use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
 use crate::http::{self, Listener, Views};
@@ -12,7 +14,6 @@ use crate::model::Placement;
 use crate::status::Snapshot;
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -96,13 +97,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     // The first set is read before anything runs, so that a wrong path is an
     // exit code and not a line in a log.
-    let loaded = load::load(
-        &options.source,
-        &options.state,
-        options.placement,
-        &memory.ports,
-        &BTreeMap::new(),
-    )?;
+    // It is watched even before, so that no change falls between the two.
+    let (documents_changed, documents) = mpsc::channel(1);
+    let watcher = options.source.watch(documents_changed.clone());
+    let earlier = Earlier { ports: memory.ports.clone(), ..Earlier::default() };
+    let loaded = load::load(&options.source, &options.state, options.placement, &earlier)?;
     if loaded.config.tenants.is_empty() && !loaded.errors.is_empty() {
         for error in &loaded.errors {
             tracing::error!("{error}");
@@ -119,9 +118,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         let _ = serving_ends.await;
     }));
 
-    let (documents_changed, documents) = mpsc::channel(1);
-    let watcher = options.source.watch(documents_changed.clone());
-    let _watcher = match watcher {
+    let watcher = match watcher {
         Ok(watcher) => Some(watcher),
         Err(error) => {
             tracing::warn!("{:#}", anyhow::Error::new(error));
@@ -143,7 +140,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         gateway,
         kernel,
         datapath: Arc::new(datapath),
-        source: options.source,
+        reload: Reload::new(options.source, documents_changed, watcher),
         placement: options.placement,
         state: options.state,
         memory,

@@ -10,9 +10,11 @@
 
 use crate::config::Secrets;
 use crate::model::limits;
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -26,6 +28,9 @@ pub enum SourceError {
     /// A file or directory cannot be read.
     #[error("cannot read {0}")]
     Read(PathBuf, #[source] io::Error),
+    /// Something of a document's name is no file; reading it might never end.
+    #[error("{0} is no file")]
+    NotAFile(PathBuf),
     /// A file is larger than any set of documents.
     #[error("{0} is larger than {limit} MiB", limit = limits::DOCUMENT_FILE_BYTES >> 20)]
     TooLarge(PathBuf),
@@ -87,6 +92,11 @@ impl Source {
             if paths.is_empty() {
                 return Err(SourceError::Empty(self.documents.clone()));
             }
+            // A path that does not lead anywhere is told when it is read.
+            let strange = paths.iter().find(|path| path.exists() && !path.is_file());
+            if let Some(path) = strange {
+                return Err(SourceError::NotAFile(path.clone()));
+            }
         }
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
@@ -116,13 +126,15 @@ impl Source {
     /// Watches for changes: each is told by an empty message, several may be
     /// told by one. Stops when the watcher is dropped.
     ///
+    /// What is watched are the directories there are now, so this is done anew
+    /// with each reading.
+    ///
     /// # Errors
     /// When the kernel cannot watch.
-    pub fn watch(&self, notices: mpsc::Sender<()>) -> Result<impl Watcher + use<>, SourceError> {
+    pub fn watch(&self, notices: mpsc::Sender<()>) -> Result<RecommendedWatcher, SourceError> {
         let watch = |error| SourceError::Watch(self.documents.clone(), error);
         let tell = move |event: notify::Result<notify::Event>| {
-            let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
-            if !read_only {
+            if event.as_ref().map_or(true, is_change) {
                 // A full channel has a notice in it already.
                 let _ = notices.try_send(());
             }
@@ -143,6 +155,26 @@ impl Source {
             watcher.watch(&self.secrets, RecursiveMode::Recursive).map_err(watch)?;
         }
         Ok(watcher)
+    }
+}
+
+/// Whether there is something new to read. A file that is being written is not
+/// yet: half of it may well be a sound set of documents that lacks a tenant, or a
+/// site's rules. When its writer closes it, that is told too.
+fn is_change(event: &notify::Event) -> bool {
+    match event.kind {
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+        EventKind::Modify(ModifyKind::Data(_)) => false,
+        // Links are whole as soon as they are there.
+        EventKind::Create(CreateKind::File) => event.paths.iter().any(|path| {
+            let found = path.symlink_metadata();
+            !found.is_ok_and(|found| found.is_file() && found.nlink() == 1)
+        }),
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
     }
 }
 

@@ -1,21 +1,22 @@
 //! What may take time: each piece runs as a task of its own, and what came of
 //! it goes back to the loop as an [`Input`]. Nothing here decides anything.
 
-use super::load::{self, LoadError, Loaded};
+use super::load::{self, Earlier, LoadError, Loaded};
 use super::source::Source;
 use crate::datapath::{self, Datapath};
-use crate::gateway::{Identity, Output};
+use crate::gateway::Output;
 use crate::linux::{self, Kernel};
-use crate::model::Placement;
+use crate::model::{Placement, limits};
 use crate::net::{Mtu, TenantName, Timestamp};
 use crate::reconcile::Namespace;
 use crate::wireguard::DeviceConfig;
+use notify::RecommendedWatcher;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// How soon a packet thread that cannot be started is tried again.
 const RESTART_RETRY: Duration = Duration::from_secs(1);
@@ -26,9 +27,10 @@ pub(super) enum Input {
     Attached(TenantName, Result<(), String>),
     Counters(TenantName, BTreeMap<String, u64>),
     Detached(TenantName),
-    Loaded(Result<Loaded, LoadError>),
+    /// With what watches the documents from now on.
+    Loaded(Result<Loaded, LoadError>, Option<RecommendedWatcher>),
     Observed(TenantName, Result<Option<Namespace>, String>),
-    Resolved(String, Vec<IpAddr>),
+    Resolved(String, Result<Vec<IpAddr>, String>),
     Sampled(BTreeMap<TenantName, datapath::TenantSample>),
     ThreadRestarted(usize, Vec<TenantName>),
     UplinkMeasured(Option<Mtu>),
@@ -37,10 +39,11 @@ pub(super) enum Input {
 /// What is to be loaded, and what is known of it.
 pub(super) struct Load {
     pub(super) source: Source,
+    /// Told when it changes.
+    pub(super) changed: mpsc::Sender<()>,
     pub(super) state: PathBuf,
     pub(super) placement: Placement,
-    pub(super) ports: BTreeMap<TenantName, u16>,
-    pub(super) known: BTreeMap<TenantName, Identity>,
+    pub(super) earlier: Earlier,
 }
 
 /// Starts tasks.
@@ -49,17 +52,20 @@ pub(super) struct Tasks {
     kernel: Kernel,
     datapath: Arc<Datapath>,
     input: mpsc::Sender<Input>,
+    /// Lets so many names be looked up at once.
+    lookups: Arc<Semaphore>,
 }
 
 impl Tasks {
     pub(super) fn new(kernel: Kernel, datapath: Arc<Datapath>, input: mpsc::Sender<Input>) -> Self {
-        Self { kernel, datapath, input }
+        let lookups = Arc::new(Semaphore::new(limits::LOOKUPS));
+        Self { kernel, datapath, input, lookups }
     }
 
     /// Carries out what the gateway says. A device that is attached sends no
     /// stamp before `last_initiation`.
     pub(super) fn carry_out(&self, output: Output, last_initiation: Timestamp) {
-        let Self { kernel, datapath, .. } = self.clone();
+        let Self { kernel, datapath, lookups, .. } = self.clone();
         match output {
             Output::Apply(tenant, steps) => self.spawn(async move {
                 let applied = kernel.apply(&tenant, steps).await;
@@ -93,24 +99,28 @@ impl Tasks {
                 Some(Input::Observed(tenant, observed))
             }),
             Output::Resolve(name) => self.spawn(async move {
+                let _turn = lookups.acquire_owned().await;
                 let found = tokio::net::lookup_host((name.clone(), 0)).await;
-                let addresses = match found {
-                    Ok(found) => found.map(|address| address.ip().to_canonical()).collect(),
-                    Err(error) => {
-                        tracing::warn!(%name, %error, "endpoint has no address");
-                        Vec::new()
-                    }
-                };
-                Some(Input::Resolved(name, addresses))
+                let found = found.map_err(|error| error.to_string());
+                let found = found.map(|found| found.map(|it| it.ip().to_canonical()).collect());
+                Some(Input::Resolved(name, found))
             }),
         }
     }
 
     /// Reads and checks the documents.
     pub(super) fn load(&self, what: Load) {
-        let Load { source, state, placement, ports, known } = what;
-        let load = move || load::load(&source, &state, placement, &ports, &known);
-        self.spawn_blocking(move || Some(Input::Loaded(load())));
+        let Load { source, changed, state, placement, earlier } = what;
+        let load = move || {
+            // Before they are read, so that no change falls between the two.
+            let watcher = source.watch(changed).ok();
+            (load::load(&source, &state, placement, &earlier), watcher)
+        };
+        self.spawn(async move {
+            let read = tokio::task::spawn_blocking(load).await;
+            let (loaded, watcher) = read.unwrap_or((Err(LoadError::Lost), None));
+            Some(Input::Loaded(loaded, watcher))
+        });
     }
 
     /// Asks the devices how they are.

@@ -298,26 +298,35 @@ impl Gateway {
 
     /// Takes the addresses of a name; none when there are none.
     pub fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr], now: Now) {
+        let tenants: Vec<&Tenant> = self
+            .config
+            .tenants
+            .values()
+            .filter(|tenant| device::names(tenant).any(|wanted| wanted == name))
+            .collect();
+        // A name is whatever the customer's DNS says at the moment; nobody is to
+        // reach pods or nodes with it.
+        let is_usable = |address: &IpAddr| {
+            let forbidden = |tenant: &&Tenant| {
+                tenant.class.forbidden_prefixes.iter().any(|prefix| prefix.contains(*address))
+            };
+            is_usable_endpoint(*address) && !tenants.iter().any(forbidden)
+        };
         let Some(lookup) = self.lookups.get_mut(name) else { return };
         lookup.asked = false;
         // An address that is still among the answers is kept, so that a name
         // with several does not move the peer at every turn.
-        let usable = addresses.iter().copied().filter(|address| is_usable_endpoint(*address));
-        let address = match lookup.address {
+        let old = lookup.address.filter(is_usable);
+        let address = match old {
             Some(old) if addresses.contains(&old) => Some(old),
-            old => usable.min().or(old),
+            old => addresses.iter().copied().filter(is_usable).min().or(old),
         };
         let wait = if addresses.is_empty() { RESOLVE_RETRY } else { RESOLVE_AGAIN };
         lookup.ask_at = Some(now.mono + wait);
         if lookup.address != address {
             lookup.address = address;
-            let tenants: Vec<TenantName> = self
-                .config
-                .tenants
-                .values()
-                .filter(|tenant| device::names(tenant).any(|wanted| wanted == name))
-                .map(|tenant| tenant.name.clone())
-                .collect();
+            let tenants: Vec<TenantName> =
+                tenants.into_iter().map(|tenant| tenant.name.clone()).collect();
             for tenant in tenants {
                 self.configure_device(&tenant, now);
                 self.collect(&tenant, now);

@@ -383,6 +383,10 @@ impl TenantMachine {
         self.resync_at = Some(now.mono + RESYNC);
         match &self.wanted {
             Some(wanted) => {
+                if self.changed_at.is_some() {
+                    let message = format!("generation {}", wanted.generation);
+                    self.history.push(EventReason::ConfigApplied, None, message, now.wall);
+                }
                 self.applied_generation = Some(wanted.generation);
                 self.leak = self
                     .observed

@@ -79,6 +79,10 @@ pub const NETNS_WORKERS: usize = 4;
 /// Pieces of work that wait for such a thread; whoever brings more waits.
 pub const NETNS_ORDERS: usize = 64;
 
+/// Names of endpoints looked up at one time. Each holds a thread for as long as
+/// the resolver takes, which is half a minute when nobody answers it.
+pub const LOOKUPS: usize = 16;
+
 /// Connections to the status endpoint at one time, on all its listeners: far
 /// below the 1,024 descriptors a process may have open by default.
 pub const HTTP_CONNECTIONS: usize = 256;

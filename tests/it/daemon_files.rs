@@ -7,9 +7,11 @@ use lockgate::daemon::source::{Source, SourceError};
 use lockgate::net::{PrivateKey, TenantName, Timestamp};
 use lockgate::reconcile::Borrowed;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 fn tenant() -> TenantName {
     "acme/gw".parse().unwrap()
@@ -143,6 +145,40 @@ fn documents_are_read_in_the_order_of_their_names_and_nothing_else() {
     assert_eq!(reading.files[0].0, first, "as it was given, so that an editor finds it");
     assert_eq!(reading.secrets.find("acme", "poznan-psk", "psk").unwrap(), b"canary");
     assert!(!format!("{reading:?}").contains("canary"));
+}
+
+/// Half of a file may be a sound set of documents: of fewer tenants, or of a site
+/// without the rules that come after.
+#[tokio::test]
+async fn half_a_file_was_taken_for_a_change() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("acme.yaml");
+    let sentinel = |n: u8| directory.path().join(format!("sentinel-{n}"));
+    for n in 0..3 {
+        fs::write(sentinel(n), "").unwrap();
+    }
+    let (sender, mut notices) = tokio::sync::mpsc::channel(64);
+    let source = Source::new(directory.path().to_owned(), None);
+    let _watcher = source.watch(sender).unwrap();
+    let mut told = async |count: usize| {
+        for seen in 0..count {
+            let notice = timeout(Duration::from_secs(10), notices.recv()).await;
+            assert_eq!(notice, Ok(Some(())), "{seen} of {count} notices came");
+        }
+        let more = timeout(Duration::from_millis(200), notices.recv()).await;
+        assert!(more.is_err(), "more than {count} notices came");
+    };
+    // Each removal is told once, after all that came before it.
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(b"half").unwrap();
+    fs::remove_file(sentinel(0)).unwrap();
+    told(1).await;
+    file.write_all(b" and half").unwrap();
+    fs::remove_file(sentinel(1)).unwrap();
+    told(1).await;
+    drop(file);
+    fs::remove_file(sentinel(2)).unwrap();
+    told(2).await;
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod answerer;
 mod canary;
 mod capture;
 mod crash;
+mod daemon_reload;
 mod datapath;
 mod flow;
 mod gateway;

@@ -117,6 +117,47 @@ fn a_name_never_leads_to_this_machine() {
 }
 
 #[test]
+fn a_name_never_leads_to_where_its_class_forbids() {
+    let mut world = World::new();
+    let mut config = named("hq.example.net");
+    let acme = config.tenants.get_mut(&name("acme")).unwrap();
+    let mut class = (*acme.class).clone();
+    class.forbidden_prefixes = vec!["10.42.0.0/16".parse().unwrap()];
+    acme.class = class.into();
+    world.serve(&config);
+    answer(&mut world, &["10.42.0.7"]);
+    assert_eq!(endpoint(&world), None);
+    answer(&mut world, &["10.42.0.7", "198.51.100.7"]);
+    assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.7:51820"));
+    // Forbidden later: it is left, and not kept for want of another.
+    let acme = config.tenants.get_mut(&name("acme")).unwrap();
+    let mut class = (*acme.class).clone();
+    class.forbidden_prefixes = vec!["198.51.100.0/24".parse().unwrap()];
+    acme.class = class.into();
+    world.serve(&config);
+    answer(&mut world, &["198.51.100.7"]);
+    assert_eq!(endpoint(&world), None);
+}
+
+#[test]
+fn of_a_hundred_addresses_one_is_taken_and_kept() {
+    let mut world = World::new();
+    world.serve(&named("hq.example.net"));
+    let all: Vec<String> = (1..=100).map(|n| format!("203.0.113.{n}")).collect();
+    let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+    answer(&mut world, &all);
+    let taken = endpoint(&world).unwrap();
+    world.log();
+    for _ in 0..5 {
+        // As a resolver that turns them round at each answer.
+        all.rotate_left(7);
+        answer(&mut world, &all);
+        assert_eq!(endpoint(&world).as_ref(), Some(&taken));
+    }
+    assert!(!world.deeds().contains(&"configure acme/gw".to_owned()));
+}
+
+#[test]
 fn names_are_not_asked_for_when_nobody_has_them_any_more() {
     let mut world = World::new();
     world.serve(&named("hq.example.net"));
