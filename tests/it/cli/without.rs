@@ -211,7 +211,9 @@ fn diff_shows_the_steps_and_none_when_all_is_as_it_should_be() {
 
     let bytes = std::fs::read(&file).unwrap();
     let documents = Documents::parse([("minimal.yaml", bytes.as_slice())]);
-    let (secrets, options) = (Secrets::default(), Options::default());
+    // As the program sees it, wherever this runs.
+    let uplink_mtu = lockgate::linux::uplink_mtu();
+    let (secrets, options) = (Secrets::default(), Options { uplink_mtu, ..Options::default() });
     let outcome = validate(&documents, &secrets, &Allocations::new(), &options);
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("state");
