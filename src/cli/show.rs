@@ -47,7 +47,10 @@ pub(super) fn run(
             .into());
         }
     }
-    let style = Style::of_stdout(color);
+    let style = match arguments.output {
+        Format::Wide => Style::of_stdout(color).endless(),
+        Format::Table | Format::Json | Format::Yaml => Style::of_stdout(color),
+    };
     let text = match arguments.what {
         What::Peers => show(&peers(&snapshot), arguments.output, |rows| draw_peers(rows, style)),
         What::Routes => show(&routes(&snapshot), arguments.output, |rows| draw_routes(rows, style)),
@@ -109,6 +112,13 @@ fn peers(snapshot: &Snapshot) -> Vec<Peer> {
     rows
 }
 
+/// Columns of peers to do without on a narrow terminal, the first one first:
+/// sent, received, handshake, endpoint.
+const DISPENSABLE_OF_PEERS: [usize; 4] = [7, 6, 5, 4];
+
+/// Of routes: source, link.
+const DISPENSABLE_OF_ROUTES: [usize; 2] = [5, 3];
+
 fn draw_peers(rows: &[Peer], style: Style) -> String {
     let header = ["TENANT", "SITE", "PEER", "STATE", "ENDPOINT", "HANDSHAKE", "RECEIVED", "SENT"];
     let mut table = output::table(style, &header);
@@ -124,6 +134,7 @@ fn draw_peers(rows: &[Peer], style: Style) -> String {
             number(output::bytes(row.sent_bytes.0)),
         ]);
     }
+    output::fit(&mut table, style, &DISPENSABLE_OF_PEERS);
     output::draw(&mut table)
 }
 
@@ -159,5 +170,6 @@ fn draw_routes(rows: &[Route<'_>], style: Style) -> String {
             text(if route.installed { "yes" } else { "no" }),
         ]);
     }
+    output::fit(&mut table, style, &DISPENSABLE_OF_ROUTES);
     output::draw(&mut table)
 }

@@ -25,6 +25,12 @@ pub(super) struct Style {
 }
 
 impl Style {
+    /// Without an end to lines, for who asked for all there is: columns of three
+    /// letters say less than lines the terminal breaks.
+    pub(super) const fn endless(self) -> Self {
+        Self { width: None, ..self }
+    }
+
     /// For what stdout is now.
     pub(super) fn of_stdout(choice: ColorChoice) -> Self {
         let is_terminal = io::stdout().is_terminal();

@@ -15,8 +15,10 @@ use crate::status::Snapshot;
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit};
 use std::fs::{self, File};
-use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +36,7 @@ pub struct RunOptions {
     /// For keys and what is remembered.
     pub state: PathBuf,
     /// Where the status is served beside the socket.
-    pub status: Vec<SocketAddr>,
+    pub status: Vec<std::net::SocketAddr>,
     /// Names by which the status may be asked for, beside addresses.
     pub status_hosts: Vec<String>,
     /// Whether what was made stays when the process ends.
@@ -57,7 +59,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     make_directory(&options.runtime)?;
     make_directory(&options.state)?;
     make_directory(&options.state.join("keys"))?;
-    let _lock = lock(&options.runtime)?;
+    let _lock = lock(&options.runtime.join("lock"))?;
+    let _claim = claim(options.placement)?;
 
     let missing = linux::missing(options.placement);
     for missing in &missing {
@@ -176,17 +179,48 @@ fn make_directory(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Holds the runtime directory for this process alone.
-fn lock(runtime: &Path) -> anyhow::Result<File> {
-    let path = runtime.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+/// What belongs to whom lies where tenants are put, whatever the directories of
+/// this process: named namespaces, or one namespace's links. A second gateway
+/// there would take the first one's tenants for what an earlier process left,
+/// and remove them.
+#[derive(Debug)]
+enum Claim {
+    Names(#[allow(dead_code, reason = "the lock ends with it")] File),
+    Namespace(#[allow(dead_code, reason = "the name ends with it")] UnixListener),
+}
+
+/// Held by who makes named namespaces, beside their own directory: `ip netns`
+/// locks and lists that.
+const NAMES: &str = "/run/lockgate.lock";
+
+/// A name of the calling thread's network namespace, there as long as we are.
+const NAMESPACE: &str = "lockgate";
+
+fn claim(placement: Placement) -> anyhow::Result<Claim> {
+    match placement {
+        Placement::PerTenant => lock(Path::new(NAMES)).map(Claim::Names),
+        Placement::Current => {
+            let name = SocketAddr::from_abstract_name(NAMESPACE)?;
+            match UnixListener::bind_addr(&name) {
+                Ok(listener) => Ok(Claim::Namespace(listener)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    bail!("another lockgate runs in this network namespace; stop it first")
+                }
+                Err(error) => Err(error).context("cannot claim this network namespace"),
+            }
+        }
+    }
+}
+
+/// Holds a file for this process alone.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => bail!(
-            "another lockgate runs with {}; stop it, or choose another --runtime-dir",
-            runtime.display()
-        ),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            bail!("another lockgate runs and holds {}; stop it first", path.display())
+        }
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }

@@ -167,6 +167,32 @@ fn a_directory_that_was_away_was_not_watched_again() {
     });
 }
 
+/// With directories of its own, and so with a lock of its own.
+#[test]
+fn a_second_gateway_took_the_first_ones_tenants_for_left_behind() {
+    lab::run(|lab| {
+        let mut gateway = two(lab);
+        let (id, before) = (gateway.id(), namespace("acme"));
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("documents.yaml"), tenant("other", 51_900, &tunnel())).unwrap();
+        let second = |more: &[&str]| {
+            let (run, state, documents) = (path("run"), path("state"), path("documents.yaml"));
+            let words = [env!("CARGO_BIN_EXE_lockgate"), "--runtime-dir", &run, "--state-dir"];
+            let words = [&words, &[&state, "run", "--no-status", "-f", &documents][..], more];
+            let ended = lab.output(At::Underlay, &words.concat());
+            (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+        };
+        let (code, said) = second(&[]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("another lockgate runs"), "{said}");
+        assert_eq!(namespace("acme"), before);
+        gateway.assert_alive(id);
+        let events = gateway.tenant("acme/gw").events;
+        assert!(events.iter().all(|it| it.reason != EventReason::DriftRepaired), "{events:#?}");
+    });
+}
+
 #[test]
 fn a_change_of_state_was_nowhere_in_the_log() {
     lab::run(|lab| {

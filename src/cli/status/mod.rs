@@ -131,7 +131,7 @@ fn render_all(
     let text = match format {
         Format::Json | Format::Yaml => output::serialize(snapshot, format)?,
         Format::Table => overview::draw(snapshot, style, false),
-        Format::Wide => overview::draw(snapshot, style, true),
+        Format::Wide => overview::draw(snapshot, style.endless(), true),
     };
     Ok((text, verdict))
 }
