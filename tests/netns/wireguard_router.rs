@@ -11,7 +11,7 @@ use crate::lab::{self, At, Lab, PATIENCE, Process, wait_until};
 use crate::wireguard_stage::PREFIXES;
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
@@ -162,28 +162,57 @@ impl<'lab> Router<'lab> {
             gateway.wait_programmed();
             return router;
         }
-        let program = engine.program().to_str().unwrap().to_owned();
+        router.spawn();
+        wait_until("the router's WireGuard", PATIENCE, || router.try_configure(customer));
+        router.connect(&customer.addresses, 1_420, &customer.allowed_ips);
+        router
+    }
+
+    /// Starts a stock one as wg-quick(8) does from a file that has everything in
+    /// it; it is to be called `*.conf`.
+    pub(crate) fn start_quick(lab: &'lab Lab, at: &'lab str, engine: Engine, file: &Path) -> Self {
+        let (link, directory) = (format!("wg-{at}"), tempfile::tempdir().unwrap());
+        let mut router = Self { lab, at, engine, link, process: None, gateway: None, directory };
+        router.spawn();
+        let stripped = lab.command_output(at, &["wg-quick", "strip", file.to_str().unwrap()]);
+        wait_until("the router's WireGuard", PATIENCE, || router.try_set(&stripped));
+        let text = std::fs::read_to_string(file).unwrap();
+        let values = |name: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.split_once(" = "));
+            let found = lines.filter(|(key, _)| *key == name).flat_map(|(_, it)| it.split(", "));
+            found.map(str::to_owned).collect()
+        };
+        let mtu = values("MTU")[0].parse().unwrap();
+        router.connect(&values("Address"), mtu, &values("AllowedIPs"));
+        router
+    }
+
+    /// Starts a stock one's process.
+    fn spawn(&mut self) {
+        let program = self.engine.program().to_str().unwrap().to_owned();
         let mut words = vec![program, "--foreground".to_owned()];
-        if engine == Engine::Boringtun {
+        if self.engine == Engine::Boringtun {
             words.extend(["--disable-drop-privileges", "--threads", "1"].map(str::to_owned));
         }
-        words.push(router.link.clone());
+        words.push(self.link.clone());
         // The kernel's own WireGuard, where there is one, is no reason to stay away.
         let change = |command: &mut Command| {
             command.env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");
         };
-        router.process = Some(lab.spawn_command(at, &words, change));
-        wait_until("the router's WireGuard", PATIENCE, || router.try_configure(customer));
-        let link = &router.link;
-        for address in &customer.addresses {
-            lab.address(at, link, address);
+        self.process = Some(self.lab.spawn_command(self.at, &words, change));
+    }
+
+    /// Gives a stock one's link its addresses and routes.
+    fn connect(&self, addresses: &[String], mtu: u16, allowed_ips: &[String]) {
+        let Self { lab, at, link, .. } = self;
+        for address in addresses {
+            lab.address(*at, link, address);
         }
-        lab.ip(at, &format!("link set {link} mtu 1420 up"));
-        for prefix in &customer.allowed_ips {
+        lab.ip(*at, &format!("link set {link} mtu {mtu} up"));
+        for prefix in allowed_ips {
             let family = if prefix.contains(':') { "-6" } else { "-4" };
-            lab.ip(at, &format!("{family} route replace {prefix} dev {link}"));
+            lab.ip(*at, &format!("{family} route replace {prefix} dev {link}"));
         }
-        router
     }
 
     /// Gives a running router another configuration; routes stay. A stock one
@@ -238,6 +267,11 @@ impl<'lab> Router<'lab> {
         if customer.keepalive != 0 {
             text += &format!("PersistentKeepalive = {}\n", customer.keepalive);
         }
+        self.try_set(&text)
+    }
+
+    /// `wg setconf` with this text.
+    fn try_set(&self, text: &str) -> Result<(), String> {
         let file = self.directory.path().join("wg.conf");
         std::fs::write(&file, text).unwrap();
         let words = ["wg", "setconf", &self.link, file.to_str().unwrap()];
