@@ -1,5 +1,6 @@
-//! What one core does of WireGuard: sealing and opening at three packet sizes,
-//! the lookup that checks sources, and a whole handshake of two devices.
+//! What one core does of WireGuard: sealing and opening at three packet sizes, one
+//! superpacket through the device each way, the lookup that checks sources, and a
+//! whole handshake of two devices.
 
 #![allow(
     missing_docs,
@@ -10,6 +11,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use lockgate::net::{Instant, Mtu, Now, Prefix, PrivateKey, Timestamp};
+use lockgate::packet::{Ecn, Gro, Gso, Offload, Superpacket, VirtioHeader, checksum, ecn};
 use lockgate::wireguard::{
     AllowedIps, Device, DeviceConfig, HEADER_LEN, PeerConfig, PeerIndex, Received,
 };
@@ -18,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const SIZES: [usize; 3] = [64, 576, 1_420];
 const ROOM: usize = 2_048;
+const SEGMENTS: usize = 47;
+const MSS: usize = 1_380;
 
 fn now(seconds: u64) -> Now {
     Now { mono: Instant::from_secs(seconds), wall: Timestamp::new(1_800_000_000 + seconds, 0) }
@@ -103,6 +107,130 @@ fn data(c: &mut Criterion) {
     }
 }
 
+/// A TCP superpacket as a TUN hands it over: segments of `mss` bytes from a port.
+fn superpacket(segments: usize, mss: usize, port: u8) -> (VirtioHeader, Vec<u8>) {
+    let mut packet = packet(1, 40 + segments * mss);
+    packet[6] = 0x40;
+    packet[8..10].copy_from_slice(&[64, 6]);
+    packet[20..24].copy_from_slice(&[0x13, port, 0x13, 0x89]);
+    packet[32..34].copy_from_slice(&[0x50, 0x10]);
+    let begun = checksum::pseudo_header(&packet[12..20], 6, packet.len() - 20).fold();
+    packet[36..38].copy_from_slice(&begun.to_be_bytes());
+    (VirtioHeader::superpacket(Gso::TcpV4, 20, 40, mss), packet)
+}
+
+/// Takes a superpacket apart; `each` is given every segment behind the room for a header.
+fn split(
+    header: &VirtioHeader,
+    packet: &[u8],
+    buffer: &mut [u8],
+    mut each: impl FnMut(&mut [u8], usize),
+) {
+    let superpacket = Superpacket::read(header, packet).unwrap();
+    for (segment, slot) in superpacket.segments().zip(buffer.chunks_exact_mut(ROOM)) {
+        let len = segment.write(&mut slot[HEADER_LEN..]).unwrap();
+        each(slot, len);
+    }
+}
+
+/// Writes what was put together to nowhere, and says in how many pieces.
+fn flush(gro: &mut Gro, buffer: &mut [u8]) -> usize {
+    let mut count = 0;
+    gro.flush(buffer, |header, pieces| {
+        black_box((header, pieces));
+        count += 1;
+    });
+    count
+}
+
+fn superpackets(c: &mut Criterion) {
+    let (mut a, peer, mut b) = connected();
+    let (header, packet) = superpacket(SEGMENTS, MSS, 1);
+    let offload = Offload { tcp: true, udp: true };
+    let mut group = c.benchmark_group("superpacket");
+    group.throughput(Throughput::Bytes((SEGMENTS * MSS) as u64));
+    let mut buffer = vec![0; SEGMENTS * ROOM];
+    group.bench_function("split", |bench| {
+        bench.iter(|| {
+            split(&header, &packet, &mut buffer, |slot, len| {
+                black_box((slot, len));
+            });
+        });
+    });
+    group.bench_function("split and seal", |bench| {
+        bench.iter(|| {
+            split(&header, &packet, &mut buffer, |slot, len| {
+                black_box(a.seal(peer, slot, len).unwrap());
+            });
+        });
+    });
+
+    let mut gro = Gro::default();
+    let mut plain = Vec::new();
+    split(&header, &packet, &mut buffer, |slot, len| plain.extend(&slot[..HEADER_LEN + len]));
+    let first = plain[..HEADER_LEN + 40].to_vec();
+    group.bench_function("put together", |bench| {
+        bench.iter(|| {
+            plain[..first.len()].copy_from_slice(&first);
+            for index in 0..SEGMENTS {
+                let begin = HEADER_LEN + index * (HEADER_LEN + 40 + MSS);
+                gro.push(&plain, begin..begin + 40 + MSS, offload);
+            }
+            assert_eq!(flush(&mut gro, &mut plain), 1);
+        });
+    });
+    group.bench_function("open and put together", |bench| {
+        let seal = || {
+            let mut lengths = [0; SEGMENTS];
+            let mut buffer = vec![0; SEGMENTS * ROOM];
+            let mut next = 0;
+            split(&header, &packet, &mut buffer, |slot, len| {
+                lengths[next] = a.seal(peer, slot, len).unwrap();
+                next += 1;
+            });
+            (buffer, lengths)
+        };
+        bench.iter_batched_ref(
+            seal,
+            |(buffer, lengths)| {
+                for (index, len) in lengths.iter().enumerate() {
+                    let begin = index * ROOM;
+                    let datagram = &mut buffer[begin..begin + len];
+                    let received = b.handle_datagram(address(1), None, datagram, now(2));
+                    let Received::Packet { range, .. } = received else { panic!("{received:?}") };
+                    ecn::decapsulate(Ecn::NotEct, &mut datagram[range.clone()]).unwrap();
+                    gro.push(buffer, begin + range.start..begin + range.end, offload);
+                }
+                assert_eq!(flush(&mut gro, buffer), 1);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+
+    // The first segment of 100 bytes of each of 32 flows, then the second.
+    let mut flows = [Vec::new(), Vec::new()];
+    for port in 0..32 {
+        let (header, packet) = superpacket(2, 100, port);
+        let mut flows = flows.iter_mut();
+        split(&header, &packet, &mut buffer, |slot, len| {
+            flows.next().unwrap().extend(&slot[HEADER_LEN..HEADER_LEN + len]);
+        });
+    }
+    let mut mixed = flows.concat();
+    group.throughput(Throughput::Elements(64));
+    let copy = mixed.clone();
+    group.bench_function("put together 32 flows", |bench| {
+        bench.iter(|| {
+            mixed.copy_from_slice(&copy);
+            for index in 0..64 {
+                gro.push(&mixed, index * 140..(index + 1) * 140, offload);
+            }
+            assert_eq!(flush(&mut gro, &mut mixed), 32);
+        });
+    });
+    group.finish();
+}
+
 fn lookup(c: &mut Criterion) {
     let (a, peer, _) = connected();
     drop(a);
@@ -139,5 +267,5 @@ fn handshake(c: &mut Criterion) {
     assert!(1 < handshakes);
 }
 
-criterion_group!(benches, data, lookup, handshake);
+criterion_group!(benches, data, superpackets, lookup, handshake);
 criterion_main!(benches);

@@ -74,6 +74,7 @@
 //! | how a step is done | `linux/apply.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
+//! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
 //! | what everyone sees | `status/`, `gateway/view.rs` |
 //! | a maximum | `model/limits.rs` |
 

@@ -4,8 +4,8 @@
 //! Made once; pages that are never used are never there.
 
 use super::batch::Batch;
-use super::gather::Gather;
 use super::udp;
+use crate::packet::Gro;
 
 /// The longest packet there is, and a virtio header before it.
 const TUN_LEN: usize = 65_535 + 64;
@@ -24,8 +24,8 @@ pub(super) struct Buffers {
     /// What came with them.
     pub(super) receiver: Box<udp::Receiver>,
     /// Packets waiting to be put together and written to a TUN.
-    pub(super) gather: Gather,
-    /// A datagram the device itself has to send.
+    pub(super) gro: Gro,
+    /// A datagram the device itself has to send, or a packet on its way to it.
     pub(super) transmit: Box<[u8]>,
 }
 
@@ -36,7 +36,7 @@ impl Buffers {
             batch: Batch::new(),
             received: bytes(udp::BATCH * PIECE_LEN),
             receiver: udp::Receiver::new(),
-            gather: Gather::new(),
+            gro: Gro::default(),
             transmit: bytes(TUN_LEN),
         }
     }

@@ -4,14 +4,15 @@
 //! where it lies; what belongs together is written to the TUN as one.
 
 use super::buffer::{Buffers, PIECE_LEN};
-use super::gather::{Gather, Offload};
 use super::reason::PathDrop;
 use super::tenant::{Tenant, TunLost};
 use super::tun::Written;
 use super::udp::{self, Incoming};
 use crate::net::Now;
-use crate::packet::{Ecn, ecn};
+use crate::packet::{Ecn, GRO_SEGMENTS, Gro, Offload, ecn};
 use crate::wireguard::Received;
+use arrayvec::ArrayVec;
+use std::io::IoSlice;
 use std::ops::Range;
 
 /// Messages taken in one call when they are long trains: half a MB, which is as
@@ -24,7 +25,8 @@ const LONG: usize = 16 << 10;
 impl Tenant {
     /// Takes what has come, up to a share: what one call hands over.
     pub(super) fn handle_udp(&mut self, buffers: &mut Buffers, now: Now) -> Result<(), TunLost> {
-        let Buffers { received, receiver, gather, .. } = buffers;
+        let Buffers { received, receiver, gro, .. } = buffers;
+        let offload = Offload { tcp: self.tun.tso, udp: self.tun.uso };
         let Some(udp) = &self.udp else { return Ok(()) };
         // An error is one of an earlier datagram of ours; what is to be read
         // makes the socket ready again.
@@ -48,9 +50,9 @@ impl Tenant {
                 let datagram = at..end.min(at + message.stride);
                 at = datagram.end;
                 if let Some(packet) = self.open(received, datagram, &message, now) {
-                    gather.push(received, packet, self.gathered());
-                    if gather.is_full() {
-                        self.deliver(gather, received, &mut lost);
+                    gro.push(received, packet, offload);
+                    if gro.is_full() {
+                        self.deliver(gro, received, &mut lost);
                     }
                 }
                 if end <= at {
@@ -58,7 +60,7 @@ impl Tenant {
                 }
             }
         }
-        self.deliver(gather, received, &mut lost);
+        self.deliver(gro, received, &mut lost);
         self.trains = messages * LONG <= bytes;
         self.finish(buffers, now);
         lost.map_or(Ok(()), Err)
@@ -85,22 +87,22 @@ impl Tenant {
         Some(begin + range.start..begin + range.end)
     }
 
-    fn gathered(&self) -> Offload {
-        Offload { tcp: self.tun.tso, udp: self.tun.uso }
-    }
-
-    /// Writes to the TUN what was gathered, unless it is `lost`.
-    fn deliver(&mut self, gather: &mut Gather, received: &mut [u8], lost: &mut Option<TunLost>) {
+    /// Writes to the TUN what was put together, unless it is `lost`.
+    fn deliver(&mut self, gro: &mut Gro, received: &mut [u8], lost: &mut Option<TunLost>) {
         let Self { tun, drops, tun_lost, .. } = self;
-        gather.flush(received, |parts, packets| {
+        gro.flush(received, |header, packets| {
             if !*tun_lost && lost.is_none() {
-                match tun.write(parts) {
+                let header = header.encode();
+                let mut parts = ArrayVec::<_, { 1 + GRO_SEGMENTS }>::new();
+                parts.push(IoSlice::new(&header));
+                parts.extend(packets.iter().map(|packet| IoSlice::new(packet)));
+                match tun.write(&parts) {
                     Written::Whole => return,
                     Written::Refused => {}
                     Written::Lost(error) => *lost = Some(error.into()),
                 }
             }
-            drops.count(PathDrop::TunRefused, packets as u64);
+            drops.count(PathDrop::TunRefused, packets.len() as u64);
         });
     }
 }

@@ -3,8 +3,7 @@
 //! A tenant belongs to one thread, with its TUN, its UDP socket and its device.
 //! No packet meets a lock, a channel or an allocator, and the clock is read once
 //! for each wake. The control plane touches the threads by [`Datapath`] alone:
-//! [`DeviceConfig`] goes down, [`TenantSample`]
-//! comes up.
+//! [`DeviceConfig`] goes down, [`TenantSample`] comes up.
 //!
 //! ```text
 //!  TUN ──read: ≤ 64 KB──▶ split, seal in place ──▶ batch ──sendmsg(UDP_SEGMENT)──▶ UDP
@@ -12,12 +11,13 @@
 //! ```
 //!
 //! It decides nothing about routes, peers or keys, and never leaves the network
-//! namespace it was started in.
+//! namespace it was started in. What is done to a packet itself (split, put
+//! together, marked, answered) is the room [`packet`](crate::packet)'s.
 //!
 //! In reading order: [`Datapath`] (the door), `command`, `thread` (the loop),
-//! `tenant`, `outgoing` (with `segment`, `batch`, `unreachable`), `incoming`
-//! (with `gather`, `ecn`), `header` and `sum`, `udp`, [`Tun`], `buffer`,
-//! `deadline`, `clock`; [`Options`], [`Event`], [`PathDrop`], [`DatapathError`].
+//! `tenant`, `outgoing` (with `batch` and `unreachable`), `incoming`, `udp`,
+//! [`Tun`], `buffer`, `deadline`, `clock`; [`Options`], [`Event`], [`PathDrop`],
+//! [`DatapathError`].
 
 mod batch;
 mod buffer;
@@ -27,15 +27,11 @@ mod deadline;
 mod error;
 mod event;
 mod front;
-mod gather;
-mod header;
 mod incoming;
 mod options;
 mod outgoing;
 mod reason;
 mod sample;
-mod segment;
-mod sum;
 mod tenant;
 mod thread;
 mod tun;

@@ -1,14 +1,15 @@
 //! The Internet checksum (RFC 1071): whole, of a pseudo-header, and brought up to
 //! date when a few bytes change (RFC 1624).
 
-use std::net::IpAddr;
-
 /// Bytes summed in one step of the inner loop.
 const BLOCK: usize = 32;
 
 /// A one's complement sum in the making.
 ///
-/// It holds 2³² sixteen-bit words before it could overflow; a packet has 2¹⁵.
+/// Words are added in the machine's own order, 32 bits at a time, and the sum is
+/// turned and folded when it is asked for: one's complement addition does not
+/// care (RFC 1071 §2 B). It holds 2³² of them before it could overflow; a packet
+/// has 2¹⁴.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum(u64);
 
@@ -17,9 +18,7 @@ impl Sum {
     /// if a zero followed, so only the last piece of a whole may have one.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> Self {
-        // Words are added in the machine's own order, 32 bits at a time, and the
-        // sum is turned at the end: one's complement addition does not care
-        // (RFC 1071 §2 B). Lanes of their own let the compiler use vectors.
+        // Lanes of their own let the compiler use vectors.
         let mut lanes = [0_u64; BLOCK / 8];
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         for block in blocks {
@@ -28,28 +27,31 @@ impl Sum {
                 *lane += (eight & 0xffff_ffff) + (eight >> 32);
             }
         }
-        let mut native = lanes.iter().sum::<u64>();
+        let mut sum = self.0 + lanes.iter().sum::<u64>();
         let (words, last) = rest.as_chunks::<4>();
         for word in words {
-            native += u64::from(u32::from_ne_bytes(*word));
+            sum += u64::from(u32::from_ne_bytes(*word));
         }
         let mut padded = [0; 4];
         for (to, from) in padded.iter_mut().zip(last) {
             *to = *from;
         }
-        native += u64::from(u32::from_ne_bytes(padded));
-        Self(self.0 + u64::from(u16::from_be(fold(native))))
+        Self(sum + u64::from(u32::from_ne_bytes(padded)))
     }
 
     /// Adds one 16-bit word.
     #[must_use]
     pub const fn with_word(self, word: u16) -> Self {
-        Self(self.0 + word as u64)
+        Self(self.0 + word.to_be() as u64)
     }
 
     /// The sum in 16 bits: what a partial checksum's field holds.
     pub const fn fold(self) -> u16 {
-        fold(self.0)
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        u16::from_be(sum as u16)
     }
 
     /// The checksum: the sum's complement.
@@ -63,31 +65,12 @@ impl Sum {
     }
 }
 
-const fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    sum as u16
-}
-
 /// The sum of the pseudo-header before `len` bytes of `protocol`, header
-/// included (RFC 9293 §3.1, RFC 768, RFC 8200 §8.1).
-pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
-    let octets = |sum: Sum, address| match address {
-        IpAddr::V4(v4) => sum.with(&v4.octets()),
-        IpAddr::V6(v6) => sum.with(&v6.octets()),
-    };
-    octets(octets(pseudo_header_tail(protocol, len), source), destination)
-}
-
-/// The same, with both addresses as they stand in the IP header.
-pub(super) fn pseudo_header_of(addresses: &[u8], protocol: u8, len: usize) -> Sum {
-    pseudo_header_tail(protocol, len).with(addresses)
-}
-
-const fn pseudo_header_tail(protocol: u8, len: usize) -> Sum {
-    Sum(protocol as u64 + (len as u64 & 0xffff_ffff))
+/// included, with both addresses as they stand in the IP header (RFC 9293 §3.1,
+/// RFC 768, RFC 8200 §8.1).
+pub fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> Sum {
+    let sum = Sum::default().with_word(u16::from(protocol));
+    sum.with_word((len >> 16) as u16).with_word(len as u16).with(addresses)
 }
 
 /// How a sum changes when words that were summed change.

@@ -3,7 +3,9 @@
 //! Reading never goes past the end of what was given, and never follows more
 //! than a few extension headers. Checksums are not looked at here.
 
-use super::{Ecn, Malformed};
+use super::Malformed;
+use super::bytes::put;
+use super::checksum::Sum;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Protocol numbers this room knows (IANA, "Protocol Numbers").
@@ -40,15 +42,6 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Which piece of a fragmented packet it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    /// Where the piece begins in the whole, in bytes; 0–65,528.
-    pub offset: u16,
-    /// Whether others come behind it.
-    pub more: bool,
-}
-
 /// An IP packet's header, read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
@@ -58,10 +51,8 @@ pub struct View {
     header_len: usize,
     transport: usize,
     protocol: u8,
-    fragment: Option<Fragment>,
-    traffic_class: u8,
-    hop_limit: u8,
-    dont_fragment: bool,
+    is_fragment: bool,
+    has_transport: bool,
     is_routed: bool,
 }
 
@@ -69,7 +60,8 @@ pub struct View {
 struct Walk {
     protocol: u8,
     at: usize,
-    fragment: Option<Fragment>,
+    is_fragment: bool,
+    has_transport: bool,
     is_routed: bool,
 }
 
@@ -122,11 +114,9 @@ impl View {
             header_len,
             transport: header_len,
             protocol: header[9],
-            fragment: (flags & 0x3fff != 0)
-                .then_some(Fragment { offset: (flags & 0x1fff) << 3, more: flags & 0x2000 != 0 }),
-            traffic_class: header[1],
-            hop_limit: header[8],
-            dont_fragment: flags & 0x4000 != 0,
+            // More fragments, or an offset.
+            is_fragment: flags & 0x3fff != 0,
+            has_transport: flags & 0x1fff == 0,
             is_routed: false,
         })
     }
@@ -145,7 +135,8 @@ impl View {
             None if is_quote => Walk {
                 protocol: protocol::NO_NEXT_HEADER,
                 at: present.len(),
-                fragment: None,
+                is_fragment: false,
+                has_transport: true,
                 is_routed: false,
             },
             None if packet.len() < len => return Err(Malformed::Truncated),
@@ -158,10 +149,8 @@ impl View {
             header_len: V6_HEADER,
             transport: walk.at,
             protocol: walk.protocol,
-            fragment: walk.fragment,
-            traffic_class: header[0] << 4 | header[1] >> 4,
-            hop_limit: header[7],
-            dont_fragment: true,
+            is_fragment: walk.is_fragment,
+            has_transport: walk.has_transport,
             is_routed: walk.is_routed,
         })
     }
@@ -203,36 +192,16 @@ impl View {
         self.protocol
     }
 
-    /// Which piece it is, if it is one; an IPv6 "atomic fragment" (RFC 6946) has
-    /// offset 0 and none behind it.
-    pub const fn fragment(&self) -> Option<Fragment> {
-        self.fragment
+    /// Whether it is a piece of a packet; also the only one there is, an IPv6
+    /// "atomic fragment" (RFC 6946).
+    pub const fn is_fragment(&self) -> bool {
+        self.is_fragment
     }
 
     /// Whether the transport header is in this packet: false for every fragment
     /// but the first.
-    pub fn has_transport(&self) -> bool {
-        self.fragment.is_none_or(|fragment| fragment.offset == 0)
-    }
-
-    /// The six bits of the differentiated services field (RFC 2474).
-    pub const fn dscp(&self) -> u8 {
-        self.traffic_class >> 2
-    }
-
-    /// The congestion bits (RFC 3168 §5).
-    pub const fn ecn(&self) -> Ecn {
-        Ecn::from_bits(self.traffic_class)
-    }
-
-    /// The TTL or hop limit.
-    pub const fn hop_limit(&self) -> u8 {
-        self.hop_limit
-    }
-
-    /// Whether nobody on the way may fragment it; always so for IPv6.
-    pub const fn dont_fragment(&self) -> bool {
-        self.dont_fragment
+    pub const fn has_transport(&self) -> bool {
+        self.has_transport
     }
 
     /// Whether a routing header names later destinations: then the checksum is
@@ -242,22 +211,48 @@ impl View {
     }
 }
 
+/// Whether the header of this number stands between IPv6 and what it carries.
+pub(super) const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}
+
+/// Source and destination, one after the other, as they stand in the header.
+pub(super) fn addresses(packet: &[u8], is_v4: bool) -> Option<&[u8]> {
+    packet.get(if is_v4 { 12..20 } else { 8..40 })
+}
+
+/// Writes how long a packet is and, for IPv4, the checksum of its header, which
+/// is `header_len` long.
+pub(super) fn write_len(packet: &mut [u8], is_v4: bool, header_len: usize, len: usize) {
+    if !is_v4 {
+        return put(packet, 4, (len - V6_HEADER) as u16);
+    }
+    put(packet, 2, len as u16);
+    put(packet, 10, 0);
+    let sum = Sum::default().with(packet.get(..header_len).unwrap_or_default());
+    put(packet, 10, sum.checksum());
+}
+
 /// Follows extension headers; `None` when they do not end within `packet`.
 fn walk(packet: &[u8], first: u8) -> Option<Walk> {
-    let mut walk = Walk { protocol: first, at: V6_HEADER, fragment: None, is_routed: false };
+    let mut walk = Walk {
+        protocol: first,
+        at: V6_HEADER,
+        is_fragment: false,
+        has_transport: true,
+        is_routed: false,
+    };
     for _ in 0..=EXTENSION_HEADERS {
-        let unit = match walk.protocol {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT => 8,
-            AUTHENTICATION => 4,
-            _ => return Some(walk),
-        };
+        if !is_extension(walk.protocol) {
+            return Some(walk);
+        }
         let header = packet.get(walk.at..)?;
         let &[next, units, third, fourth, ..] = header.first_chunk::<8>()?;
         let len = match walk.protocol {
             FRAGMENT => 8,
-            // Its length does not count the first two units (RFC 4302 §2.2).
-            AUTHENTICATION => (usize::from(units) + 2) * unit,
-            _ => (usize::from(units) + 1) * unit,
+            // In units of 4, the first two not counted (RFC 4302 §2.2).
+            AUTHENTICATION => (usize::from(units) + 2) * 4,
+            _ => (usize::from(units) + 1) * 8,
         };
         if header.len() < len {
             return None;
@@ -269,10 +264,9 @@ fn walk(packet: &[u8], first: u8) -> Option<Walk> {
             walk.is_routed = true;
         }
         if current == FRAGMENT {
-            let field = u16::from_be_bytes([third, fourth]);
-            let fragment = Fragment { offset: field & 0xfff8, more: field & 1 != 0 };
-            walk.fragment = Some(fragment);
-            if fragment.offset != 0 {
+            walk.is_fragment = true;
+            walk.has_transport = u16::from_be_bytes([third, fourth]) & 0xfff8 == 0;
+            if !walk.has_transport {
                 return Some(walk);
             }
         }

@@ -88,16 +88,9 @@ impl VirtioHeader {
     }
 
     /// The header of a superpacket whose checksum is begun only: what `gso` says,
-    /// TCP or UDP beginning at `transport`, its payload at `header_len`, `size` bytes
-    /// of it for each segment. `is_cwr`: its
-    /// first segment, and it alone, has the CWR flag (RFC 3168 §6.1.2).
-    pub fn superpacket(
-        gso: Gso,
-        is_cwr: bool,
-        transport: usize,
-        header_len: usize,
-        size: usize,
-    ) -> Self {
+    /// TCP or UDP beginning at `transport`, its payload at `header_len`, `size`
+    /// bytes of it for each segment.
+    pub fn superpacket(gso: Gso, transport: usize, header_len: usize, size: usize) -> Self {
         let (gso_type, csum_offset) = match gso {
             Gso::None => return Self::default(),
             Gso::TcpV4 => (GSO_TCPV4, 16),
@@ -107,7 +100,7 @@ impl VirtioHeader {
         let small = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
         Self {
             flags: NEEDS_CSUM,
-            gso_type: if is_cwr { gso_type | GSO_ECN } else { gso_type },
+            gso_type,
             hdr_len: small(header_len),
             gso_size: small(size),
             csum_start: small(transport),

@@ -720,6 +720,19 @@ fn who_sends_to_nobody_is_told_but_not_without_end() {
 }
 
 #[test]
+fn who_sends_a_superpacket_to_nobody_is_told_of_its_first_packet() {
+    let here = end(one_thread(), config(1, &[(2, THERE, None)]));
+    let payload: Vec<u8> = (0..5_000_u32).map(|i| (i % 251) as u8).collect();
+    let (header, packet) = tcp_superpacket(&payload, 400);
+    here.inside.write(header, &packet);
+    let (_, answer) = here.inside.read();
+    assert_eq!((answer[9], &answer[20..22]), (1, &[3, 1][..]), "host unreachable");
+    assert_eq!(answer[28..], tcp_segments(&payload, 400)[0]);
+    let drops = here.datapath.sample(&here.tenant).unwrap().device.drops;
+    assert_eq!(drops.get("no_endpoint"), Some(&13));
+}
+
+#[test]
 fn what_is_no_packet_is_dropped_and_the_tenant_lives() {
     let (here, there) = pair(one_thread(), one_thread());
     connect(&here, &there);

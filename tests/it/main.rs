@@ -6,6 +6,7 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod allocation;
 mod cli;
 mod config_documents;
 mod config_schema;

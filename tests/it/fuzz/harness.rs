@@ -3,7 +3,9 @@
 
 use lockgate::config;
 use lockgate::net::{Instant, Mtu, Now, PrivateKey, Timestamp};
-use lockgate::packet::{self, Side, VIRTIO_LEN, View, VirtioHeader, ecn, gso};
+use lockgate::packet::{
+    self, Gro, Offload, Side, Superpacket, VIRTIO_LEN, View, VirtioHeader, ecn, icmp,
+};
 use lockgate::wireguard::{Device, DeviceConfig, PeerConfig, Received};
 use std::net::SocketAddr;
 
@@ -51,17 +53,24 @@ pub(crate) fn datagram(bytes: &[u8]) {
     assert!(given <= taken, "{given} bytes for {taken} of a stranger's");
 }
 
-/// Any bytes as a virtio header and a packet, taken apart, marked, renamed.
+/// Any bytes as a virtio header and a packet, on every way a packet goes: read,
+/// taken apart, put together, answered, marked, renamed.
 pub(crate) fn inner_packet(bytes: &[u8]) {
     let Some((header, packet)) = bytes.split_first_chunk::<VIRTIO_LEN>() else { return };
     let header = VirtioHeader::decode(header);
-    let mut out = vec![0; 128 * 2_048];
-    if let Ok(segments) = gso::measure(&header, packet) {
-        let stride = (segments.len + 48).max(64);
-        let _ = gso::split(&header, packet, &mut out, 16, stride, 128);
-    }
     if let Ok(view) = View::parse(packet) {
         assert!(view.len() <= packet.len() && view.header_len() <= view.len());
+        assert!(view.transport() <= packet.len());
+    }
+    let mut packets = taken_apart(&header, packet);
+    packets.insert(packets.len() / 2, packet.to_vec());
+    packets.push(packet.to_vec());
+    put_together(&packets);
+    let mut answer = [0; icmp::ANSWER_LEN];
+    if let Some(len) = icmp::host_unreachable(packet, &mut answer) {
+        let answer = &answer[..len];
+        assert_eq!(View::parse(answer).unwrap().len(), len);
+        assert_eq!(icmp::host_unreachable(answer, &mut [0; icmp::ANSWER_LEN]), None);
     }
     for outer in 0..4 {
         let _ = ecn::decapsulate(packet::Ecn::from_bits(outer), &mut packet.to_vec());
@@ -77,4 +86,49 @@ pub(crate) fn inner_packet(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// The first packets that `packet` stands for.
+fn taken_apart(header: &VirtioHeader, packet: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(superpacket) = Superpacket::read(header, packet) else { return Vec::new() };
+    let mut packets = Vec::new();
+    for segment in superpacket.segments().take(128) {
+        let mut out = vec![0; segment.len()];
+        assert_eq!(segment.write(&mut out), Ok(out.len()));
+        packets.push(out);
+    }
+    packets
+}
+
+/// Puts packets together and takes them apart again: as many, and as long.
+fn put_together(packets: &[Vec<u8>]) {
+    let offload = Offload { tcp: true, udp: true };
+    let mut buffer = packets.concat();
+    let mut gro = Gro::default();
+    let mut given = Vec::new();
+    let mut write = |header, pieces: &[&[u8]]| {
+        let written = pieces.concat();
+        if header == VirtioHeader::default() {
+            assert!(packets.contains(&written), "left alone, and changed");
+            given.push(written.len());
+        } else {
+            let again = taken_apart(&header, &written);
+            assert_eq!(again.len(), pieces.len());
+            given.extend(again.iter().map(Vec::len));
+        }
+    };
+    let mut end = 0;
+    for packet in packets {
+        let begin = end;
+        end += packet.len();
+        gro.push(&buffer, begin..end, offload);
+        if gro.is_full() {
+            gro.flush(&mut buffer, &mut write);
+        }
+    }
+    gro.flush(&mut buffer, &mut write);
+    let mut came: Vec<_> = packets.iter().map(Vec::len).collect();
+    came.sort_unstable();
+    given.sort_unstable();
+    assert_eq!(given, came);
 }

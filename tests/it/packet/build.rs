@@ -1,5 +1,6 @@
 //! Packets for checks, and the checksum computed the plain way.
 
+use lockgate::packet::{Malformed, Superpacket, VirtioHeader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(super) const TCP: u8 = 6;
@@ -61,6 +62,8 @@ pub(super) fn transport_sum(packet: &[u8], at: usize, protocol: u8) -> u16 {
 pub(super) struct Draft {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
+    /// The source's.
+    pub(super) port: u16,
     pub(super) protocol: u8,
     pub(super) id: u16,
     pub(super) flags: u8,
@@ -78,6 +81,7 @@ impl Draft {
         Self {
             source: Ipv4Addr::new(10, 1, 0, 7).into(),
             destination: Ipv4Addr::new(192, 0, 2, 9).into(),
+            port: 12_345,
             protocol,
             id: 0xfffe,
             flags: 0x10,
@@ -122,7 +126,8 @@ impl Draft {
             _ => panic!("addresses of two families"),
         }
         let at = packet.len();
-        packet.extend([0x30, 0x39, 0x01, 0xbb]);
+        packet.extend(self.port.to_be_bytes());
+        packet.extend([0x01, 0xbb]);
         match self.protocol {
             TCP => {
                 packet.extend(self.sequence.to_be_bytes());
@@ -161,4 +166,19 @@ pub(super) fn seal(packet: &mut [u8], at: usize, protocol: u8) {
         sum = 0xffff;
     }
     packet[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The packets that a packet with this header stands for.
+pub(super) fn take_apart(header: &VirtioHeader, packet: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+    let superpacket = Superpacket::read(header, packet)?;
+    let mut segments = Vec::new();
+    for segment in superpacket.segments() {
+        let mut out = vec![0xaa; segment.len() + 3];
+        assert_eq!(segment.write(&mut out), Ok(segment.len()));
+        assert_eq!(out[segment.len()..], [0xaa; 3], "bytes behind the packet");
+        out.truncate(segment.len());
+        segments.push(out);
+    }
+    assert_eq!(segments.len(), superpacket.count());
+    Ok(segments)
 }

@@ -61,12 +61,11 @@ fn an_update_gives_what_computing_anew_gives() {
 
 #[test]
 fn a_pseudo_header_is_summed_as_it_is_written() {
-    let v4 = pseudo_header([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 6, 20);
+    let v4 = pseudo_header(&[10, 0, 0, 1, 10, 0, 0, 2], 6, 20);
     assert_eq!(v4.fold(), naive_sum(&[10, 0, 0, 1, 10, 0, 0, 2, 0, 6, 0, 20]));
-    let (one, two) = ("2001:db8::1", "2001:db8::2");
-    let v6 = pseudo_header(one.parse().unwrap(), two.parse().unwrap(), 58, 0x1_0000);
-    let mut bytes = one.parse::<std::net::Ipv6Addr>().unwrap().octets().to_vec();
-    bytes.extend(two.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let octets = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let mut bytes = [octets("2001:db8::1"), octets("2001:db8::2")].concat();
+    let v6 = pseudo_header(&bytes, 58, 0x1_0000);
     bytes.extend([0, 1, 0, 0, 0, 0, 0, 58]);
     assert_eq!(v6.fold(), naive_sum(&bytes));
 }

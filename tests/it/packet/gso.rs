@@ -1,7 +1,8 @@
 //! Superpackets taken apart, against a plain reference and against `tun-rs`.
 
-use super::build::{Draft, Numbers, TCP, UDP, naive_sum, pseudo, seal, transport_sum};
-use lockgate::packet::{Gso, Malformed, Superpacket, VIRTIO_LEN, VirtioHeader, gso};
+use super::build::{Draft, Numbers, TCP, UDP, naive_sum, pseudo, seal, take_apart, transport_sum};
+use lockgate::packet::{Gso, Malformed, Superpacket, VIRTIO_LEN, VirtioHeader};
+use std::net::Ipv6Addr;
 use tun_rs::VirtioNetHdr;
 
 /// A superpacket as a TUN hands it over: its checksum is begun only.
@@ -15,8 +16,11 @@ fn superpacket(draft: &Draft, size: usize) -> (VirtioHeader, Vec<u8>, usize) {
     };
     let begun = naive_sum(&pseudo(&packet, draft.protocol, packet.len() - at));
     packet[at + place..at + place + 2].copy_from_slice(&begun.to_be_bytes());
-    let is_cwr = draft.protocol == TCP && draft.flags & 0x80 != 0;
-    (VirtioHeader::superpacket(kind, is_cwr, at, at + header_len, size), packet, at)
+    let mut header = VirtioHeader::superpacket(kind, at, at + header_len, size);
+    if draft.protocol == TCP && draft.flags & 0x80 != 0 {
+        header.gso_type |= 0x80;
+    }
+    (header, packet, at)
 }
 
 /// The packets a draft stands for, built one by one.
@@ -36,16 +40,6 @@ fn expected(draft: &Draft, size: usize) -> Vec<Vec<u8>> {
         one.build().0
     };
     pieces.iter().enumerate().map(build).collect()
-}
-
-fn split(header: &VirtioHeader, packet: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
-    let segments = gso::measure(header, packet)?;
-    let stride = 16 + segments.len.next_multiple_of(16) + 16;
-    let mut out = vec![0xaa; stride * segments.count];
-    let done = gso::split(header, packet, &mut out, 16, stride, segments.count)?;
-    assert_eq!(done, segments);
-    let cut = |(index, slot): (usize, &[u8])| slot[16..16 + segments.len_of(index)].to_vec();
-    Ok(out.chunks(stride).enumerate().map(cut).collect())
 }
 
 fn drafts(numbers: &mut Numbers) -> Vec<Draft> {
@@ -73,7 +67,7 @@ fn superpackets_are_taken_apart_as_built_one_by_one() {
             }
             let (header, packet, _) = superpacket(&draft, size);
             let context = format!("{} bytes by {size}, protocol {}", packet.len(), draft.protocol);
-            assert_eq!(split(&header, &packet).unwrap(), expected(&draft, size), "{context}");
+            assert_eq!(take_apart(&header, &packet).unwrap(), expected(&draft, size), "{context}");
         }
     }
 }
@@ -103,7 +97,7 @@ fn superpackets_are_taken_apart_as_tun_rs_does() {
                 .zip(sizes)
                 .map(|(segment, size)| segment[16..16 + size].to_vec())
                 .collect();
-            assert_eq!(split(&header, &packet).unwrap(), theirs);
+            assert_eq!(take_apart(&header, &packet).unwrap(), theirs);
         }
     }
 }
@@ -114,7 +108,7 @@ fn a_wrong_header_length_is_not_believed() {
     for hdr_len in [0, 20, 41, 4_000, u16::MAX] {
         let (header, packet, _) = superpacket(&draft, 1_000);
         let header = VirtioHeader { hdr_len, ..header };
-        assert_eq!(split(&header, &packet).unwrap(), expected(&draft, 1_000));
+        assert_eq!(take_apart(&header, &packet).unwrap(), expected(&draft, 1_000));
     }
 }
 
@@ -128,7 +122,7 @@ fn options_and_extension_headers_are_in_every_segment() {
         Draft { extensions: Some((0, extensions)), ..Draft::v6(UDP, vec![5; 3_000]) };
     for draft in [with_options, with_extensions] {
         let (header, packet, at) = superpacket(&draft, 1_400);
-        let segments = split(&header, &packet).unwrap();
+        let segments = take_apart(&header, &packet).unwrap();
         assert_eq!(segments.len(), 3);
         for segment in &segments {
             assert_eq!(transport_sum(segment, at, draft.protocol), 0xffff);
@@ -148,9 +142,9 @@ fn the_checksum_of_a_single_packet_is_completed() {
                 csum_offset: place,
                 ..VirtioHeader::default()
             };
-            assert_eq!(split(&header, &packet).unwrap(), [draft.build().0]);
+            assert_eq!(take_apart(&header, &packet).unwrap(), [draft.build().0]);
             let untouched = VirtioHeader { flags: 0, ..header };
-            assert_eq!(split(&untouched, &packet).unwrap(), std::slice::from_ref(&packet));
+            assert_eq!(take_apart(&untouched, &packet).unwrap(), std::slice::from_ref(&packet));
         }
     }
 }
@@ -167,16 +161,17 @@ fn a_completed_udp_checksum_is_never_none() {
     assert_eq!(bare[at + 6..at + 8], [0xff, 0xff]);
     let draft = Draft::v4(UDP, rest.to_be_bytes().to_vec());
     let (header, packet, _) = superpacket(&draft, 2);
-    assert_eq!(split(&header, &packet).unwrap(), [bare.clone()]);
+    assert_eq!(take_apart(&header, &packet).unwrap(), [bare.clone()]);
     let single = VirtioHeader { gso_type: 0, ..header };
-    assert_eq!(split(&single, &packet).unwrap(), [bare]);
+    assert_eq!(take_apart(&single, &packet).unwrap(), [bare]);
 }
 
 #[test]
 fn what_contradicts_itself_is_refused_by_name() {
     let draft = Draft::v4(TCP, vec![5; 3_000]);
     let (header, packet, at) = superpacket(&draft, 1_000);
-    let refusal = |header: VirtioHeader, packet: &[u8]| gso::measure(&header, packet).unwrap_err();
+    let refusal =
+        |header: VirtioHeader, packet: &[u8]| Superpacket::read(&header, packet).unwrap_err();
     let as_udp = VirtioHeader { gso_type: 5, ..header };
     assert_eq!(refusal(as_udp, &packet), Malformed::SuperpacketProtocol);
     let as_v6 = VirtioHeader { gso_type: 4, ..header };
@@ -185,8 +180,13 @@ fn what_contradicts_itself_is_refused_by_name() {
     assert_eq!(refusal(unknown, &packet), Malformed::SuperpacketKind);
     let empty = VirtioHeader { gso_size: 0, ..header };
     assert_eq!(refusal(empty, &packet), Malformed::SuperpacketSize);
-    let elsewhere = VirtioHeader { csum_start: 24, ..header };
-    assert_eq!(refusal(elsewhere, &packet), Malformed::ChecksumPlace);
+    for elsewhere in [
+        VirtioHeader { csum_start: 24, ..header },
+        VirtioHeader { csum_offset: 6, ..header },
+        VirtioHeader { csum_start: 16, csum_offset: 20, ..header },
+    ] {
+        assert_eq!(refusal(elsewhere, &packet), Malformed::ChecksumPlace);
+    }
     let beyond = VirtioHeader { gso_type: 0, csum_start: 3_039, ..header };
     assert_eq!(refusal(beyond, &packet), Malformed::ChecksumPlace);
     assert_eq!(refusal(header, &packet[..packet.len() - 1]), Malformed::Truncated);
@@ -197,14 +197,48 @@ fn what_contradicts_itself_is_refused_by_name() {
     long_header[at + 12] = 0xf0;
     assert_eq!(refusal(header, &long_header), Malformed::TransportHeader);
 
-    let mut out = [0; 4_000];
-    let room = |stride, max, out: &mut [u8]| gso::split(&header, &packet, out, 16, stride, max);
-    assert_eq!(room(1_100, 2, &mut out), Err(Malformed::SegmentCount));
-    assert_eq!(room(1_000, 9, &mut out), Err(Malformed::SegmentRoom));
-    assert_eq!(room(1_100, 9, &mut out[..2_300]), Err(Malformed::SegmentRoom));
-    assert_eq!(room(0, 9, &mut out), Err(Malformed::SegmentRoom));
     let superpacket = Superpacket::read(&header, &packet).unwrap();
-    assert_eq!(superpacket.write(3, &mut out), Err(Malformed::SegmentCount));
+    let first = superpacket.segments().next().unwrap();
+    let mut out = vec![0; first.len() - 1];
+    assert_eq!(first.write(&mut out), Err(Malformed::SegmentRoom));
+}
+
+#[test]
+fn padding_is_no_payload() {
+    let draft = Draft::v6(UDP, vec![5; 3_000]);
+    let (header, mut packet, _) = superpacket(&draft, 1_000);
+    packet.extend([0; 1_000]);
+    assert_eq!(take_apart(&header, &packet).unwrap(), expected(&draft, 1_000));
+}
+
+#[test]
+fn a_superpacket_whose_checksum_is_not_begun_gets_one() {
+    for draft in [Draft::v4(TCP, vec![5; 3_000]), Draft::v6(TCP, vec![5; 3_000])] {
+        let (header, mut packet, at) = superpacket(&draft, 1_000);
+        packet[at + 16..at + 18].fill(0x55);
+        let header = VirtioHeader { flags: 2, csum_start: 0, csum_offset: 0, ..header };
+        assert_eq!(take_apart(&header, &packet).unwrap(), expected(&draft, 1_000));
+    }
+}
+
+#[test]
+fn a_routed_superpacket_lost_the_checksum_of_its_last_destination() {
+    // A routing header with one more destination: the checksum is of that one.
+    let last = "2001:db8:3::1".parse::<Ipv6Addr>().unwrap();
+    let mut extensions = vec![TCP, 2, 2, 1, 0, 0, 0, 0];
+    extensions.extend(last.octets());
+    let draft = Draft { extensions: Some((43, extensions)), ..Draft::v6(TCP, vec![5; 3_000]) };
+    let (header, mut packet, at) = superpacket(&draft, 1_000);
+    let as_received = |packet: &[u8]| [&packet[..24], &last.octets(), &packet[40..]].concat();
+    let begun = naive_sum(&pseudo(&as_received(&packet), TCP, packet.len() - at));
+    packet[at + 16..at + 18].copy_from_slice(&begun.to_be_bytes());
+    let segments = take_apart(&header, &packet).unwrap();
+    assert_eq!(segments.len(), 3);
+    for segment in segments {
+        assert_eq!(transport_sum(&as_received(&segment), at, TCP), 0xffff);
+    }
+    let not_begun = VirtioHeader { flags: 0, ..header };
+    assert_eq!(take_apart(&not_begun, &packet), Err(Malformed::ChecksumPlace));
 }
 
 #[test]

@@ -4,5 +4,8 @@
 mod build;
 mod checksum;
 mod ecn;
+mod gro;
+mod gro_properties;
 mod gso;
+mod icmp;
 mod translate;
