@@ -141,8 +141,9 @@ fn assert_nothing_misread(sample: &TenantSample) {
 /// Sends datagrams of `segment` bytes from n1 in one call, as QUIC does; they
 /// arrive in n2 as they were sent.
 fn train(lab: &Lab, to: &str, segment: usize, len: usize) {
-    let address = SocketAddr::new(to.parse().unwrap(), 7_001);
+    let address = SocketAddr::new(to.parse().unwrap(), 0);
     let receiver = lab.within("n2", || UdpSocket::bind(address)).unwrap();
+    let address = receiver.local_addr().unwrap();
     receiver.set_read_timeout(Some(PATIENCE)).unwrap();
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let sender = lab.within("n1", || UdpSocket::bind(any)).unwrap();

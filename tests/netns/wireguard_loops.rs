@@ -104,41 +104,49 @@ fn host(address: &str) -> String {
 }
 
 /// In one namespace with its underlay, the route to a site's prefix is also the
-/// way to its endpoint, when that is inside.
-fn endpoint_inside_its_own_prefix(outer: Addresses) {
-    lab::run(move |lab| {
-        let scene = Scene::new(lab, "current", outer);
-        scene.gateway.apply(&documents(outer, &[&host(outer.router[0])], &[]));
-        scene.send(outer.device, 9, "send_refused");
-        scene.assert_served();
-        scene.gateway.apply(&documents(outer, &[], &[]));
-        scene.stage.wait_traffic("app", "device", outer.device);
-    });
-}
-
+/// way to its endpoint, when that is inside: such documents are not taken.
 #[test]
-fn an_endpoint_inside_its_own_prefix_took_a_core() {
-    endpoint_inside_its_own_prefix(V4);
-}
-
-#[test]
-fn an_ipv6_endpoint_inside_its_own_prefix_took_a_core() {
-    endpoint_inside_its_own_prefix(V6);
-}
-
-/// Each site's endpoint is inside the other's prefixes.
-#[test]
-fn tunnels_inside_one_another_took_a_core() {
+fn an_endpoint_inside_its_own_prefix_is_refused() {
     lab::run(|lab| {
         let scene = Scene::new(lab, "current", V4);
-        let [hq, other] = V4.router.map(host);
-        scene.gateway.apply(&documents(V4, &[&other], &[&hq]));
-        scene.send(V4.device, 9, "send_refused");
-        scene.send(OTHER_DEVICE, 9, "send_refused");
-        scene.gateway.apply(&documents(V4, &[], &[]));
+        for outer in [V4, V6] {
+            let errors =
+                scene.gateway.apply_refused(&documents(outer, &[&host(outer.router[0])], &[]));
+            assert!(
+                errors.iter().all(|error| error.contains("its own packets would go back")),
+                "{errors:?}"
+            );
+            assert_eq!(errors.len(), 1, "{errors:?}");
+        }
         scene.stage.wait_traffic("app", "device", V4.device);
         scene.assert_served();
     });
+}
+
+/// Each site's endpoint is inside the other's prefixes, which no document says
+/// that is read by itself.
+fn inside_one_another(outer: Addresses) {
+    lab::run(move |lab| {
+        let scene = Scene::new(lab, "current", outer);
+        let hq = host(outer.router[0]);
+        let other = host(V4.router[1]);
+        scene.gateway.apply(&documents(outer, &[&other], &[&hq]));
+        scene.send(outer.device, 9, "send_refused");
+        scene.send(OTHER_DEVICE, 9, "send_refused");
+        scene.gateway.apply(&documents(outer, &[], &[]));
+        scene.stage.wait_traffic("app", "device", outer.device);
+        scene.assert_served();
+    });
+}
+
+#[test]
+fn tunnels_inside_one_another_took_a_core() {
+    inside_one_another(V4);
+}
+
+#[test]
+fn an_ipv6_tunnel_inside_another_took_a_core() {
+    inside_one_another(V6);
 }
 
 /// The customer's router may be had at its outer address through the tunnel;
