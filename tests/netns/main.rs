@@ -6,6 +6,7 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod aging;
 mod answerer;
 mod canary;
 mod capture;
@@ -43,15 +44,14 @@ mod wireguard_loops;
 mod wireguard_many;
 mod wireguard_marks;
 mod wireguard_mtu;
-mod wireguard_names;
 mod wireguard_nested;
 mod wireguard_paths;
 mod wireguard_quick;
 mod wireguard_raw;
+mod wireguard_reordering;
 mod wireguard_roaming;
 mod wireguard_router;
 mod wireguard_scene;
 mod wireguard_stage;
 mod wireguard_stamp;
-mod wireguard_time;
 mod wireguard_wire;

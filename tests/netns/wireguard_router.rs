@@ -78,6 +78,12 @@ impl Engine {
         if here.contains(&Self::WireguardGo) { Self::WireguardGo } else { Self::Lockgate }
     }
 
+    /// The newest stock one, where it is installed.
+    pub(crate) fn newest() -> Self {
+        let is_here = Self::installed().contains(&Self::WireguardGo);
+        if is_here { Self::WireguardGo } else { Self::any() }
+    }
+
     /// The first that this machine has.
     pub(crate) fn any() -> Self {
         Self::installed().first().copied().unwrap()

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
 
 use crate::lab::{At, Lab};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// How often a thread of a relay looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Room for what comes while a relay is not scheduled.
+const BUFFER: usize = 8 << 20;
 
 /// The type of a data message.
 const DATA: u8 = 4;
@@ -48,6 +52,7 @@ impl<'lab> Relay<'lab> {
     ) -> Self {
         let near = lab.udp(at, SocketAddr::from(([127, 0, 0, 1], 0)));
         near.set_read_timeout(Some(LOOK)).unwrap();
+        set_socket_recv_buffer_size_force(&near, BUFFER).unwrap();
         let far = far(lab, at, own.parse().unwrap(), gateway);
         let ends = Arc::new(Ends {
             near,
@@ -141,15 +146,15 @@ impl Ends {
 pub(crate) enum Order {
     /// As they come.
     Kept,
-    /// A quarter of the data messages is held back for up to so many others; by
-    /// lot, the same for a seed.
+    /// A quarter of the data messages is held back until one comes whose number is
+    /// greater by up to so many; by lot, the same for a seed.
     HeldBack(HeldBack),
 }
 
 impl Order {
-    /// A quarter is held back for up to `most` others.
+    /// A quarter is held back for up to `most` numbers.
     pub(crate) fn held_back(most: u64, seed: u64) -> Self {
-        Self::HeldBack(HeldBack { most, state: seed, count: 0, waiting: BTreeMap::new() })
+        Self::HeldBack(HeldBack { most, state: seed, waiting: BTreeMap::new() })
     }
 
     fn take(&mut self, datagram: &[u8], pass: &mut impl FnMut(&[u8])) {
@@ -173,23 +178,21 @@ impl Order {
 pub(crate) struct HeldBack {
     most: u64,
     state: u64,
-    /// Data messages that came.
-    count: u64,
-    /// What waits, by the count it waits for and its own.
+    /// What waits, by the number it waits for and its own.
     waiting: BTreeMap<(u64, u64), Vec<u8>>,
 }
 
 impl HeldBack {
     fn take(&mut self, datagram: &[u8], pass: &mut impl FnMut(&[u8])) {
-        self.count += 1;
+        let number = u64::from_le_bytes(*datagram[8..].first_chunk().unwrap());
         if self.random().is_multiple_of(4) {
-            let until = self.count + 1 + self.random() % self.most;
-            self.waiting.insert((until, self.count), datagram.to_vec());
+            let until = number + 1 + self.random() % self.most;
+            self.waiting.insert((until, number), datagram.to_vec());
         } else {
             pass(datagram);
         }
         while let Some(first) = self.waiting.first_entry() {
-            if self.count < first.key().0 {
+            if number < first.key().0 {
                 break;
             }
             pass(&first.remove());

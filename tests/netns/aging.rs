@@ -1,10 +1,15 @@
-//! Endpoints by DNS name: asked for again when there is no answer, and when the
-//! answer may have changed.
+//! What changes by time alone: sessions grow old, and so do answers from DNS.
+//! These tests take minutes and do next to nothing in them; they stand first, so
+//! that the others run beside them.
+#![allow(clippy::disallowed_methods, reason = "two minutes are looked at now and then")]
 
-use crate::gateway::site_of;
+use crate::gateway::{Gateway, site_of};
 use crate::lab::{self, At, Lab, wait_until};
+use crate::wireguard_flow::Stream;
 use crate::wireguard_router::{Customer, Engine, Router};
-use crate::wireguard_stage::{CUSTOMER_PORT, SITE, Stage, TENANT, V4, documents, key, socket};
+use crate::wireguard_stage::{
+    CUSTOMER_PORT, PORT, SITE, Stage, TENANT, V4, documents, key, socket,
+};
 use lockgate::status::{SiteReason, SiteState};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +19,58 @@ use std::time::Duration;
 
 /// The customer's key.
 const CUSTOMER: u8 = 7;
+
+fn handshakes(gateway: &Gateway<'_>) -> u64 {
+    gateway.site(TENANT, SITE).handshakes.0
+}
+
+/// Who began the session renews it after 120 s, beside the traffic; each side
+/// keeps the old one until nothing in it can still be on its way.
+fn renewed(gateway_begins: bool) {
+    lab::run(move |lab| {
+        let stage = Stage::new(lab);
+        let host = V4.router[0];
+        let endpoint = format!("endpoint: {{host: {host}, port: {CUSTOMER_PORT}}}");
+        let endpoint = if gateway_begins { endpoint } else { String::new() };
+        let gateway = stage.start(&documents(key(CUSTOMER).public(), &endpoint, ""));
+        let customer = Customer {
+            endpoint: (!gateway_begins).then(|| socket(V4.gateway, PORT)),
+            listen_port: Some(CUSTOMER_PORT),
+            ..Customer::new(key(CUSTOMER), gateway.public_key(TENANT))
+        };
+        let _router = Router::start(lab, "router", Engine::newest(), &customer);
+        let first =
+            if gateway_begins { ("app", "device", V4.device) } else { ("device", "app", V4.app) };
+        stage.wait_traffic(first.0, first.1, first.2);
+        let before = gateway.wait_state(TENANT, SITE, SiteState::Up);
+        assert_eq!(before.handshakes.0, 1);
+        let flows = [
+            Stream::start(lab, "app", "device", V4.device, 100, u64::MAX),
+            Stream::start(lab, "device", "app", V4.app, 100, u64::MAX),
+        ];
+        wait_until("the next handshake", Duration::from_secs(130), || {
+            thread::sleep(Duration::from_secs(1));
+            let seen = handshakes(&gateway);
+            if seen == 2 { Ok(()) } else { Err(seen) }
+        });
+        // What is sent in the new session alone.
+        thread::sleep(Duration::from_secs(2));
+        for flow in flows {
+            flow.assert_unharmed(if gateway_begins { "we renewed" } else { "it renewed" });
+        }
+        let after = gateway.site(TENANT, SITE);
+        assert_eq!(after.handshakes.0, 2);
+        assert_eq!(after.handshake_timeouts, before.handshake_timeouts);
+    });
+}
+
+#[test]
+fn a_session_is_renewed_after_two_minutes_and_no_packet_is_lost() {
+    thread::scope(|scope| {
+        scope.spawn(|| renewed(false));
+        scope.spawn(|| renewed(true));
+    });
+}
 
 /// Where the customer says it is.
 const NAME: &str = "branch.example.net";
