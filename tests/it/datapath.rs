@@ -743,6 +743,8 @@ fn what_is_no_packet_is_dropped_and_the_tenant_lives() {
         }
     }
     connect(&here, &there);
+    let drops = here.datapath.sample(&here.tenant).unwrap().device.drops;
+    assert!(drops.get("tun_header").is_some_and(|count| 0 < *count), "{drops:?}");
     let outside = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     for rubbish in [&[][..], &[0], &[4, 0, 0, 0], &[1; 148], &[4; 32], &[0xff; 9_000]] {
         outside.send_to(rubbish, (Ipv4Addr::LOCALHOST, here.port)).unwrap();

@@ -318,3 +318,24 @@ fn a_customer_could_send_from_our_name_of_its_network() {
     assert_eq!(net.take_inbox(0).len(), 0, "it would be taken for 172.16.0.7");
     assert_eq!(net.drops(0).get("source_not_allowed"), Some(&1));
 }
+
+#[test]
+fn what_could_be_renamed_in_part_only_does_not_pass() {
+    let mut net = Net::connected();
+    alias(&mut net);
+    // An ICMP error about a packet of which there is nothing.
+    let mut error = packet("172.16.0.7", "10.0.0.1", 28, 0);
+    error[9] = 1;
+    error[20..].copy_from_slice(&[3, 1, 0, 0, 0, 0, 0, 0]);
+    net.send(1, &error);
+    net.settle();
+    assert_eq!(net.take_inbox(0).len(), 0);
+    assert_eq!(net.drops(0).get("translation"), Some(&1));
+}
+
+#[test]
+fn nothing_is_sealed_without_a_session() {
+    let mut net = Net::pair();
+    let peer = net.device(1).peer(&public(1)).unwrap();
+    assert_eq!(net.device(1).seal(peer, &mut [0; 200], 100), Err(DropReason::NoSession));
+}

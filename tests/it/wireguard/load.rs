@@ -2,6 +2,7 @@
 
 use super::net::{Flight, Net, endpoint, packet, private, public};
 use super::paper::{Paper, stamp};
+use lockgate::model::limits::COOKIE_REPLIES;
 use lockgate::wireguard::{DropReason, Received};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -205,4 +206,38 @@ fn forged_cookie_replies_are_dropped() {
     let mut unasked = forged;
     unasked.bytes[4] ^= 1;
     assert_eq!(net.deliver(1, &unasked), Received::Dropped(DropReason::UnknownIndex));
+}
+
+#[test]
+fn cookies_that_wait_to_be_sent_are_bounded() {
+    let mut net = Net::pair();
+    flood_again(&mut net);
+    let strangers = strangers();
+    let dropped = |net: &mut Net, number| net.deliver(0, &spoofed(&strangers, number));
+    for number in 0..COOKIE_REPLIES as u32 {
+        assert_eq!(dropped(&mut net, number), Received::Dropped(DropReason::UnderLoad));
+    }
+    assert_eq!(dropped(&mut net, 9_999), Received::Dropped(DropReason::CookieBacklog));
+    assert_eq!(net.drain(0).len(), COOKIE_REPLIES);
+    assert_eq!(dropped(&mut net, 9_999), Received::Dropped(DropReason::UnderLoad));
+}
+
+#[test]
+fn forged_answers_to_one_initiation_are_looked_at_sixteen_times() {
+    let mut net = Net::pair();
+    net.send(1, &packet("10.1.0.1", "10.0.0.1", 60, 0));
+    let initiation = net.drain(1).remove(0);
+    net.deliver(0, &initiation);
+    let mut forged = net.drain(0).remove(0);
+    let forger = Paper::new([1; 32], *public(2).as_bytes());
+    forged.bytes.truncate(60);
+    forged.bytes[50] ^= 1;
+    forger.stamp_macs(&mut forged.bytes, None);
+    for _ in 0..16 {
+        assert_eq!(net.deliver(1, &forged), Received::Dropped(DropReason::Handshake));
+    }
+    assert_eq!(net.deliver(1, &forged), Received::Dropped(DropReason::PeerRate));
+    // The next initiation has its own.
+    net.pass(Duration::from_secs(6));
+    assert_eq!(net.take_inbox(0).len(), 1);
 }
