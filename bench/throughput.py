@@ -523,7 +523,7 @@ def contenders(arguments):
         Stock("boringtun-1", "boringtun-cli --threads 1", threads_1),
         Stock("gotatun", "gotatun-cli",
               [str(peers / "gotatun"), "--foreground", "--disable-drop-privileges", "-v", "error"]),
-        Stock("wireguard-go", "wireguard-go (newest)", [str(peers / "wireguard"), "-f"], quiet),
+        Stock("wireguard-go", "wireguard-go (newest)", [str(peers / "wireguard-go"), "-f"], quiet),
         Stock("wireguard-go-2022", "wireguard-go (Debian, 2022)", ["/usr/bin/wireguard-go", "-f"], quiet),
         Ours(arguments.binary, "lockgate-no-gso", "Lockgate, no UDP GSO", ("--without", "udp-segment")),
         Ours(arguments.binary, "lockgate-no-tun", "Lockgate, no TUN offload", ("--without", "tun-tcp")),

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-peers=${LOCKGATE_PEERS:-$PWD/bench/out/peers}
+peers=${LOCKGATE_PEERS:-$PWD/target/peers}
 install=1
 arguments=()
 for argument in "$@"; do
@@ -46,9 +46,10 @@ if [ $install = 1 ]; then
   [ -x "$peers/bin/gotatun" ] ||
     cargo install --quiet --locked --root "$peers" gotatun-cli --version 0.10.2 ||
     echo "left out: gotatun-cli could not be built"
-  if [ ! -x "$peers/bin/wireguard" ]; then
+  if [ ! -x "$peers/bin/wireguard-go" ]; then
     if command -v go >/dev/null; then
-      (cd / && GOBIN="$peers/bin" go install golang.zx2c4.com/wireguard@latest) ||
+      (cd / && GOBIN="$peers/bin" go install golang.zx2c4.com/wireguard@latest) &&
+        mv "$peers/bin/wireguard" "$peers/bin/wireguard-go" ||
         echo "left out: the newest wireguard-go could not be built"
     else
       echo "left out: the newest wireguard-go needs Go"
