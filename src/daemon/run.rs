@@ -63,7 +63,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let _claim = claim(options.placement)?;
 
     let missing = linux::missing(options.placement);
-    for missing in &missing {
+    for missing in missing.iter().skip(1) {
         tracing::error!("{missing}");
     }
     if let Some(first) = missing.first() {

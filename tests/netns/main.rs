@@ -13,6 +13,7 @@ mod capture;
 mod crash;
 mod daemon_reload;
 mod datapath;
+mod demo;
 mod flow;
 mod gateway;
 mod inventory;

@@ -91,15 +91,20 @@ pub(super) fn ask_tcp(address: Ipv4Addr) -> Option<String> {
     }
 }
 
-/// Sends for `duration` to the sink at `address`; bits per second that arrived.
-pub(super) fn stream(address: Ipv4Addr, duration: Duration) -> anyhow::Result<f64> {
+/// Sends for `duration`, or until told to stop, to the sink at `address`; bits per
+/// second that arrived.
+pub(super) fn stream(
+    address: Ipv4Addr,
+    duration: Duration,
+    is_over: &dyn Fn() -> bool,
+) -> anyhow::Result<f64> {
     let to = SocketAddr::V4(SocketAddrV4::new(address, SINK));
     let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(3))?;
     stream.set_write_timeout(Some(Duration::from_secs(10)))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let block = vec![0x5a; 256 << 10];
     let began = now();
-    while now().duration_since(began) < duration {
+    while now().duration_since(began) < duration && !is_over() {
         stream.write_all(&block)?;
     }
     stream.shutdown(std::net::Shutdown::Write)?;

@@ -17,7 +17,8 @@ pub(super) struct Home {
 
 impl Home {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("lockgate-demo.").tempdir()?;
+        // In the demo's own `/run`, which goes with it even if it is killed.
+        let directory = tempfile::Builder::new().prefix("demo.").tempdir_in("/run")?;
         let (config, state) = (directory.path().join("config"), directory.path().join("state"));
         fs::create_dir(&config)?;
         Ok(Self { directory, config, state, players: RefCell::default() })

@@ -58,29 +58,50 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Verdict, Failure> {
         return Err(anyhow::anyhow!("the demo makes network namespaces; run it as root").into());
     }
     let story = Story::new();
-    let interrupted = interrupted()?;
+    let interrupted = Interrupt::listen()?;
     let page = Page::open(arguments.status).context("cannot open a port for the status page")?;
     let address = page.address;
     // From here on nothing this process makes can be seen by the machine.
     crate::linux::enter_box().context("cannot make a namespace for the demo")?;
     let home = Home::new()?;
-    let good = play(&story, &home, page, &interrupted)?;
-    if !arguments.once && !interrupted.load(Ordering::Relaxed) {
+    let played = play(&story, &home, page, &interrupted);
+    if played.is_ok() && !arguments.once && !interrupted.is_set() {
         story.say(&format!("the status page is at http://{address}/ until Ctrl-C"));
-        while !interrupted.load(Ordering::Relaxed) {
+        while !interrupted.is_set() {
             pause(Duration::from_millis(100));
         }
     }
     drop(home);
     story.say("everything is taken down; nothing is left behind");
-    Ok(if good { Verdict::Good } else { Verdict::Finding })
+    Ok(Verdict::finding_if(!played?))
+}
+
+/// Whether somebody wants the demo to end.
+#[derive(Clone)]
+struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Set when Ctrl-C or SIGTERM comes. A second one ends the process at once.
+    fn listen() -> anyhow::Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+        }
+        Ok(Self(flag))
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.is_set() { bail!("interrupted") } else { Ok(()) }
+    }
 }
 
 /// All acts; true when every check held.
-fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> anyhow::Result<bool> {
-    let going = || {
-        if interrupted.load(Ordering::Relaxed) { bail!("interrupted") } else { Ok(()) }
-    };
+fn play(story: &Story, home: &Home, page: Page, interrupted: &Interrupt) -> anyhow::Result<bool> {
     story.title("Two customers, one private network: 192.168.1.0/24 at both");
 
     let act = story.begin("two customers, each with a router and a device 192.168.1.10");
@@ -95,9 +116,9 @@ fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> any
     let mut gateway = home.start_gateway()?;
     page.serve(home.socket());
     let client = home.socket();
-    wait(UP_WITHIN, "the gateway to program both tenants", || {
+    wait(interrupted, UP_WITHIN, "the gateway to program both tenants", || {
         if gateway.ended().is_some() {
-            bail!("the gateway ended: {}", home.log());
+            bail!("the gateway ended");
         }
         Ok(snapshot(&client).is_some_and(|snapshot| {
             snapshot.tenants.len() == 2
@@ -108,7 +129,10 @@ fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> any
                     .all(|tenant| tenant.conditions.holds(crate::status::ConditionType::Programmed))
         }))
     })
-    .with_context(|| home.log())?;
+    .map_err(|error| match interrupted.is_set() {
+        true => error,
+        false => anyhow::anyhow!("{error}; its log:\n{}", home.log()),
+    })?;
     act.done("");
 
     let act = story.begin("one application for each tenant, 10.136.40.10 for both");
@@ -124,9 +148,9 @@ fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> any
         let identity = keys::load(&keys::path(&home.state, &tenant))?.context("no gateway key")?;
         routers.push(router::start(engine, actor, key, identity.public(), home.directory.path())?);
     }
-    wait(UP_WITHIN, "both tunnels", || Ok(up(&client) == 2))?;
+    wait(interrupted, UP_WITHIN, "both tunnels", || Ok(up(&client) == 2))?;
     act.done("both sites are Up");
-    going()?;
+    interrupted.check()?;
 
     let act = story.begin("everyone asks every address who it is");
     let pairs = cast::matrix();
@@ -136,21 +160,26 @@ fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> any
         &format!("{good} of {} pairs as they should be, over UDP and TCP", pairs.len()),
     );
     story.matrix(&pairs);
-    going()?;
+    interrupted.check()?;
 
     let act = story.begin("throughput through one tunnel, one TCP stream");
     let device = Ipv4Addr::new(192, 168, 1, 10);
     let app = Ipv4Addr::new(10, 136, 40, 10);
-    let to_site = stage::within(&ACTORS[0].app(), move || cast::stream(device, STREAM));
-    let to_site = to_site.join().map_err(|_| anyhow::anyhow!("a thread died"))??;
-    let from_site = stage::within(&ACTORS[0].device(), move || cast::stream(app, STREAM));
-    let from_site = from_site.join().map_err(|_| anyhow::anyhow!("a thread died"))??;
+    let stream = |from: &str, to| {
+        let interrupted = interrupted.clone();
+        let streamed =
+            stage::within(from, move || cast::stream(to, STREAM, &|| interrupted.is_set()));
+        streamed.join().map_err(|_| anyhow::anyhow!("a thread died"))?
+    };
+    let to_site = stream(&ACTORS[0].app(), device)?;
+    interrupted.check()?;
+    let from_site = stream(&ACTORS[0].device(), app)?;
+    interrupted.check()?;
     act.done(&format!(
         "{:.2} Gb/s to the site, {:.2} Gb/s from it (both ends share this machine)",
         to_site / 1e9,
         from_site / 1e9
     ));
-    going()?;
 
     let recovered = pull_the_cable(story, &client, interrupted)?;
 
@@ -163,7 +192,7 @@ fn play(story: &Story, home: &Home, page: Page, interrupted: &AtomicBool) -> any
 
 /// Takes the uplink of one customer away and gives it back, with both tenants'
 /// applications asking their devices all the while.
-fn pull_the_cable(story: &Story, client: &Path, interrupted: &AtomicBool) -> anyhow::Result<bool> {
+fn pull_the_cable(story: &Story, client: &Path, interrupted: &Interrupt) -> anyhow::Result<bool> {
     let device = Ipv4Addr::new(192, 168, 1, 10);
     let stop = Arc::new(AtomicBool::new(false));
     let counts: Vec<Arc<[AtomicU64; 2]>> = ACTORS.iter().map(|_| Arc::default()).collect();
@@ -189,10 +218,7 @@ fn pull_the_cable(story: &Story, client: &Path, interrupted: &AtomicBool) -> any
     let bolt_lost_before = bolt[0].load(Ordering::Relaxed);
     stage::ip("link set up-acme down")?;
     let mut said = String::new();
-    wait(NOTICED_WITHIN, "the gateway to see it", || {
-        if interrupted.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
+    wait(interrupted, NOTICED_WITHIN, "the gateway to see it", || {
         let Some(site) = site(client, "acme") else { return Ok(false) };
         said = format!("{} ({})", site.0, site.1);
         Ok(!site.0.is_usable())
@@ -203,11 +229,11 @@ fn pull_the_cable(story: &Story, client: &Path, interrupted: &AtomicBool) -> any
     let answered_before = acme[1].load(Ordering::Relaxed);
     let began = now();
     stage::ip("link set up-acme up")?;
-    wait(NOTICED_WITHIN, "acme's device to answer", || {
+    wait(interrupted, NOTICED_WITHIN, "acme's device to answer", || {
         Ok(acme[1].load(Ordering::Relaxed) > answered_before)
     })?;
     let recovered = now().duration_since(began).as_secs_f64();
-    wait(NOTICED_WITHIN, "the state to be Up", || Ok(up(client) == 2))?;
+    wait(interrupted, NOTICED_WITHIN, "the state to be Up", || Ok(up(client) == 2))?;
     stop.store(true, Ordering::Relaxed);
     for asker in askers {
         let _ = asker.join();
@@ -248,12 +274,14 @@ fn random_key() -> anyhow::Result<PrivateKey> {
 
 /// Looks again and again until `reached`, at most for `bound`.
 fn wait(
+    interrupted: &Interrupt,
     bound: Duration,
     what: &str,
     mut reached: impl FnMut() -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let began = now();
     while !reached()? {
+        interrupted.check()?;
         if now().duration_since(began) > bound {
             bail!("waited {} s for {what}", bound.as_secs());
         }
@@ -265,14 +293,4 @@ fn wait(
 #[allow(clippy::disallowed_methods, reason = "between two looks at a state")]
 fn pause(duration: Duration) {
     std::thread::sleep(duration);
-}
-
-/// Set when Ctrl-C or SIGTERM comes. A second one ends the process at once.
-fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
-        signal_hook::flag::register(signal, Arc::clone(&flag))?;
-    }
-    Ok(flag)
 }

@@ -5,6 +5,7 @@ use super::stage::{Actor, Player, ip};
 use crate::net::{PrivateKey, PublicKey};
 use anyhow::{Context, bail};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -105,6 +106,7 @@ fn configure(router: &str, link: &str, file: &Path) -> anyhow::Result<()> {
     for _ in 0..50 {
         let output = Command::new("ip")
             .args(["netns", "exec", router, "wg", "setconf", link, file])
+            .process_group(0)
             .output()
             .context("cannot run `wg`")?;
         if output.status.success() {

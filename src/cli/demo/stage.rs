@@ -14,6 +14,7 @@ use anyhow::{Context, bail};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
@@ -57,6 +58,8 @@ pub(super) fn ip(line: &str) -> anyhow::Result<()> {
     let output = Command::new("ip")
         .args(line.split_whitespace())
         .stdin(Stdio::null())
+        // A group of its own: Ctrl-C is for us to hear, who then end all others.
+        .process_group(0)
         .output()
         .context("cannot run `ip` (Debian: apt-get install iproute2)")?;
     if !output.status.success() {
@@ -178,6 +181,7 @@ impl Player {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         Ok(Self(child))

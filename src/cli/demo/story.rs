@@ -20,6 +20,7 @@ pub(super) struct Act<'a> {
     story: &'a Story,
     title: String,
     began: Instant,
+    ended: bool,
 }
 
 impl Story {
@@ -46,7 +47,7 @@ impl Story {
             let _ = write!(stdout, "  … {title}");
             let _ = stdout.flush();
         }
-        Act { story: self, title: title.to_owned(), began: now() }
+        Act { story: self, title: title.to_owned(), began: now(), ended: false }
     }
 
     /// The isolation matrix: who asked, what address, who answered.
@@ -85,12 +86,22 @@ impl Act<'_> {
         self.result(true, result);
     }
 
-    pub(super) fn result(self, good: bool, result: &str) {
+    pub(super) fn result(mut self, good: bool, result: &str) {
+        self.ended = true;
         let seconds = now().duration_since(self.began).as_secs_f64();
         let mark =
             if good { self.story.paint("32", "✔") } else { self.story.paint("31;1", "✖") };
         let begin = if self.story.color { "\r\x1b[K" } else { "" };
         let separator = if result.is_empty() { "" } else { ": " };
         line(&format!("{begin}  {mark} {}{separator}{result} ({seconds:.1} s)", self.title));
+    }
+}
+
+impl Drop for Act<'_> {
+    /// What broke it off is told on a line of its own.
+    fn drop(&mut self) {
+        if !self.ended && self.story.color {
+            line("");
+        }
     }
 }
