@@ -3,26 +3,31 @@
 use super::syscall;
 use std::ops::Range;
 
-/// Gives it back: what is free of the heap, and the pages of code that were
-/// run to read documents and to set up a box. Half of a small gateway's
-/// resident memory is code it will not run again; what it does run comes back
-/// from the page cache, 16 pages at a time.
+/// Gives it back: what is free of the heap, and the pages of code and constants
+/// that were used to read documents and to set up a box. Half of a small
+/// gateway's resident memory is what it will not use again; what it does use
+/// comes back from the page cache, 16 pages at a time.
 pub fn give_back() {
     syscall::trim_heap();
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
-    for code in maps.lines().filter_map(code) {
-        if let Err(error) = syscall::forget_code(code) {
+    for unwritten in maps.lines().filter_map(unwritten) {
+        if let Err(error) = syscall::forget_pages(unwritten) {
             tracing::debug!(%error, "code stays resident");
         }
     }
 }
 
-/// Where a mapping lies that is a file's code (`man 5 proc_pid_maps`).
-fn code(line: &str) -> Option<Range<usize>> {
+/// Where a mapping lies that is a program's or library's code, or begins with
+/// its header, before its constants (`man 5 proc_pid_maps`, `man 5 elf`). The
+/// linker has nothing to fill in there. What it fills in and makes read-only
+/// then lies elsewhere in the file, and is nobody's to forget.
+fn unwritten(line: &str) -> Option<Range<usize>> {
     let mut words = line.split_ascii_whitespace();
     let (begin, end) = words.next()?.split_once('-')?;
-    let is_code = words.next()? == "r-xp";
-    let is_file = words.nth(3)?.starts_with('/');
+    let (access, offset, _device, _inode) =
+        (words.next()?, words.next()?, words.next()?, words.next()?);
+    let is_unwritten = access == "r-xp" || access == "r--p" && offset == "00000000";
+    let is_file = words.next()?.starts_with('/');
     let address = |text| usize::from_str_radix(text, 16).ok();
-    (is_code && is_file).then_some(address(begin)?..address(end)?)
+    (is_unwritten && is_file).then_some(address(begin)?..address(end)?)
 }

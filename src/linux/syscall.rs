@@ -67,15 +67,15 @@ pub(super) fn trim_heap() {
     }
 }
 
-/// Forgets which pages of a mapping of code are in memory; each comes back from
-/// its file when it is run again.
-pub(super) fn forget_code(code: std::ops::Range<usize>) -> io::Result<()> {
-    // SAFETY: such a mapping is private and cannot be written to, so its pages
-    // are its file's, and what is read later is what was there before.
+/// Forgets which pages of a mapping are in memory that was never written to;
+/// each comes back from its file when it is used again.
+pub(super) fn forget_pages(unwritten: std::ops::Range<usize>) -> io::Result<()> {
+    // SAFETY: its pages are its file's, so what is read later is what was there
+    // before.
     unsafe {
         rustix::mm::madvise(
-            std::ptr::without_provenance_mut(code.start),
-            code.len(),
+            std::ptr::without_provenance_mut(unwritten.start),
+            unwritten.len(),
             rustix::mm::Advice::LinuxDontNeed,
         )
     }
