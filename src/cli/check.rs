@@ -69,6 +69,9 @@ fn refusal_text(refusal: &Refusal) -> String {
     }
 }
 
+/// Notes worth reading: of many keys one in sixteen has one.
+const NOTES: usize = 5;
+
 /// One error a line, as a compiler prints them, and a line that sums up.
 fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
     let mut text = String::new();
@@ -79,8 +82,11 @@ fn lines(outcome: &Outcome, leaks: Option<&[Leak]>) -> String {
     if outcome.errors.more() != 0 {
         let _ = writeln!(text, "and {} more", outcome.errors.more());
     }
-    for note in &outcome.notes {
+    for note in outcome.notes.iter().take(NOTES) {
         let _ = writeln!(text, "note: {}", Visible(&note.to_string()));
+    }
+    if let Some(more @ 1..) = outcome.notes.count().checked_sub(NOTES) {
+        let _ = writeln!(text, "note: {more} more of that kind, see `-o json`");
     }
     let mut missing = 0;
     for refusal in unresolved(outcome) {

@@ -18,6 +18,7 @@ mod flow;
 mod gateway;
 mod inventory;
 mod isolation;
+mod hygiene;
 mod kernel;
 mod lab;
 mod matrix;

@@ -70,6 +70,26 @@ fn a_table_fits_its_terminal() {
     }
 }
 
+/// Twelve columns of three letters each were no table any more.
+#[test]
+fn a_wide_table_is_not_squeezed_into_a_narrow_terminal() {
+    let server = Server::start();
+    let arguments = ["--color", "never", "-o", "wide"];
+    let (mut child, terminal) = on_terminal(status(&server, &arguments), 60, 50);
+    let narrow = terminal.read_all();
+    child.wait().unwrap();
+    let (mut child, terminal) = on_terminal(status(&server, &arguments), 300, 50);
+    let wide = terminal.read_all();
+    child.wait().unwrap();
+    let table = |seen: &str| {
+        let table = seen.lines().skip_while(|line| !line.starts_with("STATE"));
+        table.take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(table(&narrow).len(), 7, "{narrow}");
+    assert!(table(&narrow)[0].ends_with("PREFIXES"), "{narrow}");
+    assert_eq!(table(&narrow)[0], table(&wide)[0]);
+}
+
 #[test]
 fn colour_is_for_terminals_whose_owner_wants_it() {
     let server = Server::start();
