@@ -1,6 +1,6 @@
 //! Customers that move, and gateways whose addresses come and go.
 
-use crate::lab::{At, PATIENCE, wait_until};
+use crate::lab::{At, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket,
@@ -8,9 +8,13 @@ use crate::wireguard_stage::{
 use crate::wireguard_wire::{Order, Relay, Seen};
 use lockgate::status::SiteState;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The customer's key.
 const CUSTOMER: u8 = 7;
+
+/// Less than a silence is.
+const SOON: Duration = Duration::from_secs(8);
 
 /// UDP.
 const UDP: u8 = 17;
@@ -123,7 +127,8 @@ fn answers_from_where_it_was_asked(outer: Addresses, second: &'static str) {
         assert!(!seen.is_empty() && seen.iter().all(|from| *from == asked), "{seen:?}");
 
         lab.ip(At::Underlay, &format!("address delete {second}/{length} dev up0"));
-        wait_until("an answer from the address that is left", PATIENCE, || {
+        // Long before the silence of 15 s, after which it would be given up anyway.
+        wait_until("an answer from the address that is left", SOON, || {
             if stage.asks("app", "device", V4.device) { Ok(()) } else { Err(sources()) }
         });
         let left: IpAddr = outer.gateway.parse().unwrap();
