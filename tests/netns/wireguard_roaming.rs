@@ -1,6 +1,6 @@
 //! Customers that move, and gateways whose addresses come and go.
 
-use crate::lab::{At, wait_until};
+use crate::lab::{At, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     Addresses, PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket,
