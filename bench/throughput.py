@@ -28,8 +28,8 @@ LAN = ("10.99.0.0/24", "10.99.1.0/24")
 ROUTER = ("10.99.0.1", "10.99.1.1")
 HOST = ("10.99.0.2", "10.99.1.2")
 PORT = 51820
+UDP_PORT = 7000
 MTU = 1420
-SOCKET_BUFFER = 4 << 20
 OFFLOADS = ("tx-udp-segmentation", "gro")
 DOCUMENTS = """\
 apiVersion: lockgate.dev/v1alpha1
@@ -78,10 +78,6 @@ class Lab:
             self.join(NS[end], "eth0", f"{ROUTER[end]}/24", HOSTS[end], "eth0", f"{HOST[end]}/24")
             run("ip", "route", "add", "default", "via", ROUTER[end], ns=HOSTS[end])
             run("sysctl", "-qw", "net.ipv4.ip_forward=1", ns=NS[end])
-        for ns in (*NS, *HOSTS):
-            # Per namespace since Linux 6.9; see `socket_buffer`.
-            for limit in ("rmem_max", "wmem_max"):
-                run("sysctl", "-qw", f"net.core.{limit}={SOCKET_BUFFER}", ns=ns, check=False)
         self.offload(True)
         return self
 
@@ -310,30 +306,30 @@ def tcp(contender, seconds, streams, ping=False):
     return result
 
 
-def socket_buffer():
-    """Options for a socket of iperf3's that is not itself what loses datagrams.
-
-    The default of 212 KB holds 92 of them, and a load generator that shares its
-    core with a tunnel is away for longer than that.
-    """
-    limit = run("sysctl", "-n", "net.core.rmem_max", ns=HOSTS[1], check=False).strip() or "0"
-    return ("-w", str(SOCKET_BUFFER)) if SOCKET_BUFFER <= int(limit) else ()
-
-
-def udp(contender, seconds, size, rate="0"):
-    """UDP at `rate` bits per second, 0 for a flood: datagrams that arrive, and their cost."""
-    before = contender.cpu()
-    end = iperf(contender.target, seconds, "-u", "-b", str(rate), "-l", str(size),
-                *socket_buffer())["sum"]
-    after = contender.cpu()
-    sent, lost = end["packets"], end["lost_packets"]
+def udp(contender, seconds, size, kpps=0):
+    """UDP at a rate, 0 for a flood: datagrams that arrive, and their cost."""
+    load = str(Path(__file__).with_name("udp_load.py"))
+    receiver = subprocess.Popen(
+        ["ip", "netns", "exec", HOSTS[1], sys.executable, load, "receive", contender.target,
+         str(UDP_PORT)], stdout=subprocess.PIPE, text=True)
+    try:
+        receiver.stdout.readline()
+        before = contender.cpu()
+        sent = json.loads(run(sys.executable, load, "send", contender.target, str(UDP_PORT),
+                              str(size), str(kpps * 1e3), str(seconds), ns=HOSTS[0],
+                              timeout=seconds + 30))
+        received = json.loads(receiver.communicate(timeout=30)[0])["received"]
+        after = contender.cpu()
+    finally:
+        receiver.kill()
+        receiver.wait()
     result = {
-        "kpps": (sent - lost) / end["seconds"] / 1e3,
-        "sent_kpps": sent / end["seconds"] / 1e3,
-        "loss": lost / max(sent, 1),
+        "kpps": received / sent["seconds"] / 1e3,
+        "sent_kpps": sent["sent"] / sent["seconds"] / 1e3,
+        "loss": 1 - received / max(sent["sent"], 1),
     }
     if after:
-        millions = max(sent - lost, 1) / 1e6
+        millions = max(received, 1) / 1e6
         result["cpu_send"] = (after[0] - before[0]) / millions
         result["cpu_receive"] = (after[1] - before[1]) / millions
     return result
@@ -343,7 +339,7 @@ def udp_clean(contender, seconds, size, flood_kpps):
     """The most datagrams a second of which at most 0.1 % are lost."""
     kpps = flood_kpps
     for _ in range(10):
-        result = udp(contender, seconds, size, int(kpps * 1e3 * size * 8))
+        result = udp(contender, seconds, size, kpps)
         if result["loss"] <= 0.001:
             return {"kpps": result["kpps"], "loss": result["loss"]}
         kpps *= 0.88
@@ -455,7 +451,7 @@ def markdown(summary, labels, facts):
     lines += ["", f"Medians of {facts['rounds']} interleaved rounds of {facts['seconds']} s "
               "(minimum–maximum). Both ends, the load generator and the kernel's own work share "
               f"{facts['cores']} cores ({facts['cpu']}, Linux {facts['kernel']}): compare columns, "
-              "do not read capacity. iperf3's UDP sockets hold 4 MB where the system allows it.",
+              "do not read capacity. TCP by iperf3, UDP by `bench/udp_load.py`.",
               "`bench/throughput.sh` makes this table.", ""]
     return "\n".join(lines)
 
