@@ -338,11 +338,11 @@ def udp(contender, seconds, size, kpps=0):
 def udp_clean(contender, seconds, size, flood_kpps):
     """The most datagrams a second of which at most 0.1 % are lost."""
     kpps = flood_kpps
-    for _ in range(10):
+    for _ in range(6):
+        kpps *= 0.85
         result = udp(contender, seconds, size, kpps)
         if result["loss"] <= 0.001:
             return {"kpps": result["kpps"], "loss": result["loss"]}
-        kpps *= 0.88
     return {"kpps": 0.0, "loss": 1.0}
 
 
