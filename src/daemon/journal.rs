@@ -5,7 +5,7 @@
 
 use crate::net::TenantName;
 use crate::status::{Event, EventReason, SiteState, Snapshot, TenantSnapshot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What has been written already.
 #[derive(Debug, Default)]
@@ -26,8 +26,12 @@ impl Journal {
                 *next = last.id.0 + 1;
             }
         }
+        if self.next.len() == snapshot.tenants.len() {
+            return;
+        }
+        let names: BTreeSet<&TenantName> = snapshot.tenants.iter().map(|it| &it.name).collect();
         self.next.retain(|name, _| {
-            let stays = snapshot.tenant(name).is_some();
+            let stays = names.contains(name);
             if !stays {
                 tracing::info!(tenant = %name, "{}", EventReason::TenantRemoved);
             }

@@ -133,7 +133,7 @@ impl Reload {
     fn handle_unreadable(&mut self, error: LoadError) -> Judgement {
         self.again_at = Some(Instant::now() + RETRY);
         let text = format!("{:#}", anyhow::Error::new(error));
-        if self.complaint.as_ref() == Some(&text) {
+        if self.complaint.as_ref() == Some(&text) && !self.asked {
             return Judgement::Wait;
         }
         tracing::warn!("{text}; the config before stays in force");

@@ -28,7 +28,7 @@ mod view;
 
 use crate::model::{Config, Host, Placement, Tenant, WireGuardPeer, limits};
 use crate::net::{Instant, Now, PrivateKey, PublicKey, TenantName, Timestamp};
-use crate::reconcile::{Borrowed, Namespace, Step, desired_tenant};
+use crate::reconcile::{Borrowed, Namespace, Step, Unprogrammable, desired_tenant, unprogrammable};
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
 use site::Sites;
@@ -105,6 +105,8 @@ pub struct Gateway {
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
     lookups: BTreeMap<String, Lookup>,
+    /// What of the config is not programmed, and why.
+    left_out: BTreeMap<TenantName, Vec<Unprogrammable>>,
     generation: u64,
     applied_generation: u64,
     last_applied: Option<Timestamp>,
@@ -131,6 +133,7 @@ impl Gateway {
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             generation: 0,
             applied_generation: 0,
             last_applied: None,
@@ -168,6 +171,7 @@ impl Gateway {
             .filter(|refusal| refusal.site.is_none())
             .map(|refusal| refusal.tenant.clone())
             .collect();
+        self.left_out = unprogrammable(&config, self.placement);
         self.config = config;
         let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
         for name in names {

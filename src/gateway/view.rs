@@ -4,11 +4,12 @@ use super::tenant::TenantMachine;
 use super::{Gateway, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
-use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget};
+use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget, UnprogrammableReason};
 use crate::status::{
     AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions,
     ConfigSnapshot, Count, DropPlace, DropSnapshot, PrefixSource, RefusedDocument, RouteSnapshot,
-    RouteSource, SCHEMA, SitePrefixStatus, SiteSnapshot, Snapshot, TenantSnapshot,
+    RouteSource, SCHEMA, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot,
+    TenantSnapshot,
 };
 use std::collections::BTreeMap;
 
@@ -152,7 +153,7 @@ impl Gateway {
                 String::new(),
             ),
         });
-        let programmed = programmed(tenant, machine);
+        let programmed = programmed(tenant, machine, self.left_out(name, None));
         let isolated = isolated(machine);
         let ready = [&programmed, &isolated].into_iter().find(|it| it.1 != ConditionStatus::True);
         let ready = match ready {
@@ -186,6 +187,16 @@ impl Gateway {
         };
         let mut snapshot = SiteSnapshot::starting(site.name.clone(), kind, now.wall);
         sites.describe(site, &mut snapshot);
+        let left_out = self.left_out(tenant, Some(site));
+        let failed = machine.failure().is_some() || machine.device_failure().is_some();
+        if left_out.is_some() || (failed && !machine.is_attached()) {
+            // It is not for want of the customer that nothing comes.
+            if snapshot.state != SiteState::NeverConnected {
+                snapshot.state = SiteState::Down;
+            }
+            snapshot.reason = SiteReason::NotProgrammed;
+            snapshot.reason.message().clone_into(&mut snapshot.message);
+        }
         snapshot.prefixes = site
             .prefixes
             .iter()
@@ -211,8 +222,11 @@ impl Gateway {
             if installed && attached {
                 yes(ConditionType::Programmed, ConditionReason::Programmed)
             } else {
-                let message = unprogrammable_message(site).unwrap_or_default();
-                no(ConditionType::Programmed, ConditionReason::Programming, &message)
+                let (reason, message) = match left_out {
+                    Some(left_out) => (ConditionReason::Unsupported, left_out.message()),
+                    None => (ConditionReason::Programming, ""),
+                };
+                no(ConditionType::Programmed, reason, message)
             },
             if connected {
                 yes(ConditionType::Connected, ConditionReason::Established)
@@ -228,8 +242,14 @@ impl Gateway {
             conditions.set(kind, status, reason, &message, generation, now.wall);
         }
         snapshot.conditions = conditions.clone();
-        let _ = tenant;
         snapshot
+    }
+
+    /// Why a site, or a tenant's fabric, is not programmed at all.
+    fn left_out(&self, tenant: &TenantName, site: Option<&Site>) -> Option<UnprogrammableReason> {
+        let parts = self.left_out.get(tenant)?;
+        let part = parts.iter().find(|part| part.site.as_ref() == site.map(|site| &site.name))?;
+        Some(part.reason)
     }
 
     fn drop_snapshots(&self, name: &TenantName, sites: &Sites) -> Vec<DropSnapshot> {
@@ -248,7 +268,11 @@ impl Gateway {
     }
 }
 
-fn programmed(tenant: &Tenant, machine: &TenantMachine) -> Verdict {
+fn programmed(
+    tenant: &Tenant,
+    machine: &TenantMachine,
+    left_out: Option<UnprogrammableReason>,
+) -> Verdict {
     let no = |reason, message: &str| {
         (ConditionType::Programmed, ConditionStatus::False, reason, message.to_owned())
     };
@@ -257,6 +281,9 @@ fn programmed(tenant: &Tenant, machine: &TenantMachine) -> Verdict {
     }
     if let Some(failure) = machine.device_failure() {
         return no(ConditionReason::DeviceFailed, failure);
+    }
+    if let Some(left_out) = left_out {
+        return no(ConditionReason::Unsupported, &format!("the fabric: {}", left_out.message()));
     }
     if !machine.is_in_sync() {
         return no(ConditionReason::Programming, "steps are still to be taken");
@@ -295,15 +322,6 @@ fn isolated(machine: &TenantMachine) -> Verdict {
         (ConditionStatus::Unknown, ConditionReason::Programming, message)
     };
     (ConditionType::Isolated, status, reason, message.to_owned())
-}
-
-fn unprogrammable_message(site: &Site) -> Option<String> {
-    match &site.attachment {
-        Attachment::Vlan { .. } => {
-            Some("VLAN attachments are not served by this version".to_owned())
-        }
-        Attachment::WireGuard(_) => None,
-    }
 }
 
 fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {

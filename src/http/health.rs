@@ -2,6 +2,7 @@
 //! gateway does its work. Neither depends on any customer.
 
 use super::Views;
+use crate::status::Check;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -57,18 +58,19 @@ pub(super) async fn readyz(State(views): State<Views>, RawQuery(query): RawQuery
     let snapshot = views.snapshot();
     let alive = views.pulse.is_felt();
     let checks = snapshot.checks();
-    let checks = checks.iter().map(|check| (check.name, check.passed));
-    let checks: Vec<_> = std::iter::once(("control-loop", alive)).chain(checks).collect();
-    let passed = checks.iter().all(|(_, passed)| *passed);
+    let control_loop = Check { name: "control-loop", passed: alive, count: None };
+    let checks: Vec<Check> = std::iter::once(control_loop).chain(checks).collect();
+    let passed = checks.iter().all(|check| check.passed);
     let mut text = String::new();
     let is_verbose = query.is_some_and(|query| {
         query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="))
     });
     if is_verbose || !passed {
-        for (name, passed) in checks {
+        for Check { name, passed, count } in checks {
             let (mark, result) = if passed { ('+', "ok") } else { ('-', "failed") };
+            let count = count.map(|(some, all)| format!(", {some} of {all}")).unwrap_or_default();
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "[{mark}]{name} {result}");
+            let _ = writeln!(text, "[{mark}]{name} {result}{count}");
         }
     }
     answer(passed, text)

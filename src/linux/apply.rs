@@ -40,6 +40,11 @@ pub enum ApplyError {
     /// Somebody else's link has the name of one of ours. It is left alone.
     #[error("{0} is not as lockgate makes it; it is not ours and left alone")]
     ForeignLink(String),
+    /// The other end of a veth pair is to have a name that somebody's link has.
+    #[error(
+        "there is a link {0} beside the tenants already; the veth pair's peer needs another name"
+    )]
+    PeerTaken(LinkName),
     /// The kernel cannot do it at all.
     #[error("the kernel has no {what} support: load the module, or use another kernel")]
     Unsupported {
@@ -290,6 +295,7 @@ impl<'a> Shell<'a> {
         rtnl::create_veth(&mut self.route, &unfinished, peer.as_str(), home).map_err(|error| {
             match error.errno() {
                 Some(libc::EOPNOTSUPP) => ApplyError::Unsupported { what: "veth" },
+                Some(libc::EEXIST) => ApplyError::PeerTaken(peer.clone()),
                 _ => netlink(what, &object)(error),
             }
         })?;

@@ -103,6 +103,15 @@ impl UnprogrammableReason {
             Self::NamespaceTaken => "namespace_taken",
         }
     }
+
+    /// It as a person reads it, of the site or of the fabric.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::VlanNotSupported => "it is a VLAN, and this version makes none",
+            Self::PodLinkNotHere => "the pod's own link is in no tenant's namespace",
+            Self::NamespaceTaken => "there is one namespace, and another tenant has it",
+        }
+    }
 }
 
 /// What of `config` [`desired`] leaves out. A tenant with nothing left out is absent.

@@ -139,6 +139,8 @@ pub enum ConditionReason {
     DeviceFailed,
     /// Programmed is false: something foreign is in the way.
     ForeignObject,
+    /// Programmed is false: this version does not make it.
+    Unsupported,
     /// Isolated: the rules in the kernel were read back and are ours.
     Verified,
     /// Isolated is false: the rules in the kernel are not the ones we want.
@@ -170,6 +172,7 @@ impl ConditionReason {
             Self::LinkMissing => "LinkMissing",
             Self::DeviceFailed => "DeviceFailed",
             Self::ForeignObject => "ForeignObject",
+            Self::Unsupported => "Unsupported",
             Self::Verified => "Verified",
             Self::RulesDiffer => "RulesDiffer",
             Self::Established => "Established",

@@ -13,6 +13,8 @@ pub struct Check {
     pub name: &'static str,
     /// Whether it is so.
     pub passed: bool,
+    /// Of how many it is so, and of how many it should be, when there are several.
+    pub count: Option<(usize, usize)>,
 }
 
 impl Snapshot {
@@ -20,10 +22,16 @@ impl Snapshot {
     pub fn checks(&self) -> [Check; 2] {
         let programmed =
             |tenant: &super::TenantSnapshot| tenant.conditions.holds(ConditionType::Programmed);
-        let served = self.tenants.is_empty() || self.tenants.iter().any(programmed);
+        let (all, served) =
+            (self.tenants.len(), self.tenants.iter().filter(|it| programmed(it)).count());
+        let loaded = self.config.loaded_generation != 0;
         [
-            Check { name: "config-loaded", passed: self.config.loaded_generation != 0 },
-            Check { name: "tenants-programmed", passed: served },
+            Check { name: "config-loaded", passed: loaded, count: None },
+            Check {
+                name: "tenants-programmed",
+                passed: all == 0 || served != 0,
+                count: Some((served, all)),
+            },
         ]
     }
 

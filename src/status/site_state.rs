@@ -108,7 +108,7 @@ pub enum SiteReason {
     NoReply,
     /// Down: it was connected, and no handshake completes any more.
     HandshakeTimeout,
-    /// Down: its tenant could not be programmed.
+    /// Down or never connected: it or its tenant could not be programmed.
     NotProgrammed,
     /// Up: its VLAN has carrier and the next hop answers.
     NextHopReachable,
@@ -183,7 +183,7 @@ impl SiteReason {
                 "Packets are sent and nothing comes back: the customer's router may have lost its routes, its key or its uplink."
             }
             Self::HandshakeTimeout => "It was connected; handshakes are no longer answered.",
-            Self::NotProgrammed => "The tenant could not be programmed; see its conditions.",
+            Self::NotProgrammed => "It or its tenant could not be programmed; see the conditions.",
             Self::NextHopReachable => "The link has carrier and the customer's router answers.",
             Self::LinkDown => "The link has no carrier.",
             Self::LinkMissing => "The link is not there.",

@@ -5,7 +5,8 @@ use crate::cli::output::{self, number, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
 use crate::status::{
-    Ago, ConditionStatus, ReloadOutcome, SiteState, Snapshot, TenantSnapshot, Visible,
+    Ago, ConditionStatus, ConditionType, ReloadOutcome, SiteState, Snapshot, TenantSnapshot,
+    Visible,
 };
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -134,7 +135,8 @@ fn complaints(snapshot: &Snapshot) -> String {
 
 fn complain_of(tenant: &TenantSnapshot, out: &mut String) {
     for condition in tenant.conditions.iter() {
-        if condition.status == ConditionStatus::True {
+        // Ready sums the others up.
+        if condition.status == ConditionStatus::True || condition.kind == ConditionType::Ready {
             continue;
         }
         let (kind, reason) = (condition.kind, condition.reason);

@@ -1,7 +1,11 @@
 //! What fails is tried again, less and less often, and disturbs nobody else.
 
 use super::world::{World, config, name, usual};
-use lockgate::status::{ConditionReason, ConditionType, EventReason};
+use lockgate::model::{FabricLink, Vlan, VlanProtocol};
+use lockgate::net::VlanId;
+use lockgate::status::{
+    ConditionReason, ConditionStatus, ConditionType, EventReason, SiteReason, SiteState,
+};
 use std::time::Duration;
 
 #[test]
@@ -32,6 +36,37 @@ fn a_failing_tenant_backs_off_and_leaves_the_other_alone() {
     world.broken.clear();
     world.pass(Duration::from_secs(31));
     world.assert_settled(&config);
+}
+
+/// That is not for want of the customer.
+#[test]
+fn a_site_of_a_tenant_that_fails_was_called_waiting_for_its_customer() {
+    let mut world = World::new();
+    let acme = name("acme");
+    world.broken.insert(acme.clone());
+    world.serve(&config(vec![usual("acme")]));
+    let site = world.site(&acme, "hq");
+    assert_eq!((site.state, site.reason), (SiteState::NeverConnected, SiteReason::NotProgrammed));
+    world.broken.clear();
+    world.pass(Duration::from_secs(31));
+    assert_ne!(world.site(&acme, "hq").reason, SiteReason::NotProgrammed);
+}
+
+#[test]
+fn a_fabric_that_this_version_does_not_make_was_called_programmed() {
+    let mut world = World::new();
+    let acme = name("acme");
+    let mut tenant = usual("acme");
+    let parent = "eth2".parse().unwrap();
+    let (id, protocol) = (VlanId::new(30).unwrap(), VlanProtocol::Dot1q);
+    tenant.fabric.link = FabricLink::Vlan(Vlan { parent, id, protocol, inner_id: None });
+    world.serve(&config(vec![tenant, usual("bolt")]));
+    let conditions = world.tenant(&acme).conditions;
+    let programmed = conditions.find(ConditionType::Programmed).unwrap();
+    assert_eq!(programmed.status, ConditionStatus::False);
+    assert_eq!(programmed.reason, ConditionReason::Unsupported);
+    assert!(!conditions.holds(ConditionType::Ready));
+    assert!(world.tenant(&name("bolt")).conditions.holds(ConditionType::Ready));
 }
 
 #[test]

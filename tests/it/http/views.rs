@@ -60,7 +60,7 @@ fn readiness_says_what_is_missing() {
     assert_eq!(server.ask("/readyz").body(), "ok\n");
     assert_eq!(
         server.ask("/readyz?verbose").body(),
-        "[+]control-loop ok\n[+]config-loaded ok\n[+]tenants-programmed ok\nok\n"
+        "[+]control-loop ok\n[+]config-loaded ok\n[+]tenants-programmed ok, 2 of 2\nok\n"
     );
     let mut unprogrammed = snapshot();
     for tenant in &mut unprogrammed.tenants {
