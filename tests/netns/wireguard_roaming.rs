@@ -42,7 +42,7 @@ fn a_customer_that_moves_is_followed() {
             assert!(stage.asks("app", "device", V4.device), "{engine:?} at {address}");
         };
         is_at(V4.router[0]);
-        let handshakes = gateway.site(TENANT, SITE).handshakes;
+        let handshakes = gateway.wait_state(TENANT, SITE, SiteState::Up).handshakes;
         let mut own = V4.router[0];
         // The others go on sending from an address that is gone.
         if matches!(engine, Engine::WireguardGo | Engine::Lockgate) {
