@@ -257,7 +257,13 @@ impl Gateway {
 
     /// Takes notice that a device stopped by itself, as when its TUN is deleted.
     pub fn handle_device_failure(&mut self, name: &TenantName, error: String, now: Now) {
+        // The next one calls whom this one had found, as another process would.
+        if let Some(sites) = self.sites.get(name) {
+            self.last_endpoints.entry(name.clone()).or_default().extend(sites.endpoints());
+        }
         self.with(name, now, |machine| machine.handle_device_failure(error, now));
+        self.configure_device(name, now);
+        self.collect(name, now);
     }
 
     /// Takes notice that a device is gone, as was asked.

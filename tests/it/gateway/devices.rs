@@ -5,6 +5,7 @@ use lockgate::model::{Endpoint, Host};
 use lockgate::net::ManagedName;
 use lockgate::reconcile::Step;
 use lockgate::status::{ConditionReason, ConditionType};
+use lockgate::wireguard::PeerSample;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -23,6 +24,22 @@ fn a_lost_tun_is_detached_made_again_and_attached() {
     assert_eq!(world.deeds(), order);
     world.assert_settled(&config);
     assert!(world.tenant(&acme).conditions.holds(ConditionType::Programmed));
+}
+
+#[test]
+fn a_customer_that_had_dialled_in_was_not_called_after_its_device_broke_off() {
+    let mut world = World::new();
+    let config = config(vec![with_sites("acme", vec![keyed("hq", 1, &["192.168.1.0/24"])])]);
+    let acme = name("acme");
+    world.serve(&config);
+    let from = "198.51.100.7:1234".parse().unwrap();
+    let last_received = Some(world.now.wall);
+    let seen = PeerSample { endpoint: Some(from), last_received, ..PeerSample::default() };
+    world.sample(&acme, &[(key(1), seen)]);
+    world.gateway.handle_device_failure(&acme, "the thread is gone".to_owned(), world.now);
+    world.drain();
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.devices[&acme].peers[&key(1)].last_endpoint, Some(from));
 }
 
 #[test]
