@@ -58,6 +58,7 @@ impl DocumentArguments {
         let options = Options {
             placement: self.netns.into(),
             uplink_mtu: linux::uplink_mtu(),
+            kernel: linux::features(),
             ..Options::default()
         };
         let mut outcome = validate(&documents, &reading.secrets, &Allocations::new(), &options);

@@ -77,7 +77,8 @@ pub fn load(
     let public_keys =
         identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
     let uplink_mtu = linux::uplink_mtu();
-    let options = Options { placement, public_keys, uplink_mtu };
+    let kernel = linux::features();
+    let options = Options { placement, public_keys, uplink_mtu, kernel };
     let outcome = config::validate(&documents, &reading.secrets, &earlier.ports, &options);
     errors.extend(outcome.errors.iter().map(ToString::to_string));
     let changes = config::check_transition(&earlier.documents, &documents);

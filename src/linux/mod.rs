@@ -13,6 +13,7 @@
 mod apply;
 mod capability;
 mod enter_box;
+mod features;
 mod kernel;
 mod netlink;
 mod netns;
@@ -33,6 +34,7 @@ mod workers;
 pub use apply::{Applied, ApplyError};
 pub use capability::{Missing, missing};
 pub use enter_box::enter_box;
+pub use features::features;
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
 pub use netlink::NetlinkError;
 pub use netns::NetnsError;

@@ -16,7 +16,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
@@ -241,6 +242,28 @@ pub(super) fn create_veth(
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(other))),
     ]));
     route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Whether the kernel knows of VLAN links. A request that names no trunk makes
+/// none: it is refused for that, or for the kind being unknown.
+///
+/// # Errors
+/// When it is refused for another reason, as for want of CAP_NET_ADMIN.
+pub(super) fn knows_vlan(route: &mut Netlink) -> Result<bool, NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Vlan),
+        LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(1)])),
+    ]));
+    let request = RouteNetlinkMessage::NewLink(request);
+    match route.change(request, NLM_F_CREATE | NLM_F_EXCL) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.errno() {
+            Some(libc::EINVAL) => Ok(true),
+            Some(libc::EOPNOTSUPP) => Ok(false),
+            Some(_) | None => Err(error),
+        },
+    }
 }
 
 /// Changes the link `index`.

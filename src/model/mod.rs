@@ -10,6 +10,7 @@
 
 mod bgp;
 mod fabric;
+mod kernel;
 pub mod limits;
 mod refusal;
 mod site;
@@ -17,6 +18,7 @@ mod tenant;
 
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, SiteBgp};
 pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
+pub use kernel::{Ability, KernelFeatures};
 pub use refusal::{Refusal, RefusalReason};
 pub use site::{
     Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix,

@@ -35,6 +35,30 @@ fn shown(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
+fn what_the_kernel_is_said_to_do_comes_of_trying() {
+    lab::run(|lab| {
+        use lockgate::model::Ability;
+        lab.add("far");
+        lab.veth((At::Underlay, "trunk"), (At::Netns("far"), "trunk"));
+        let features = lockgate::linux::features();
+        for (ability, link) in [
+            (features.vlan, "tried link trunk type vlan id 5"),
+            (features.wireguard, "tried type wireguard"),
+        ] {
+            let words = format!("ip link add {link}");
+            let words: Vec<&str> = words.split(' ').collect();
+            let can = lab.output(At::Underlay, &words).status.success();
+            if can {
+                lab.ip(At::Underlay, "link delete tried");
+            }
+            let wrong = if can { Ability::Missing } else { Ability::Present };
+            assert_ne!(ability, wrong, "{link}: it could {can}");
+        }
+        assert_ne!(features.vlan, Ability::Unknown, "as root the kernel itself is asked");
+    });
+}
+
+#[test]
 fn the_uplink_is_what_default_routes_leave_by() {
     lab::run(|lab| {
         let mtu = || lockgate::linux::uplink_mtu().map(lockgate::net::Mtu::bytes);

@@ -21,7 +21,7 @@ use super::document::{Document, Documents, Kind, ObjectName};
 use super::error::{ConfigError, Errors, Problem};
 use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
-use crate::model::{Config, Placement, Refusal, RefusalReason, limits};
+use crate::model::{Config, KernelFeatures, Placement, Refusal, RefusalReason, limits};
 use crate::net::{KeyError, Mtu, PublicKey, SiteName, TenantName};
 use class::CheckedClass;
 use finding::Findings;
@@ -46,6 +46,8 @@ pub struct Options {
     /// The largest packet that leaves by the uplink whole; `None` where that is
     /// not known.
     pub uplink_mtu: Option<Mtu>,
+    /// What the kernel can do that not every kernel can.
+    pub kernel: KernelFeatures,
 }
 
 /// What came of the documents.

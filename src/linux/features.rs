@@ -1,0 +1,51 @@
+//! What this kernel can do, asked without changing anything.
+//!
+//! Asking the kernel itself is best, for it loads a module on the way; where
+//! that is not allowed, the modules that are loaded and those that could be
+//! are looked at.
+
+use super::netlink::{Netlink, NetlinkError};
+use super::rtnl;
+use crate::model::{Ability, KernelFeatures};
+use std::fs;
+use std::path::Path;
+
+/// What the kernel can do, as far as this process may find out.
+pub fn features() -> KernelFeatures {
+    let asked = Netlink::route().and_then(|mut route| rtnl::knows_vlan(&mut route));
+    KernelFeatures {
+        vlan: known(asked).unwrap_or_else(|| module("8021q")),
+        wireguard: module("wireguard"),
+    }
+}
+
+fn known(asked: Result<bool, NetlinkError>) -> Option<Ability> {
+    match asked {
+        Ok(true) => Some(Ability::Present),
+        Ok(false) => Some(Ability::Missing),
+        Err(_) => None,
+    }
+}
+
+/// Whether there is a module of that name: loaded, built in, or to be loaded.
+fn module(name: &str) -> Ability {
+    if Path::new("/sys/module").join(name).exists() {
+        return Ability::Present;
+    }
+    let release = rustix::system::uname();
+    let Ok(release) = release.release().to_str() else { return Ability::Unknown };
+    let directory = Path::new("/lib/modules").join(release);
+    let file = format!("/{name}.ko");
+    let lists = |list: &str| {
+        let listed = fs::read_to_string(directory.join(list)).ok()?;
+        // `modules.dep` has a colon and what is needed first after each.
+        let names = listed.lines().map(|line| line.split(':').next().unwrap_or_default());
+        Some(names.into_iter().any(|path| path.contains(&file)))
+    };
+    match (lists("modules.builtin"), lists("modules.dep")) {
+        (Some(true), _) | (_, Some(true)) => Ability::Present,
+        (Some(false), Some(false)) => Ability::Missing,
+        // A container that has not been given its host's modules.
+        (_, _) => Ability::Unknown,
+    }
+}

@@ -1,0 +1,22 @@
+//! What the kernel of this machine can do, as far as documents depend on it.
+
+/// Whether the kernel can do something that not every kernel can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ability {
+    /// It can, or can once it has loaded a module that is there.
+    Present,
+    /// It cannot: it was built without, and there is no module.
+    Missing,
+    /// It cannot be told from here; trying will tell.
+    #[default]
+    Unknown,
+}
+
+/// What the kernel can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelFeatures {
+    /// Tagged VLANs, IEEE 802.1Q and 802.1ad (module `8021q`).
+    pub vlan: Ability,
+    /// WireGuard (module `wireguard`).
+    pub wireguard: Ability,
+}
