@@ -269,6 +269,10 @@ pub enum Problem {
     VlanNotAllowed { class: String, namespace: String, parent: String, id: u16 },
     #[error("{0} is not in any network of its link")]
     NotOnLink(IpAddr),
+    #[error(
+        "{0} is not on the link, and no router of its family is named (nextHops has one of each)"
+    )]
+    NoNextHop(Prefix),
     #[error("{0} is our own address")]
     OwnAddress(IpAddr),
     #[error("{0} is not in any of the site's prefixes as the applications see them")]

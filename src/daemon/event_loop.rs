@@ -11,7 +11,7 @@ use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
 use super::memory::{self, Memory};
 use super::reload::{Judgement, Reload};
-use super::task::{Input, Load, Tasks};
+use super::task::{self, Input, Load, Tasks};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
 use crate::linux::{self, Dirty, Kernel, Watch};
@@ -40,6 +40,13 @@ const COUNTERS: Duration = Duration::from_secs(5);
 
 /// Tenants whose counters are read in one go.
 const COUNTERS_AT_ONCE: usize = 8;
+
+/// How often the VLANs of one tenant are looked at, at most, and the routers on
+/// them asked: less often than the kernel gives up on one that does not answer.
+const LEGS: Duration = Duration::from_secs(4);
+
+/// Tenants whose VLANs are looked at in one go.
+const LEGS_AT_ONCE: usize = 128;
 
 /// How soon after a change in the directory the documents are read: an editor
 /// or `cp` makes several changes in a row.
@@ -99,6 +106,8 @@ pub(super) struct EventLoop {
     /// The uplink's MTU that tunnels were measured by.
     uplink_mtu: Option<Mtu>,
     counted: BTreeMap<TenantName, Instant>,
+    /// When the VLANs of each tenant were last looked at.
+    legs_sampled: BTreeMap<TenantName, Instant>,
     /// When the next snapshot may be published.
     publish_at: Instant,
     unpublished: bool,
@@ -126,6 +135,7 @@ impl EventLoop {
             measuring: Look::Idle,
             uplink_mtu: None,
             counted: BTreeMap::new(),
+            legs_sampled: BTreeMap::new(),
             publish_at: Instant::now(),
             unpublished: true,
             journal: Journal::default(),
@@ -198,6 +208,9 @@ impl EventLoop {
                 }
             }
         }
+        if self.parts.gateway.is_done() {
+            task::sweep_outer_vlans(&self.parts.kernel, BTreeSet::new()).await;
+        }
         self.remember();
         self.publish_at = Instant::now();
         self.unpublished = true;
@@ -250,9 +263,10 @@ impl EventLoop {
         let now = self.now();
         let gateway = &mut self.parts.gateway;
         match input {
-            Input::Applied(tenant, result) => gateway.handle_applied(&tenant, result, now),
+            Input::Applied(tenant, failed) => gateway.handle_applied(&tenant, failed, now),
             Input::Attached(tenant, result) => gateway.handle_attached(&tenant, result, now),
             Input::Counters(tenant, counters) => gateway.handle_drops(&tenant, counters),
+            Input::Legs(tenant, samples) => gateway.handle_legs(&tenant, &samples, now),
             Input::Detached(tenant) => gateway.handle_detached(&tenant, now),
             Input::Loaded(loaded, watcher) => self.handle_loaded(loaded, watcher),
             Input::Observed(tenant, observed) => gateway.handle_observed(&tenant, observed, now),
@@ -391,6 +405,7 @@ impl EventLoop {
             self.sampling = true;
             self.tasks.sample();
         }
+        self.sample_legs();
         let due = Instant::now();
         let tenants = &self.parts.gateway.config().tenants;
         self.counted.retain(|tenant, _| tenants.contains_key(tenant));
@@ -405,6 +420,27 @@ impl EventLoop {
         for tenant in chosen {
             self.counted.insert(tenant.clone(), due);
             self.tasks.count_drops(tenant);
+        }
+    }
+
+    /// Looks at the VLANs of the tenants that were looked at longest ago.
+    fn sample_legs(&mut self) {
+        let due = Instant::now();
+        let gateway = &self.parts.gateway;
+        self.legs_sampled.retain(|tenant, _| gateway.config().tenants.contains_key(tenant));
+        let mut waiting: Vec<(Option<Instant>, &TenantName)> = gateway
+            .config()
+            .tenants
+            .keys()
+            .map(|tenant| (self.legs_sampled.get(tenant).copied(), tenant))
+            .filter(|(sampled, _)| sampled.is_none_or(|at| at + LEGS <= due))
+            .collect();
+        waiting.sort();
+        let legs = waiting.into_iter().map(|(_, tenant)| (tenant.clone(), gateway.legs(tenant)));
+        let legs: Vec<_> = legs.filter(|(_, legs)| !legs.is_empty()).take(LEGS_AT_ONCE).collect();
+        for (tenant, legs) in legs {
+            self.legs_sampled.insert(tenant.clone(), due);
+            self.tasks.sample_legs(tenant, legs);
         }
     }
 
@@ -434,6 +470,7 @@ impl EventLoop {
         let generation = self.parts.gateway.generation();
         if self.given_back != generation && self.parts.gateway.is_settled() {
             self.given_back = generation;
+            self.tasks.sweep_outer_vlans(self.parts.gateway.outer_vlans());
             tokio::task::spawn_blocking(linux::give_back);
         }
     }

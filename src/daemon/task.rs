@@ -7,11 +7,11 @@ use crate::datapath::{self, Datapath};
 use crate::gateway::Output;
 use crate::linux::{self, Kernel};
 use crate::model::{Placement, limits};
-use crate::net::{Mtu, TenantName, Timestamp};
-use crate::reconcile::Namespace;
+use crate::net::{ManagedName, Mtu, TenantName, Timestamp};
+use crate::reconcile::{Device, LegSample, Namespace, StepFailure};
 use crate::wireguard::DeviceConfig;
 use notify::RecommendedWatcher;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,10 +23,12 @@ const RESTART_RETRY: Duration = Duration::from_secs(1);
 
 /// Something that was done, and what came of it. A text is for a person.
 pub(super) enum Input {
-    Applied(TenantName, Result<(), String>),
+    Applied(TenantName, Vec<StepFailure>),
     Attached(TenantName, Result<(), String>),
     Counters(TenantName, BTreeMap<String, u64>),
     Detached(TenantName),
+    /// How the links to sites on VLANs are.
+    Legs(TenantName, BTreeMap<Device, LegSample>),
     /// With what watches the documents from now on.
     Loaded(Result<Loaded, LoadError>, Option<RecommendedWatcher>),
     Observed(TenantName, Result<Option<Namespace>, String>),
@@ -69,11 +71,11 @@ impl Tasks {
         match output {
             Output::Apply(tenant, steps) => self.spawn(async move {
                 let applied = kernel.apply(&tenant, steps).await;
-                let result = match applied.failed {
-                    None => Ok(()),
-                    Some((step, error)) => Err(format!("{step}: {}", text(error))),
-                };
-                Some(Input::Applied(tenant, result))
+                let failed = applied.failed.into_iter().map(|(step, error)| StepFailure {
+                    device: step.device(),
+                    message: format!("{step}: {}", text(error)),
+                });
+                Some(Input::Applied(tenant, failed.collect()))
             }),
             Output::Attach(tenant, config) => self.spawn(async move {
                 let result = attach(&kernel, datapath, &tenant, config, last_initiation).await;
@@ -144,6 +146,25 @@ impl Tasks {
         });
     }
 
+    /// Looks at links to sites on VLANs, and has the routers there asked.
+    pub(super) fn sample_legs(&self, tenant: TenantName, legs: Vec<(Device, Vec<IpAddr>)>) {
+        let kernel = self.kernel.clone();
+        self.spawn(async move {
+            // Without its namespace a tenant has none of its links.
+            let samples = kernel.sample_legs(&tenant, legs).await.unwrap_or_default();
+            Some(Input::Legs(tenant, samples))
+        });
+    }
+
+    /// Removes the outer tags that no double-tagged VLAN stands on any more.
+    pub(super) fn sweep_outer_vlans(&self, wanted: BTreeSet<ManagedName>) {
+        let kernel = self.kernel.clone();
+        self.spawn(async move {
+            sweep_outer_vlans(&kernel, wanted).await;
+            None
+        });
+    }
+
     /// Starts a packet thread again that broke off.
     pub(super) fn restart_thread(&self, thread: usize) {
         let datapath = Arc::clone(&self.datapath);
@@ -176,6 +197,18 @@ impl Tasks {
 
     fn spawn_blocking(&self, work: impl FnOnce() -> Option<Input> + Send + 'static) {
         self.spawn(async move { tokio::task::spawn_blocking(work).await.ok()? });
+    }
+}
+
+/// Removes the outer tags that are not among `wanted`, and says so.
+pub(super) async fn sweep_outer_vlans(kernel: &Kernel, wanted: BTreeSet<ManagedName>) {
+    match kernel.sweep_outer_vlans(wanted).await {
+        Ok(swept) => {
+            for link in swept {
+                tracing::info!(%link, "an outer VLAN tag that nobody needs any more is removed");
+            }
+        }
+        Err(error) => tracing::warn!("{}", text(error)),
     }
 }
 

@@ -22,13 +22,21 @@
 //! (the snapshot).
 
 mod device;
+mod leg;
 mod site;
+mod takeover;
 mod tenant;
 mod view;
 
-use crate::model::{Config, Host, Placement, Tenant, WireGuardPeer, limits};
-use crate::net::{Instant, Now, PrivateKey, PublicKey, TenantName, Timestamp};
-use crate::reconcile::{Borrowed, Namespace, Step, Unprogrammable, desired_tenant, unprogrammable};
+use crate::model::{
+    Attachment, Config, FabricLink, Host, Placement, Tenant, VlanAttachment, VlanLink,
+    WireGuardPeer, limits,
+};
+use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
+use crate::reconcile::{
+    Borrowed, Device, LegSample, Namespace, Step, StepFailure, Unprogrammable, desired_tenant,
+    unprogrammable, vlan_link,
+};
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
 use site::Sites;
@@ -221,7 +229,7 @@ impl Gateway {
         let failed: Vec<TenantName> = self
             .tenants
             .iter()
-            .filter(|(_, machine)| machine.failure().is_some())
+            .filter(|(_, machine)| machine.failure().is_some() || machine.has_broken_links())
             .map(|(name, _)| name.clone())
             .collect();
         for name in failed {
@@ -244,10 +252,9 @@ impl Gateway {
         });
     }
 
-    /// Takes what became of a plan; `Err` is the step that failed and why, for a
-    /// person.
-    pub fn handle_applied(&mut self, name: &TenantName, result: Result<(), String>, now: Now) {
-        self.with(name, now, |machine| machine.handle_applied(result, now));
+    /// Takes what became of a plan: the steps that failed.
+    pub fn handle_applied(&mut self, name: &TenantName, failed: Vec<StepFailure>, now: Now) {
+        self.with(name, now, |machine| machine.handle_applied(failed, now));
     }
 
     /// Takes what became of attaching or configuring a device; `Err` is why not, for a person.
@@ -293,10 +300,56 @@ impl Gateway {
             let device = machine.device_wanted().cloned();
             let history = &mut machine.history;
             if sites.handle_sample(tenant, device.as_ref(), sample, unresolved, history, now) {
-                self.configure_device(&name, now);
-                self.collect(&name, now);
+                self.want(&name, now);
             }
         }
+    }
+
+    /// Takes how the tenant's links to sites on VLANs are; one that is not
+    /// there is absent.
+    pub fn handle_legs(
+        &mut self,
+        name: &TenantName,
+        samples: &BTreeMap<Device, LegSample>,
+        now: Now,
+    ) {
+        let (Some(tenant), Some(machine), Some(sites)) =
+            (self.config.tenants.get(name), self.tenants.get_mut(name), self.sites.get_mut(name))
+        else {
+            return;
+        };
+        if sites.handle_legs(tenant, samples, &mut machine.history, now) {
+            self.want(name, now);
+        }
+    }
+
+    /// The links to sites on VLANs of each tenant that has any, with the
+    /// customer's routers there.
+    pub fn legs(&self, name: &TenantName) -> Vec<(Device, Vec<IpAddr>)> {
+        let sites = self.config.tenants.get(name).into_iter().flat_map(|it| it.sites.values());
+        let legs = sites.filter_map(|site| match &site.attachment {
+            Attachment::WireGuard(_) => None,
+            Attachment::Vlan(vlan) => Some((vlan_link(site)?, vlan.next_hops.clone())),
+        });
+        legs.collect()
+    }
+
+    /// The outer tags that double-tagged VLANs of any tenant stand on.
+    pub fn outer_vlans(&self) -> BTreeSet<ManagedName> {
+        let tenants = self.tenants.values().filter_map(TenantMachine::wanted);
+        let tenants = tenants.map(|wanted| &wanted.tenant);
+        let vlans = tenants.flat_map(|tenant| {
+            let sites = tenant.sites.values().filter_map(|site| match &site.attachment {
+                Attachment::Vlan(VlanAttachment { link: VlanLink::Tagged(vlan), .. }) => Some(vlan),
+                Attachment::Vlan(_) | Attachment::WireGuard(_) => None,
+            });
+            let fabric = match &tenant.fabric.link {
+                FabricLink::Vlan(vlan) => Some(vlan),
+                FabricLink::Interface(_) | FabricLink::Pod(_) | FabricLink::Veth { .. } => None,
+            };
+            sites.chain(fabric)
+        });
+        vlans.filter_map(|vlan| Some(vlan.outer()?.outer_link_name())).collect()
     }
 
     /// Takes how many packets the tenant's rules have dropped, by reason.
@@ -527,18 +580,23 @@ impl Gateway {
         let (generation, placement) = (self.generation, self.placement);
         // Of a thousand tenants one changes: the others' work is not done again.
         let before = self.tenants.get(name).and_then(TenantMachine::wanted);
-        let namespace = match before.filter(|before| before.tenant == tenant) {
+        let sites = self.sites.entry(name.clone()).or_default();
+        sites.handle_config(&tenant, now);
+        let served = takeover::served(&tenant, sites.unusable());
+        let same = |before: &&Wanted| before.tenant == tenant && before.served == served;
+        let namespace = match before.filter(same) {
             Some(before) => before.namespace.clone(),
-            None => desired_tenant(&tenant, placement),
+            None => desired_tenant(served.as_deref().unwrap_or(&tenant), placement),
         };
-        self.sites.entry(name.clone()).or_default().handle_config(&tenant, now);
+        let site_links = tenant.sites.values().filter_map(vlan_link).collect();
         let is_new = !self.tenants.contains_key(name);
         let machine = self.machine(name);
         if is_new {
             let message = format!("{} sites", tenant.sites.len());
             machine.history.push(EventReason::TenantAdded, None, message, now.wall);
         }
-        machine.handle_wanted(Some(Wanted { tenant, namespace, generation }), now);
+        let wanted = Wanted { tenant, served, namespace, site_links, generation };
+        machine.handle_wanted(Some(wanted), now);
         self.configure_device(name, now);
         self.collect(name, now);
     }

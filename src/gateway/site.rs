@@ -4,8 +4,10 @@
 //! when, and what follows from it: which sites cannot carry packets (so that a
 //! backup takes over) and whose customer has changed over to its next key.
 
+use super::leg::LegHealth;
 use crate::model::{Attachment, Site, Tenant, WireGuardPeer};
 use crate::net::{Now, PublicKey, SiteName, Timestamp};
+use crate::reconcile::{Device, LegSample, vlan_link};
 use crate::status::{Count, EventReason, History, SiteReason, SiteSnapshot, SiteState};
 use crate::wireguard::{DeviceConfig, Health, PeerSample, Sample};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +23,32 @@ struct SiteStanding {
     key: Option<PublicKey>,
     sample: PeerSample,
     health: Health,
+    /// Of a site on a VLAN.
+    leg: LegHealth,
+}
+
+impl SiteStanding {
+    /// Comes into a state, or stays in it, and remembers since when.
+    fn enter(
+        &mut self,
+        name: &SiteName,
+        (state, reason): (SiteState, SiteReason),
+        history: &mut History,
+        now: Now,
+    ) {
+        self.reason = reason;
+        if self.state != state {
+            let message = format!("{} → {state}: {}", self.state, reason.message());
+            history.push(EventReason::SiteStateChanged, Some(name.clone()), message, now.wall);
+            self.state = state;
+            self.since = now.wall;
+        }
+    }
+
+    /// Whether it may carry packets, for all that is known.
+    const fn is_serving(&self) -> bool {
+        !matches!(self.state, SiteState::Down | SiteState::Blackholed)
+    }
 }
 
 /// How the sites of one tenant are.
@@ -45,17 +73,15 @@ impl Sites {
             .flatten()
             .collect();
         self.endpoints.retain(|key, _| keys.contains(key));
-        for (name, site) in &tenant.sites {
+        for name in tenant.sites.keys() {
             self.standings.entry(name.clone()).or_insert_with(|| SiteStanding {
                 state: SiteState::NeverConnected,
-                reason: match &site.attachment {
-                    Attachment::WireGuard(_) => SiteReason::Starting,
-                    Attachment::Vlan { .. } => SiteReason::NotProgrammed,
-                },
+                reason: SiteReason::Starting,
                 since: now.wall,
                 key: None,
                 sample: PeerSample::default(),
                 health: Health::default(),
+                leg: LegHealth::default(),
             });
         }
     }
@@ -108,21 +134,32 @@ impl Sites {
             if state == SiteState::NeverConnected && !is_heard && unresolved(peer) {
                 reason = SiteReason::EndpointUnresolved;
             }
-            standing.reason = reason;
-            if standing.state != state {
-                let message = format!("{} → {state}: {}", standing.state, reason.message());
-                history.push(
-                    EventReason::SiteStateChanged,
-                    Some(site.name.clone()),
-                    message,
-                    now.wall,
-                );
-                standing.state = state;
-                standing.since = now.wall;
-            }
-            let unusable = matches!(state, SiteState::Down | SiteState::Blackholed);
-            changed |= put(&mut self.unusable, &site.name, unusable);
+            standing.enter(&site.name, (state, reason), history, now);
+            changed |= put(&mut self.unusable, &site.name, !standing.is_serving());
             changed |= put(&mut self.rotated, &site.name, key != peer.public_key);
+        }
+        changed
+    }
+
+    /// Takes how the tenant's VLANs are. True when it follows that another site
+    /// has to take over, or may no longer.
+    pub(super) fn handle_legs(
+        &mut self,
+        tenant: &Tenant,
+        samples: &BTreeMap<Device, LegSample>,
+        history: &mut History,
+        now: Now,
+    ) -> bool {
+        let mut changed = false;
+        for (name, site) in &tenant.sites {
+            let (Some(link), Some(standing)) = (vlan_link(site), self.standings.get_mut(name))
+            else {
+                continue;
+            };
+            standing.leg.handle_sample(samples.get(&link), now);
+            let judged = standing.leg.judge(now);
+            standing.enter(name, judged, history, now);
+            changed |= put(&mut self.unusable, name, !standing.is_serving());
         }
         changed
     }
@@ -162,8 +199,19 @@ impl Sites {
         snapshot.since = standing.since;
         snapshot.public_key = match &site.attachment {
             Attachment::WireGuard(peer) => Some(standing.key.unwrap_or(peer.public_key)),
-            Attachment::Vlan { .. } => None,
+            Attachment::Vlan(_) => None,
         };
+        if let Some(link) = vlan_link(site) {
+            snapshot.link = Some(link.to_string());
+            snapshot.last_received_time = standing.leg.answered();
+            if let Some(sample) = standing.leg.sample() {
+                snapshot.received_bytes = Count(sample.received_bytes);
+                snapshot.sent_bytes = Count(sample.sent_bytes);
+                snapshot.received_packets = Count(sample.received_packets);
+                snapshot.sent_packets = Count(sample.sent_packets);
+            }
+            return;
+        }
         snapshot.endpoint = sample.endpoint;
         snapshot.last_handshake_time = sample.last_handshake;
         snapshot.last_received_time = sample.last_received;

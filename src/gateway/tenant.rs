@@ -20,11 +20,12 @@ use super::Output;
 use crate::model::{Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
 use crate::reconcile::{
-    Backoff, Borrowed, Device, KernelState, LinkKind, Namespace, Step, leaks, plan_tenant,
+    Backoff, Borrowed, Device, KernelState, LinkKind, Namespace, Step, StepFailure, leaks,
+    plan_tenant,
 };
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A tenant that nothing was heard about is looked at again after this long,
@@ -40,10 +41,22 @@ const MAX_ROUNDS: u32 = 4;
 pub(super) struct Wanted {
     /// As asked for.
     pub(super) tenant: Tenant,
+    /// As served, where another site has taken over networks of one that
+    /// cannot carry packets.
+    pub(super) served: Option<Box<Tenant>>,
     /// What its namespace is to hold.
     pub(super) namespace: Namespace,
+    /// The links that are one site's alone.
+    pub(super) site_links: BTreeSet<Device>,
     /// The generation of the config that asked for it.
     pub(super) generation: u64,
+}
+
+impl Wanted {
+    /// The tenant as its namespace is to serve it.
+    pub(super) fn served(&self) -> &Tenant {
+        self.served.as_deref().unwrap_or(&self.tenant)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +101,9 @@ pub(super) struct TenantMachine {
     /// When the change that is under way was asked for.
     changed_at: Option<Instant>,
     failure: Option<String>,
+    /// The links that could not be made as wanted, and why. Each is one site's;
+    /// the tenant is in sync without them.
+    broken: BTreeMap<Device, String>,
     leak: Option<String>,
     device: DevicePhase,
     /// Whether the datapath has the device, under whatever config.
@@ -123,6 +139,7 @@ impl TenantMachine {
             applied_generation: None,
             changed_at: None,
             failure: None,
+            broken: BTreeMap::new(),
             leak: None,
             device: DevicePhase::Absent,
             carrying: false,
@@ -181,6 +198,16 @@ impl TenantMachine {
         self.failure.as_deref()
     }
 
+    /// Why a link of one of its sites could not be made as wanted.
+    pub(super) fn broken_link(&self, device: &Device) -> Option<&str> {
+        self.broken.get(device).map(String::as_str)
+    }
+
+    /// Whether there is such a link.
+    pub(super) fn has_broken_links(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// What keeps its device from carrying packets.
     pub(super) fn device_failure(&self) -> Option<&str> {
         self.device_failure.as_deref()
@@ -207,6 +234,7 @@ impl TenantMachine {
         if !same {
             self.changed_at = Some(now.mono);
             self.rounds = 0;
+            self.broken.clear();
             self.backoff.handle_success();
             self.handle_dirty(now);
         }
@@ -248,13 +276,20 @@ impl TenantMachine {
             return;
         }
         let steps = self.plan();
+        let is_broken =
+            |step: &Step| step.device().is_some_and(|device| self.broken.contains_key(&device));
         if steps.is_empty() {
+            self.broken.clear();
+            self.backoff.handle_success();
+            self.handle_in_sync(now);
+        } else if !self.backoff.is_open(now.mono) && steps.iter().all(is_broken) {
+            // As good as it can be, until those links are tried again.
             self.handle_in_sync(now);
         } else if self.rounds >= MAX_ROUNDS {
             let first = steps.first().map(Step::to_string).unwrap_or_default();
             self.handle_failure(format!("does not come to rest; still to do: {first}"), now);
         } else {
-            if self.rounds == 0 && self.changed_at.is_none() {
+            if self.rounds == 0 && self.changed_at.is_none() && self.broken.is_empty() {
                 let message = format!("{} steps to put right what changed", steps.len());
                 self.history.push(EventReason::DriftRepaired, None, message, now.wall);
             }
@@ -290,17 +325,41 @@ impl TenantMachine {
         }
     }
 
-    /// Takes what became of a plan.
-    pub(super) fn handle_applied(&mut self, result: Result<(), String>, now: Now) {
+    /// Takes what became of a plan: the steps that failed.
+    pub(super) fn handle_applied(&mut self, failed: Vec<StepFailure>, now: Now) {
         if self.phase != Phase::Applying {
             return;
         }
         self.phase = Phase::Idle;
-        match result {
-            Ok(()) => self.dirty = true,
-            Err(error) => self.handle_failure(error, now),
+        let is_sites = |failure: &StepFailure| {
+            let links = self.wanted.as_ref().map(|wanted| &wanted.site_links);
+            failure.device.as_ref().is_some_and(|it| links.is_some_and(|links| links.contains(it)))
+        };
+        let (of_sites, others): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_sites);
+        self.handle_broken(of_sites, now);
+        match others.into_iter().next() {
+            Some(failure) => self.handle_failure(failure.message, now),
+            None if self.broken.is_empty() => self.dirty = true,
+            None => {
+                // The rest is looked at at once, and these links when their time comes.
+                self.backoff.handle_failure(now.mono);
+                self.observe();
+            }
         }
         self.advance(now);
+    }
+
+    /// Takes the links of single sites that could not be made.
+    fn handle_broken(&mut self, failed: Vec<StepFailure>, now: Now) {
+        let mut broken = BTreeMap::new();
+        for StepFailure { device, message } in failed {
+            let Some(device) = device else { continue };
+            if self.broken.get(&device) != Some(&message) {
+                self.history.push(EventReason::StepFailed, None, message.clone(), now.wall);
+            }
+            broken.entry(device).or_insert(message);
+        }
+        self.broken = broken;
     }
 
     /// Takes what became of attaching or configuring its device.
@@ -349,6 +408,9 @@ impl TenantMachine {
             self.resync_at = None;
             self.dirty = true;
         }
+        if !self.broken.is_empty() && self.backoff.is_open(now.mono) {
+            self.dirty = true;
+        }
         if self.device_retry_at.is_some_and(|at| at <= now.mono) {
             // Without a TUN there is nothing to try; its coming is told.
             self.device_retry_at = None;
@@ -358,7 +420,8 @@ impl TenantMachine {
 
     /// When [`TenantMachine::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let retry = self.backoff.poll_timeout().filter(|_| self.dirty && self.phase == Phase::Idle);
+        let is_due = self.dirty || !self.broken.is_empty();
+        let retry = self.backoff.poll_timeout().filter(|_| is_due && self.phase == Phase::Idle);
         let device = self.device_retry_at.filter(|_| self.device == DevicePhase::Absent);
         [retry, device, self.resync_at].into_iter().flatten().min()
     }
@@ -378,7 +441,6 @@ impl TenantMachine {
 
     fn handle_in_sync(&mut self, now: Now) {
         self.rounds = 0;
-        self.backoff.handle_success();
         self.failure = None;
         self.resync_at = Some(now.mono + RESYNC);
         match &self.wanted {
@@ -391,7 +453,7 @@ impl TenantMachine {
                 self.leak = self
                     .observed
                     .as_ref()
-                    .and_then(|observed| first_leak(&wanted.tenant, observed, self.placement));
+                    .and_then(|observed| first_leak(wanted.served(), observed, self.placement));
             }
             None => self.gone = true,
         }
@@ -409,13 +471,19 @@ impl TenantMachine {
 
     fn advance(&mut self, now: Now) {
         self.advance_device(now);
-        let waiting = !self.backoff.is_open(now.mono);
+        // A link that waits to be tried again holds nothing else up.
+        let waiting =
+            !self.backoff.is_open(now.mono) && (self.failure.is_some() || self.broken.is_empty());
         let departing = self.wanted.is_none() && self.device != DevicePhase::Absent;
         if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
-            self.dirty = false;
-            self.phase = Phase::Observing;
-            self.outputs.push_back(Output::Observe(self.name.clone()));
+            self.observe();
         }
+    }
+
+    fn observe(&mut self) {
+        self.dirty = false;
+        self.phase = Phase::Observing;
+        self.outputs.push_back(Output::Observe(self.name.clone()));
     }
 
     fn advance_device(&mut self, now: Now) {

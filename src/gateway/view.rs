@@ -4,7 +4,7 @@ use super::tenant::TenantMachine;
 use super::{Gateway, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
-use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget, UnprogrammableReason};
+use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget, UnprogrammableReason, vlan_link};
 use crate::status::{
     AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions,
     ConfigSnapshot, Count, DropPlace, DropSnapshot, PrefixSource, RefusedDocument, RouteSnapshot,
@@ -188,14 +188,20 @@ impl Gateway {
         let mut snapshot = SiteSnapshot::starting(site.name.clone(), kind, now.wall);
         sites.describe(site, &mut snapshot);
         let left_out = self.left_out(tenant, Some(site));
+        let link = vlan_link(site);
+        let broken = link.as_ref().and_then(|link| machine.broken_link(link));
         let failed = machine.failure().is_some() || machine.device_failure().is_some();
-        if left_out.is_some() || (failed && !machine.is_attached()) {
+        let is_there = match &link {
+            Some(link) => machine.observed().is_some_and(|it| it.links.contains_key(link)),
+            None => machine.is_attached(),
+        };
+        if left_out.is_some() || ((failed || broken.is_some()) && !is_there) {
             // It is not for want of the customer that nothing comes.
             if snapshot.state != SiteState::NeverConnected {
                 snapshot.state = SiteState::Down;
             }
             snapshot.reason = SiteReason::NotProgrammed;
-            snapshot.reason.message().clone_into(&mut snapshot.message);
+            broken.unwrap_or_else(|| snapshot.reason.message()).clone_into(&mut snapshot.message);
         }
         snapshot.prefixes = site
             .prefixes
@@ -205,12 +211,12 @@ impl Gateway {
                 alias: prefix.alias,
                 source: PrefixSource::Static,
                 installed: machine.observed().is_some_and(|observed| {
-                    observed.routes.contains_key(&RouteKey::new(prefix.visible()))
+                    is_installed(observed, link.as_ref(), prefix.visible())
                 }),
             })
             .collect();
         let installed = snapshot.prefixes.iter().all(|prefix| prefix.installed);
-        let attached = kind == AttachmentKind::WireGuard && machine.is_attached();
+        let attached = is_there && broken.is_none();
         let connected = snapshot.state.is_usable();
         let yes = |kind, reason| (kind, ConditionStatus::True, reason, String::new());
         let no = |kind, reason, message: &str| {
@@ -224,7 +230,10 @@ impl Gateway {
             } else {
                 let (reason, message) = match left_out {
                     Some(left_out) => (ConditionReason::Unsupported, left_out.message()),
-                    None => (ConditionReason::Programming, ""),
+                    None => match broken {
+                        Some(broken) => (ConditionReason::ApplyFailed, broken),
+                        None => (ConditionReason::Programming, ""),
+                    },
                 };
                 no(ConditionType::Programmed, reason, message)
             },
@@ -266,6 +275,17 @@ impl Gateway {
             });
         datapath.chain(firewall).collect()
     }
+}
+
+/// Whether packets for a network leave by the link of its site, `None` for the
+/// tunnels: by a route of ours, or because the link is in that network.
+fn is_installed(observed: &Namespace, link: Option<&Device>, prefix: Prefix) -> bool {
+    let tunnel = Device::Managed(ManagedName::wireguard());
+    let link = link.unwrap_or(&tunnel);
+    let route = observed.routes.get(&RouteKey::new(prefix));
+    let is_routed = route.is_some_and(|route| route.device() == Some(link));
+    let own = observed.links.get(link).into_iter().flat_map(|link| &link.addresses);
+    is_routed || own.into_iter().any(|own| own.network().covers(prefix))
 }
 
 fn programmed(
@@ -328,7 +348,10 @@ fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
     let Some(wanted) = machine.wanted() else { return Vec::new() };
     let nothing = Namespace::default();
     let observed = machine.observed().unwrap_or(&nothing);
-    let tun = Device::Managed(ManagedName::wireguard());
+    let fabric = |device: &Device| {
+        let tun = Device::Managed(ManagedName::wireguard());
+        *device != tun && !wanted.site_links.contains(device)
+    };
     // Of two sites with the same network the one with the higher priority.
     let mut owners: BTreeMap<Prefix, &Site> = BTreeMap::new();
     for site in tenant.sites.values() {
@@ -347,8 +370,8 @@ fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
             prefix: key.prefix,
             via: *via,
             link: device.to_string(),
-            site: site.filter(|_| *device == tun).map(|site| site.name.clone()),
-            source: if *device == tun { RouteSource::Static } else { RouteSource::App },
+            site: site.filter(|_| !fabric(device)).map(|site| site.name.clone()),
+            source: if fabric(device) { RouteSource::App } else { RouteSource::Static },
             installed: observed.routes.get(key) == Some(route),
         });
     }

@@ -8,12 +8,14 @@ use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownLink, Way};
 use super::sysctl::{self, SettingError};
 use super::tun::{self, Offload, TunError};
+use super::vlan::Underlay;
 use super::{EnterError, NetnsError};
+use crate::model::Vlan;
 use crate::net::{LinkName, ManagedName};
 use crate::reconcile::{Device, LinkKind, Route, RouteKey, RouteTarget, Step};
 use netlink_packet_route::link::LinkAttribute;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Why a step was not done.
@@ -45,11 +47,19 @@ pub enum ApplyError {
         "there is a link {0} beside the tenants already; the veth pair's peer needs another name"
     )]
     PeerTaken(LinkName),
+    /// The trunk of a VLAN is not there.
+    #[error("there is no link {0} in the underlay for the VLAN to stand on")]
+    NoTrunk(LinkName),
+    /// The trunk has the VLAN already.
+    #[error("the trunk has a link for VLAN {0} already, which is not ours")]
+    VlanTaken(Vlan),
     /// The kernel cannot do it at all.
-    #[error("the kernel has no {what} support: load the module, or use another kernel")]
+    #[error("the kernel has no {what} support: load the module `{module}`, or use another kernel")]
     Unsupported {
-        /// What is missing, in the kernel's word.
+        /// What is missing.
         what: &'static str,
+        /// The module that has it.
+        module: &'static str,
     },
     /// The kernel refused.
     #[error("cannot {what} {object}")]
@@ -67,24 +77,52 @@ pub enum ApplyError {
     NotOurs,
 }
 
-/// What became of a tenant's steps: all that come before the failed one are
-/// done, none that come after it.
-#[derive(Debug)]
+/// What became of a tenant's steps.
+///
+/// A step that fails about one link takes the later ones about that link along,
+/// and leaves the rest be: one site's missing trunk is not the others' matter.
+/// Any other failure ends the whole.
+#[derive(Debug, Default)]
 pub struct Applied {
-    /// How many were done.
-    pub done: usize,
-    /// The step that was not, and why.
-    pub failed: Option<(Step, ApplyError)>,
+    /// The steps that failed, and why.
+    pub failed: Vec<(Step, ApplyError)>,
 }
 
 impl Applied {
-    pub(super) fn broken_off(steps: &[Step], done: usize, error: ApplyError) -> Self {
-        Self { done, failed: steps.get(done).cloned().map(|step| (step, error)) }
-    }
-
     /// Whether every step was done.
     pub const fn is_ok(&self) -> bool {
-        self.failed.is_none()
+        self.failed.is_empty()
+    }
+}
+
+/// Links that a step has failed about, and what came of the rest.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    broken: BTreeSet<Device>,
+    pub(super) failed: Vec<(Step, ApplyError)>,
+    /// Whether the rest is not to be done.
+    pub(super) is_over: bool,
+}
+
+impl Progress {
+    /// Of steps that cannot be done at all.
+    pub(super) fn over(failed: Vec<(Step, ApplyError)>) -> Self {
+        Self { failed, is_over: true, broken: BTreeSet::new() }
+    }
+
+    /// Whether the step is about a link that one before it failed about.
+    pub(super) fn is_moot(&self, step: &Step) -> bool {
+        step.device().is_some_and(|device| self.broken.contains(&device))
+    }
+
+    /// Takes what came of a step.
+    pub(super) fn note(&mut self, step: &Step, outcome: Result<(), ApplyError>) {
+        let Err(error) = outcome else { return };
+        match step.device() {
+            Some(device) => drop(self.broken.insert(device)),
+            None => self.is_over = true,
+        }
+        self.failed.push((step.clone(), error));
     }
 }
 
@@ -99,33 +137,43 @@ pub(super) struct Context {
 
 /// Whether a step is done inside the tenant's namespace from beginning to end.
 pub(super) const fn is_inside(step: &Step) -> bool {
-    !matches!(step, Step::CreateNetns | Step::DeleteNetns | Step::TakeLink(_))
+    !matches!(
+        step,
+        Step::CreateNetns
+            | Step::DeleteNetns
+            | Step::TakeLink(_)
+            | Step::CreateLink(_, LinkKind::Vlan(_))
+    )
 }
 
 /// Does `steps`, all of them [inside](is_inside), in the calling thread's
-/// namespace. Returns how many were done, and why the next was not.
-pub(super) fn apply(steps: &[Step], context: &Context) -> (usize, Option<ApplyError>) {
+/// namespace.
+pub(super) fn apply(steps: &[Step], context: &Context, mut progress: Progress) -> Progress {
     let mut shell = match Shell::open(context) {
         Ok(shell) => shell,
-        Err(error) => return (0, Some(error)),
+        Err(error) => {
+            progress.is_over = true;
+            progress.failed.extend(steps.first().map(|step| (step.clone(), error)));
+            return progress;
+        }
     };
-    let mut done = 0;
-    while let Some(step) = steps.get(done) {
-        let routes: Vec<_> = steps.iter().skip(done).map_while(as_route).collect();
-        if !routes.is_empty() {
-            let (went, failed) = shell.routes(&routes);
-            done += went;
-            if failed.is_some() {
-                return (done, failed);
+    let mut rest = steps;
+    while let [step, after @ ..] = rest
+        && !progress.is_over
+    {
+        let routes: Vec<_> = rest.iter().map_while(as_route).collect();
+        if routes.is_empty() {
+            rest = after;
+            if !progress.is_moot(step) {
+                progress.note(step, shell.step(step));
             }
-            continue;
+        } else {
+            let (these, after) = rest.split_at(routes.len());
+            rest = after;
+            shell.routes(these, &routes, &mut progress);
         }
-        if let Err(error) = shell.step(step) {
-            return (done, Some(error));
-        }
-        done += 1;
     }
-    (done, None)
+    progress
 }
 
 /// Moves the link `name` from the calling thread's namespace to `tenant`, and
@@ -150,7 +198,8 @@ pub(super) fn mark_taken(name: &LinkName) -> Result<bool, ApplyError> {
         return Ok(false);
     };
     let device = Device::Foreign(name.clone());
-    if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref()) == LinkKind::Moved
+    if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None)
+        == LinkKind::Moved
     {
         // Marked already, with the MTU it had before we set ours.
         return Ok(true);
@@ -267,7 +316,7 @@ impl<'a> Shell<'a> {
                     .map_err(netlink("set the queue length of", name.as_str()))
             }
             LinkKind::Veth { peer } => self.create_veth(name, kind, peer),
-            LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => {
+            LinkKind::Vlan(_) | LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => {
                 Err(ApplyError::ForeignLink(name.to_string()))
             }
         }
@@ -294,7 +343,7 @@ impl<'a> Shell<'a> {
         let home = self.context.home.as_fd();
         rtnl::create_veth(&mut self.route, &unfinished, peer.as_str(), home).map_err(|error| {
             match error.errno() {
-                Some(libc::EOPNOTSUPP) => ApplyError::Unsupported { what: "veth" },
+                Some(libc::EOPNOTSUPP) => ApplyError::Unsupported { what: "veth", module: "veth" },
                 Some(libc::EEXIST) => ApplyError::PeerTaken(peer.clone()),
                 _ => netlink(what, &object)(error),
             }
@@ -310,7 +359,8 @@ impl<'a> Shell<'a> {
 
     fn delete_link(&mut self, name: &ManagedName) -> Result<(), ApplyError> {
         let Some(link) = self.find(name.as_str())? else { return Ok(()) };
-        if recognize(name, &link) == LinkKind::Unrecognized {
+        let is_vlan = name.is_vlan() && link.tag.is_some();
+        if !is_vlan && recognize(name, &link) == LinkKind::Unrecognized {
             return Err(ApplyError::ForeignLink(name.to_string()));
         }
         self.links = None;
@@ -321,7 +371,7 @@ impl<'a> Shell<'a> {
     fn return_link(&mut self, name: &LinkName) -> Result<(), ApplyError> {
         let Some(link) = self.find(name.as_str())? else { return Ok(()) };
         let device = Device::Foreign(name.clone());
-        let kind = LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref());
+        let kind = LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None);
         self.links = None;
         let mut attributes = vec![LinkAttribute::NetNsFd(self.context.home.as_raw_fd())];
         // Somebody else's alias goes along.
@@ -334,35 +384,41 @@ impl<'a> Shell<'a> {
             .map_err(netlink("give back link", name.as_str()))
     }
 
-    /// Routes to make, or to remove where there is none given, many in one call.
-    fn routes(&mut self, wanted: &[(RouteKey, Option<Route>)]) -> (usize, Option<ApplyError>) {
+    /// Does steps about routes, many in one call.
+    fn routes(
+        &mut self,
+        steps: &[Step],
+        wanted: &[(RouteKey, Option<Route>)],
+        progress: &mut Progress,
+    ) {
         let mut requests = Vec::with_capacity(wanted.len());
-        let mut unready = None;
-        for (key, route) in wanted {
+        let mut asked = Vec::with_capacity(wanted.len());
+        for (step, (key, route)) in steps.iter().zip(wanted) {
+            if progress.is_moot(step) {
+                continue;
+            }
             let request = match route {
                 Some(route) => self.way(route).map(|way| rtnl::replace_route(*key, way)),
                 None => Ok(rtnl::remove_route(*key)),
             };
             match request {
-                Ok(request) => requests.push(request),
-                Err(error) => {
-                    unready = Some(error);
-                    break;
+                Ok(request) => {
+                    requests.push(request);
+                    asked.push((step, key, route.is_some()));
                 }
+                Err(error) => progress.note(step, Err(error)),
             }
         }
-        let asked = requests.len();
         for (place, error) in self.route.change_all(requests) {
-            let Some((key, route)) = wanted.get(place) else { continue };
-            let what = match route {
-                Some(_) => "set the route to",
+            let Some((step, key, is_made)) = asked.get(place) else { continue };
+            let what = match is_made {
+                true => "set the route to",
                 // Gone before we came: with its link, or by another hand.
-                None if error.errno() == Some(libc::ESRCH) => continue,
-                None => "remove the route to",
+                false if error.errno() == Some(libc::ESRCH) => continue,
+                false => "remove the route to",
             };
-            return (place, Some(netlink(what, &key.to_string())(error)));
+            progress.note(step, Err(netlink(what, &key.to_string())(error)));
         }
-        (asked, unready)
     }
 
     fn way(&mut self, route: &Route) -> Result<Option<Way>, ApplyError> {
@@ -384,7 +440,30 @@ fn as_route(step: &Step) -> Option<(RouteKey, Option<Route>)> {
     if let Step::RemoveRoute(key) = step { Some((*key, None)) } else { None }
 }
 
+/// Whether the calling thread's namespace has the link `name`, as it is to be.
+///
+/// # Errors
+/// When there is another of that name, or links cannot be listed.
+pub(super) fn is_there(
+    name: &ManagedName,
+    wanted: &LinkKind,
+    underlay: &Underlay,
+    is_underlay: bool,
+) -> Result<bool, ApplyError> {
+    let mut route = Netlink::route().map_err(netlink("find link", name.as_str()))?;
+    let links = rtnl::links(&mut route).map_err(netlink("find link", name.as_str()))?;
+    let Some(link) = links.into_iter().find(|link| link.name == name.as_str()) else {
+        return Ok(false);
+    };
+    let device = Device::Managed(name.clone());
+    let (kind, alias) = (link.kind.as_deref(), link.alias.as_deref());
+    if LinkKind::recognize(&device, kind, alias, underlay.tags(&link, is_underlay)) == *wanted {
+        return Ok(true);
+    }
+    Err(ApplyError::ForeignLink(name.to_string()))
+}
+
 fn recognize(name: &ManagedName, link: &ShownLink) -> LinkKind {
     let device = Device::Managed(name.clone());
-    LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref())
+    LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None)
 }

@@ -3,21 +3,24 @@
 //! Every method is `async` and leaves the blocking to the worker threads, so
 //! the daemon's loop never waits for the kernel.
 
-use super::apply::{self, Applied, ApplyError, Context};
+use super::apply::{self, Applied, ApplyError, Context, Progress};
+use super::leg;
 use super::netlink::{Netlink, NetlinkError};
 use super::netns::{self, NetnsError};
 use super::nf_tables;
 use super::nft::{NftError, Reading};
 use super::observe::{self, ObserveError};
 use super::tun::{self, Offload, Tun, TunError};
+use super::vlan::{self, Underlay};
 use super::watch::{Watch, Watcher};
 use super::workers::{Place, WorkError, Workers};
-use crate::model::{Placement, limits};
+use crate::model::{Placement, Vlan, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
-use crate::reconcile::{DropReason, Namespace, Step};
+use crate::reconcile::{Device, DropReason, LegSample, LinkKind, Namespace, Step};
 use rustix::fd::OwnedFd;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How to work.
@@ -65,6 +68,7 @@ pub struct Kernel {
     options: KernelOptions,
     workers: Workers,
     home: Arc<OwnedFd>,
+    underlay: Underlay,
     /// The tables as they were last read, so as not to read again what has not
     /// changed. Held for an instant, never across a call to the kernel.
     readings: Arc<Mutex<BTreeMap<TenantName, Reading>>>,
@@ -84,6 +88,7 @@ impl Kernel {
             options,
             workers,
             home,
+            underlay: Underlay::here().map_err(io::Error::other)?,
             readings: Arc::default(),
             watcher: Arc::default(),
         })
@@ -167,6 +172,45 @@ impl Kernel {
         self.run(Place::Home, move || apply::take_link(&name, &netns)).await?
     }
 
+    /// Makes a VLAN of a trunk, unless the tenant has it already.
+    async fn create_vlan(
+        &self,
+        tenant: &TenantName,
+        name: &ManagedName,
+        vlan: &Vlan,
+    ) -> Result<(), ApplyError> {
+        let (found, underlay) = (name.clone(), self.underlay.clone());
+        let is_underlay = self.placement == Placement::Current;
+        let wanted = LinkKind::Vlan(vlan.clone());
+        let look = move || apply::is_there(&found, &wanted, &underlay, is_underlay);
+        if self.in_tenant(tenant, look).await?? {
+            return Ok(());
+        }
+        let place = match self.place(tenant)? {
+            Some(Place::Inside(netns)) => Some(netns),
+            Some(Place::Home | Place::Fresh) => None,
+            None => return Err(EnterError::Missing(tenant.clone()).into()),
+        };
+        let (name, vlan) = (name.clone(), vlan.clone());
+        self.run(Place::Home, move || vlan::create(&name, &vlan, place.as_ref())).await?
+    }
+
+    /// Removes the outer tags of double-tagged VLANs that are not among `wanted`.
+    ///
+    /// # Errors
+    /// When that could not be done.
+    pub async fn sweep_outer_vlans(
+        &self,
+        wanted: BTreeSet<ManagedName>,
+    ) -> Result<Vec<ManagedName>, ApplyError> {
+        let swept = self.run(Place::Home, move || vlan::sweep_outer(&wanted)).await?;
+        swept.map_err(|source| ApplyError::Netlink {
+            what: "remove",
+            object: "outer VLAN tags".to_owned(),
+            source,
+        })
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         place: Place,
@@ -186,13 +230,14 @@ impl Kernel {
             return Ok(None);
         };
         let (before, watcher) = (self.reading(tenant), self.watcher.get().cloned());
+        let (underlay, is_underlay) = (self.underlay.clone(), self.placement == Placement::Current);
         let watched = tenant.clone();
         let look = move || {
             // Watched before it is read, so that no change falls in between.
             if let Some(watcher) = watcher {
                 watch_here(&watcher, &watched)?;
             }
-            observe::observe(before.as_ref())
+            observe::observe(before.as_ref(), &underlay, is_underlay)
         };
         let (namespace, reading) = self.run(place, look).await??;
         self.readings
@@ -214,24 +259,31 @@ impl Kernel {
         Ok(watch)
     }
 
-    /// Does `steps` in order up to the first that cannot be done.
+    /// Does `steps` in order; see [`Applied`] for what a failure ends.
     pub async fn apply(&self, tenant: &TenantName, steps: Vec<Step>) -> Applied {
-        let mut done = 0;
-        while let Some(step) = steps.get(done) {
-            if apply::is_inside(step) {
-                let rest = steps.iter().skip(done);
-                let run = rest.take_while(|step| apply::is_inside(step)).cloned().collect();
-                let (went, failed) = self.apply_inside(tenant, run).await;
-                done += went;
-                if let Some(error) = failed {
-                    return Applied::broken_off(&steps, done, error);
-                }
+        let mut progress = Progress::default();
+        let mut rest = steps.as_slice();
+        while let [step, after @ ..] = rest
+            && !progress.is_over
+        {
+            let inside: Vec<Step> =
+                rest.iter().take_while(|step| apply::is_inside(step)).cloned().collect();
+            if !inside.is_empty() {
+                rest = rest.get(inside.len()..).unwrap_or_default();
+                progress = self.apply_inside(tenant, inside, progress).await;
+                continue;
+            }
+            rest = after;
+            if progress.is_moot(step) {
                 continue;
             }
             let outcome = match step {
                 Step::CreateNetns => self.create_netns(tenant).await,
                 Step::DeleteNetns => self.delete_netns(tenant).await,
                 Step::TakeLink(name) => self.take_link(tenant, name).await,
+                Step::CreateLink(name, LinkKind::Vlan(vlan)) => {
+                    self.create_vlan(tenant, name, vlan).await
+                }
                 Step::ReplaceRuleset(_)
                 | Step::DeleteRuleset
                 | Step::SetLoopbackUp
@@ -246,26 +298,29 @@ impl Kernel {
                 | Step::ReplaceRoute(..)
                 | Step::RemoveRoute(_) => Ok(()),
             };
-            if let Err(error) = outcome {
-                return Applied::broken_off(&steps, done, error);
-            }
-            done += 1;
+            progress.note(step, outcome);
         }
-        Applied { done, failed: None }
+        Applied { failed: progress.failed }
     }
 
     async fn apply_inside(
         &self,
         tenant: &TenantName,
         steps: Vec<Step>,
-    ) -> (usize, Option<ApplyError>) {
+        progress: Progress,
+    ) -> Progress {
         let context = Context {
             home: Arc::clone(&self.home),
             offload: self.options.offload,
             reading: self.reading(tenant),
         };
-        let outcome = self.in_tenant(tenant, move || apply::apply(&steps, &context)).await;
-        outcome.unwrap_or_else(|error| (0, Some(error.into())))
+        let first = steps.first().cloned();
+        let outcome = self.in_tenant(tenant, move || apply::apply(&steps, &context, progress));
+        outcome.await.unwrap_or_else(|error| {
+            // Whatever failed before is told again when it is tried again.
+            let failed = first.map(|step| (step, error.into())).into_iter().collect();
+            Progress::over(failed)
+        })
     }
 
     /// Packets dropped by the tenant's rules, by reason, since its table was made.
@@ -281,6 +336,19 @@ impl Kernel {
         let known =
             counts.iter().filter_map(|(name, count)| Some((name.parse().ok()?, count.packets)));
         Ok(known.collect())
+    }
+
+    /// How links to sites are, and whether the routers on each answer. Asks them.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered or read.
+    pub async fn sample_legs(
+        &self,
+        tenant: &TenantName,
+        legs: Vec<(Device, Vec<IpAddr>)>,
+    ) -> Result<BTreeMap<Device, LegSample>, ObserveError> {
+        let sampled = self.in_tenant(tenant, move || leg::sample(&legs)).await?;
+        sampled.map_err(|source| ObserveError::Netlink { what: "neighbours", source })
     }
 
     fn reading(&self, tenant: &TenantName) -> Option<Reading> {

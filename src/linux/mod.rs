@@ -15,6 +15,7 @@ mod capability;
 mod enter_box;
 mod features;
 mod kernel;
+mod leg;
 mod netlink;
 mod netns;
 mod nf_tables;
@@ -28,6 +29,7 @@ mod syscall;
 mod sysctl;
 mod tun;
 mod uplink;
+mod vlan;
 mod watch;
 mod workers;
 

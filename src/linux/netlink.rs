@@ -238,11 +238,29 @@ impl Netlink {
     pub(super) fn dump<T>(
         &mut self,
         request: &RouteNetlinkMessage,
+        read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        self.ask(request, NLM_F_DUMP, read)
+    }
+
+    /// Asks for one thing, and makes an item of the answer if `read` knows it.
+    pub(super) fn get<T>(
+        &mut self,
+        request: &RouteNetlinkMessage,
+        read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Option<T>, NetlinkError> {
+        Ok(self.ask(request, NLM_F_ACK, read)?.pop())
+    }
+
+    fn ask<T>(
+        &mut self,
+        request: &RouteNetlinkMessage,
+        flags: u16,
         mut read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut items = Vec::new();
-            let flags = NLM_F_REQUEST | NLM_F_DUMP;
+            let flags = NLM_F_REQUEST | flags;
             let question = |sequence| serialize(request.clone(), flags, sequence);
             let steady = self.list(question, |frame| {
                 let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(frame.whole)

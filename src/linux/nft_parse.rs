@@ -8,11 +8,11 @@
 
 use crate::net::{Prefix, SiteName};
 use crate::reconcile::{
-    Base, Chain, ChainName, Dispatch, Family, Match, Membership, PrefixSet, Rule, Ruleset, SetName,
-    Side, Verdict,
+    Base, Chain, ChainName, Device, Dispatch, Family, Match, Membership, PrefixSet, Rule, Ruleset,
+    SetName, Side, Verdict,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Reads a listing; `None` when it is not one.
@@ -86,9 +86,9 @@ fn landmarks(rule: &Rule) -> Vec<String> {
     };
     let of_match = |condition: &Match| match condition {
         Match::Iif(device) => Some(format!("iifname == {device}")),
-        Match::NotIif(device) => Some(format!("iifname != {device}")),
+        Match::FromElsewhere => Some("iifname != @legs".to_owned()),
         Match::Oif(device) => Some(format!("oifname == {device}")),
-        Match::NotOif(device) => Some(format!("oifname != {device}")),
+        Match::ToElsewhere => Some("oifname != @legs".to_owned()),
         Match::Source(set) => Some(member("saddr", set)),
         Match::Destination(set) => Some(member("daddr", set)),
         Match::Local
@@ -162,7 +162,23 @@ fn has_type(object: &Value, family: Family) -> bool {
         && flags.is_some_and(|flags| flags.iter().eq(["interval"].iter()))
 }
 
+/// The set of the tenant's links; `None` when it is not as we make it.
+fn read_legs(object: &Value) -> Option<BTreeSet<Device>> {
+    if text(object, "type") != "ifname" || object.get("flags").is_some() {
+        return None;
+    }
+    let elements = object.get("elem").and_then(Value::as_array);
+    elements.into_iter().flatten().map(|name| name.as_str()?.parse().ok()).collect()
+}
+
 fn read_set(object: &Value, ruleset: &mut Ruleset) {
+    if text(object, "name") == "legs" {
+        match read_legs(object) {
+            Some(legs) => ruleset.legs = Some(legs),
+            None => foreign(ruleset, "set", object),
+        }
+        return;
+    }
     let name = text(object, "name").parse::<SetName>().ok();
     let Some(name) = name.filter(|name| has_type(object, name.family)) else {
         return foreign(ruleset, "set", object);

@@ -86,6 +86,13 @@ fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
             Some(_) => {}
         }
     }
+    match (&present.legs, &desired.legs) {
+        (Some(_), None) => line(text, format_args!("delete set inet {TABLE} legs")),
+        (Some(there), Some(wanted)) if there != wanted => {
+            line(text, format_args!("flush set inet {TABLE} legs"));
+        }
+        (Some(_) | None, _) => {}
+    }
     declare(text, desired);
     fill(text, desired, Some(present));
     // Last, for what led to them is gone only now.
@@ -103,6 +110,9 @@ fn declare(text: &mut String, ruleset: &Ruleset) {
     for name in ruleset.sets.keys() {
         let kind = address_type(name.family);
         line(text, format_args!("set {name} {{ type {kind}; flags interval; }}"));
+    }
+    if ruleset.legs.is_some() {
+        line(text, format_args!("set legs {{ type ifname; }}"));
     }
     for (name, chain) in &ruleset.chains {
         match chain.base {
@@ -127,6 +137,14 @@ fn fill(text: &mut String, ruleset: &Ruleset, present: Option<&Ruleset>) {
         let there = present.and_then(|present| present.sets.get(name));
         if !set.is_empty() && there != Some(set) {
             line(text, format_args!("add element inet {TABLE} {name} {{ {} }}", Elements(set)));
+        }
+    }
+    if let Some(legs) = ruleset.legs.as_ref().filter(|legs| !legs.is_empty()) {
+        let there = present.and_then(|present| present.legs.as_ref());
+        if there != Some(legs) {
+            let names: Vec<String> = legs.iter().map(|device| format!("\"{device}\"")).collect();
+            let names = names.join(", ");
+            line(text, format_args!("add element inet {TABLE} legs {{ {names} }}"));
         }
     }
     for family in Family::BOTH {
@@ -225,9 +243,9 @@ fn write_match(f: &mut fmt::Formatter<'_>, condition: &Match) -> fmt::Result {
     };
     match condition {
         Match::Iif(device) => write!(f, "iifname \"{device}\" "),
-        Match::NotIif(device) => write!(f, "iifname != \"{device}\" "),
+        Match::FromElsewhere => f.write_str("iifname != @legs "),
         Match::Oif(device) => write!(f, "oifname \"{device}\" "),
-        Match::NotOif(device) => write!(f, "oifname != \"{device}\" "),
+        Match::ToElsewhere => f.write_str("oifname != @legs "),
         Match::Source(set) => member(f, "saddr", set),
         Match::Destination(set) => member(f, "daddr", set),
         Match::Local => f.write_str("fib daddr type local "),

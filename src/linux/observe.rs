@@ -7,6 +7,7 @@ use super::netlink::{Netlink, NetlinkError};
 use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownTarget};
 use super::sysctl::{self, SettingError};
+use super::vlan::Underlay;
 use crate::reconcile::{Device, Link, LinkKind, Namespace, Route, RouteTarget, Scope};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,7 +41,12 @@ fn netlink(what: &'static str) -> impl FnOnce(NetlinkError) -> ObserveError {
 
 /// Reads the calling thread's namespace; `before` is what its rules were when
 /// they were last read.
-pub(super) fn observe(before: Option<&Reading>) -> Result<(Namespace, Reading), ObserveError> {
+/// `is_underlay` when it is the underlay, where the tenant has none of its own.
+pub(super) fn observe(
+    before: Option<&Reading>,
+    underlay: &Underlay,
+    is_underlay: bool,
+) -> Result<(Namespace, Reading), ObserveError> {
     let mut namespace = Namespace::default();
     let mut route = Netlink::route().map_err(netlink("links"))?;
     let mut devices = BTreeMap::new();
@@ -51,7 +57,9 @@ pub(super) fn observe(before: Option<&Reading>) -> Result<(Namespace, Reading), 
         }
         // What no document can name is nothing we could be asked to touch.
         let Ok(device) = shown.name.parse::<Device>() else { continue };
-        let kind = LinkKind::recognize(&device, shown.kind.as_deref(), shown.alias.as_deref());
+        let tags = shown.tag.and_then(|_| underlay.tags(&shown, is_underlay));
+        let kind =
+            LinkKind::recognize(&device, shown.kind.as_deref(), shown.alias.as_deref(), tags);
         let link = Link { kind, mtu: shown.mtu, up: shown.up, addresses: Default::default() };
         devices.insert(shown.index, device.clone());
         namespace.links.insert(device, link);

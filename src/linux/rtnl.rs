@@ -9,15 +9,20 @@
 )]
 
 use super::netlink::{Netlink, NetlinkError};
-use crate::net::{InterfaceAddress, Mtu, Prefix};
-use crate::reconcile::{Family, ROUTE_PROTOCOL, RouteKey};
+use crate::model::VlanProtocol;
+use crate::net::{InterfaceAddress, Mtu, Prefix, VlanId};
+use crate::reconcile::{Family, LegSample, ROUTE_PROTOCOL, RouteKey};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
+use netlink_packet_route::link::VlanProtocol as KernelVlanProtocol;
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
     LinkMessage,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
@@ -25,7 +30,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A link as the kernel shows it.
@@ -39,6 +44,12 @@ pub(super) struct ShownLink {
     pub(super) mtu: Option<Mtu>,
     pub(super) up: bool,
     pub(super) loopback: bool,
+    /// The link it stands on.
+    pub(super) below: Option<u32>,
+    /// Whether that one is in another namespace.
+    pub(super) is_below_elsewhere: bool,
+    /// The tag of a VLAN and its protocol.
+    pub(super) tag: Option<(VlanId, VlanProtocol)>,
 }
 
 /// A route as the kernel shows it.
@@ -87,15 +98,47 @@ fn shown_link(message: LinkMessage) -> ShownLink {
             LinkAttribute::Mtu(mtu) => link.mtu = Mtu::new(mtu).ok(),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        link.kind = Some(kind.to_string());
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
+                        LinkInfo::Data(InfoData::Vlan(data)) => link.tag = shown_tag(&data),
+                        _ => {}
                     }
                 }
             }
+            LinkAttribute::Link(index) => link.below = Some(index),
+            LinkAttribute::LinkNetNsId(_) => link.is_below_elsewhere = true,
             _ => {}
         }
     }
     link
+}
+
+fn shown_tag(data: &[InfoVlan]) -> Option<(VlanId, VlanProtocol)> {
+    let id = data.iter().find_map(|one| match one {
+        InfoVlan::Id(id) => VlanId::new(u32::from(*id)).ok(),
+        _ => None,
+    });
+    let protocol = data.iter().find_map(|one| match one {
+        InfoVlan::Protocol(KernelVlanProtocol::Ieee8021Q) => Some(VlanProtocol::Dot1q),
+        InfoVlan::Protocol(KernelVlanProtocol::Ieee8021Ad) => Some(VlanProtocol::Dot1ad),
+        _ => None,
+    });
+    Some((id?, protocol?))
+}
+
+/// The link `index` of the namespace, when there is one.
+pub(super) fn link(route: &mut Netlink, index: u32) -> Result<Option<ShownLink>, NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let shown = route.get(&RouteNetlinkMessage::GetLink(request), |message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(shown_link(message)),
+        _ => None,
+    });
+    match shown {
+        Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
+        shown => shown,
+    }
 }
 
 /// Every address of the namespace, with the index of its link.
@@ -244,6 +287,32 @@ pub(super) fn create_veth(
     route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
 }
 
+/// Makes a VLAN on the link `below`, in the namespace `tenant`, or beside that link.
+pub(super) fn create_vlan(
+    route: &mut Netlink,
+    name: &str,
+    below: u32,
+    (id, protocol): (VlanId, VlanProtocol),
+    tenant: Option<BorrowedFd<'_>>,
+) -> Result<(), NetlinkError> {
+    let protocol = match protocol {
+        VlanProtocol::Dot1q => KernelVlanProtocol::Ieee8021Q,
+        VlanProtocol::Dot1ad => KernelVlanProtocol::Ieee8021Ad,
+    };
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    request.attributes.push(LinkAttribute::Link(below));
+    request.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Vlan),
+        LinkInfo::Data(InfoData::Vlan(vec![
+            InfoVlan::Id(id.value()),
+            InfoVlan::Protocol(protocol),
+        ])),
+    ]));
+    request.attributes.extend(tenant.map(|fd| LinkAttribute::NetNsFd(fd.as_raw_fd())));
+    route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
 /// Whether the kernel knows of VLAN links. A request that names no trunk makes
 /// none: it is refused for that, or for the kind being unknown.
 ///
@@ -378,4 +447,107 @@ pub(super) fn remove_route(key: RouteKey) -> (RouteNetlinkMessage, u16) {
     let mut message = route_message(key);
     message.header.scope = RouteScope::NoWhere;
     (RouteNetlinkMessage::DelRoute(message), 0)
+}
+
+/// What the kernel knows of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbour {
+    /// Its hardware address, confirmed lately.
+    Reachable,
+    /// Its hardware address, not confirmed lately.
+    Known,
+    /// It is being asked.
+    Asked,
+    /// It was asked and did not answer.
+    Failed,
+}
+
+/// Every neighbour of the namespace that was ever asked, by link and address.
+pub(super) fn neighbours(
+    route: &mut Netlink,
+) -> Result<BTreeMap<(u32, IpAddr), Neighbour>, NetlinkError> {
+    let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+    let shown = route.dump(&request, |message| match message {
+        RouteNetlinkMessage::NewNeighbour(message) => shown_neighbour(&message),
+        _ => None,
+    })?;
+    Ok(shown.into_iter().collect())
+}
+
+fn shown_neighbour(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),
+        _ => None,
+    })?;
+    let neighbour = match message.header.state {
+        NeighbourState::Reachable | NeighbourState::Permanent => Neighbour::Reachable,
+        NeighbourState::Stale => Neighbour::Known,
+        NeighbourState::Incomplete | NeighbourState::Probe | NeighbourState::Delay => {
+            Neighbour::Asked
+        }
+        NeighbourState::Failed => Neighbour::Failed,
+        _ => return None,
+    };
+    Some(((message.header.ifindex, address), neighbour))
+}
+
+/// Has the kernel ask a neighbour now. One whose address `is_known` keeps it
+/// meanwhile, and packets go on.
+pub(super) fn ask_neighbour(
+    route: &mut Netlink,
+    index: u32,
+    address: IpAddr,
+    is_known: bool,
+) -> Result<(), NetlinkError> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = address_family(Family::of(address));
+    message.header.ifindex = index;
+    let destination = match address {
+        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+    };
+    message.attributes.push(NeighbourAttribute::Destination(destination));
+    let flags = if is_known {
+        message.header.state = NeighbourState::Probe;
+        NLM_F_REPLACE
+    } else {
+        message.header.flags = NeighbourFlags::Use;
+        NLM_F_CREATE
+    };
+    route.change(RouteNetlinkMessage::NewNeighbour(message), flags)
+}
+
+/// The link `name` with its counters, when it is there.
+pub(super) fn link_counters(
+    route: &mut Netlink,
+    name: &str,
+) -> Result<Option<(u32, LegSample)>, NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    let shown = route.get(&RouteNetlinkMessage::GetLink(request), |message| match message {
+        RouteNetlinkMessage::NewLink(message) => Some(message),
+        _ => None,
+    });
+    let message = match shown {
+        Err(error) if error.errno() == Some(libc::ENODEV) => None,
+        shown => shown?,
+    };
+    let Some(message) = message else { return Ok(None) };
+    let up = LinkFlags::Up | LinkFlags::LowerUp;
+    let carrier = message.header.flags.contains(up);
+    let stats = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(stats) => Some(*stats),
+        _ => None,
+    });
+    let stats = stats.unwrap_or_default();
+    let sample = LegSample {
+        carrier,
+        received_bytes: stats.rx_bytes,
+        sent_bytes: stats.tx_bytes,
+        received_packets: stats.rx_packets,
+        sent_packets: stats.tx_packets,
+        routers: BTreeMap::new(),
+    };
+    Ok(Some((message.header.index, sample)))
 }

@@ -1,7 +1,8 @@
 //! The cluster's side of a tenant: how its applications are reached.
 
 use super::FabricBgp;
-use crate::net::{InterfaceAddress, LinkName, Mtu, VlanId};
+use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, VlanId};
+use std::fmt;
 use std::net::IpAddr;
 
 /// The link to the applications and what is spoken over it.
@@ -70,4 +71,45 @@ pub enum VlanProtocol {
     Dot1q,
     /// IEEE 802.1ad, ethertype 0x88a8.
     Dot1ad,
+}
+
+impl VlanProtocol {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Dot1q, Self::Dot1ad];
+
+    /// As documents and `ip link` write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dot1q => "802.1Q",
+            Self::Dot1ad => "802.1ad",
+        }
+    }
+}
+
+impl Vlan {
+    /// What its link in a tenant's namespace is called.
+    pub fn link_name(&self) -> ManagedName {
+        ManagedName::vlan(self.inner_id.unwrap_or(self.id), &self.to_string())
+    }
+
+    /// The outer tag by itself: the VLAN that an inner one stands on.
+    pub fn outer(&self) -> Option<Self> {
+        self.inner_id.map(|_| Self { inner_id: None, ..self.clone() })
+    }
+
+    /// What the link of an outer tag is called in the underlay.
+    pub fn outer_link_name(&self) -> ManagedName {
+        ManagedName::outer_vlan(self.id, &self.to_string())
+    }
+}
+
+impl fmt::Display for Vlan {
+    /// `eth2 802.1Q 30`, `eth2 802.1ad 100 30`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.parent, self.protocol.as_str(), self.id)?;
+        match self.inner_id {
+            Some(inner) => write!(f, " {inner}"),
+            None => Ok(()),
+        }
+    }
 }

@@ -22,6 +22,6 @@ pub use kernel::{Ability, KernelFeatures};
 pub use refusal::{Refusal, RefusalReason};
 pub use site::{
     Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix,
-    VlanLink, WireGuardPeer,
+    VlanAttachment, VlanLink, WireGuardPeer,
 };
 pub use tenant::{Class, Config, Tenant};

@@ -48,16 +48,33 @@ pub enum Attachment {
     /// A WireGuard tunnel that ends here.
     WireGuard(WireGuardPeer),
     /// A tagged VLAN handed over on a trunk.
-    Vlan {
-        /// The VLAN, or an interface somebody else made of it.
-        link: VlanLink,
-        /// Our addresses on it.
-        addresses: Vec<InterfaceAddress>,
-        /// The customer's router.
-        next_hop: IpAddr,
-        /// The link's MTU.
-        mtu: Option<Mtu>,
-    },
+    Vlan(VlanAttachment),
+}
+
+/// A VLAN on which a site is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VlanAttachment {
+    /// The VLAN, or an interface somebody else made of it.
+    pub link: VlanLink,
+    /// Our addresses on it.
+    pub addresses: Vec<InterfaceAddress>,
+    /// The customer's routers: at most one of each family, at least one.
+    pub next_hops: Vec<IpAddr>,
+    /// The link's MTU. Of a tagged VLAN it is always said; `None` leaves a
+    /// handed-in interface as it is.
+    pub mtu: Option<Mtu>,
+}
+
+impl VlanAttachment {
+    /// The customer's router for addresses of the family of `address`.
+    pub fn next_hop_for(&self, address: IpAddr) -> Option<IpAddr> {
+        self.next_hops.iter().copied().find(|hop| hop.is_ipv4() == address.is_ipv4())
+    }
+
+    /// The networks our addresses on it are in.
+    pub fn networks(&self) -> impl Iterator<Item = Prefix> {
+        self.addresses.iter().map(|own| own.network())
+    }
 }
 
 /// Where a VLAN attachment's link comes from.

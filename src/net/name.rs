@@ -5,6 +5,7 @@
 //! What we make in the kernel is told from what others made by its name, and
 //! that name is both built and recognised in this file only.
 
+use super::VlanId;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,7 +36,7 @@ pub enum NameError {
     #[error("may hold only a–z, 0–9 and `-`, and begins and ends with a letter or digit")]
     Character,
     /// It has a character an interface name may not have.
-    #[error("is no interface name: letters, digits and `._-@`, not beginning with `-`")]
+    #[error("is no interface name: letters, digits and `._-`, not beginning with `-`")]
     LinkCharacter,
     /// It is the loopback's, or that of all interfaces together.
     #[error("is a name the kernel keeps for itself")]
@@ -179,10 +180,43 @@ impl ManagedName {
         Self(format!("{LINK_PREFIX}fabric"))
     }
 
+    /// A tagged VLAN in a tenant's namespace: the tag its frames have last, and
+    /// six digits that stand for the rest of `of`, which says what it is made
+    /// of (trunk, protocol, tags). A tenant may have the same tag on two trunks.
+    pub fn vlan(tag: VlanId, of: &str) -> Self {
+        Self(format!("{LINK_PREFIX}v{tag}.{:06x}", digest(of)))
+    }
+
+    /// An outer tag in the underlay, on which inner ones stand; as for [`vlan`](Self::vlan).
+    pub fn outer_vlan(tag: VlanId, of: &str) -> Self {
+        Self(format!("{LINK_PREFIX}s{tag}.{:06x}", digest(of)))
+    }
+
     /// Recognises `name` as one we make, or returns `None` for a foreign one.
     pub fn recognize(name: &str) -> Option<Self> {
         let found = Self(name.to_owned());
-        (found == Self::wireguard() || found == Self::fabric()).then_some(found)
+        let fixed = found == Self::wireguard() || found == Self::fabric();
+        (fixed || found.is_vlan() || found.is_outer_vlan()).then_some(found)
+    }
+
+    /// Whether it is one of [`ManagedName::vlan`].
+    pub fn is_vlan(&self) -> bool {
+        self.is_tagged('v')
+    }
+
+    /// Whether it is one of [`ManagedName::outer_vlan`].
+    pub fn is_outer_vlan(&self) -> bool {
+        self.is_tagged('s')
+    }
+
+    fn is_tagged(&self, letter: char) -> bool {
+        let rest = self.0.strip_prefix(LINK_PREFIX).and_then(|rest| rest.strip_prefix(letter));
+        let Some((tag, digest)) = rest.and_then(|rest| rest.split_once('.')) else { return false };
+        let tag = tag.parse().ok().filter(|id: &u32| id.to_string() == tag);
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        tag.is_some_and(|id| VlanId::new(id).is_ok())
+            && digest.len() == 6
+            && digest.bytes().all(hex)
     }
 
     /// The name as the kernel has it.
@@ -195,6 +229,14 @@ impl fmt::Display for ManagedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// 24 bits of a text (FNV-1a, folded), to tell apart what else would have the
+/// same short name.
+fn digest(text: &str) -> u32 {
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = text.bytes().fold(0x811c_9dc5, step);
+    (hash >> 24) ^ (hash & 0x00ff_ffff)
 }
 
 /// The name of somebody else's interface, as a document gives it.
@@ -222,8 +264,8 @@ impl LinkName {
 impl FromStr for LinkName {
     type Err = NameError;
 
-    /// Accepts what Linux does (`dev_valid_name`), less `%`, quotes and our own names:
-    /// letters, digits and `._-@`, at most 15 of them, neither `.` nor `..`.
+    /// Accepts what Linux does (`dev_valid_name`), less `%`, quotes, `@` (which no
+    /// nft set can be called by) and our own names: letters, digits and `._-`, at most 15 of them, neither `.` nor `..`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -231,7 +273,7 @@ impl FromStr for LinkName {
         if MAX_LINK_LEN < text.len() {
             return Err(NameError::TooLong(text.chars().count(), MAX_LINK_LEN));
         }
-        let inside = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         if !text.bytes().all(inside) || text == "." || text == ".." || text.starts_with('-') {
             return Err(NameError::LinkCharacter);
         }

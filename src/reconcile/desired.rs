@@ -3,13 +3,15 @@
 //! Never looks at what it does hold. What is asked for and cannot be held yet
 //! is left out here and named by [`unprogrammable`].
 
-use super::serving::{serving, tunnelled};
+use super::serving::{serving, tunnelled, vlans};
 use super::{
     Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Route, RouteKey,
     RouteTarget, Scope, Sysctl, desired_rules,
 };
-use crate::model::{Attachment, Config, FabricLink, Placement, Tenant};
-use crate::net::{ManagedName, Mtu, Prefix, SiteName, TenantName};
+use crate::model::{
+    Attachment, Config, FabricLink, Placement, Site, Tenant, VlanAttachment, VlanLink,
+};
+use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -35,17 +37,26 @@ pub fn desired_tenant(tenant: &Tenant, placement: Placement) -> Namespace {
     }
 }
 
-/// The two links between which a tenant's packets go.
+/// The links between which a tenant's packets go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Legs {
-    /// To all its sites.
-    pub(super) tunnel: Device,
+pub(super) struct Legs<'a> {
+    /// To its sites: the tunnels in one, and each VLAN.
+    pub(super) sites: Vec<SiteLeg<'a>>,
     /// To the applications, when it can be had.
     pub(super) fabric: Option<(Device, LinkKind)>,
 }
 
-impl Legs {
-    pub(super) fn of(tenant: &Tenant, placement: Placement) -> Self {
+/// A link to sites.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SiteLeg<'a> {
+    pub(super) device: Device,
+    pub(super) kind: LinkKind,
+    /// The one site on it and its VLAN; `None` for the tunnels of all others.
+    pub(super) vlan: Option<(&'a Site, &'a VlanAttachment)>,
+}
+
+impl<'a> Legs<'a> {
+    pub(super) fn of(tenant: &'a Tenant, placement: Placement) -> Self {
         let fabric = match (&tenant.fabric.link, placement) {
             (FabricLink::Interface(name), _) => {
                 Some((Device::Foreign(name.clone()), LinkKind::Moved))
@@ -57,9 +68,33 @@ impl Legs {
                 Device::Managed(ManagedName::fabric()),
                 LinkKind::Veth { peer: peer.clone() },
             )),
-            (FabricLink::Pod(_), Placement::PerTenant) | (FabricLink::Vlan(_), _) => None,
+            (FabricLink::Vlan(vlan), _) => {
+                Some((Device::Managed(vlan.link_name()), LinkKind::Vlan(vlan.clone())))
+            }
+            (FabricLink::Pod(_), Placement::PerTenant) => None,
         };
-        Self { tunnel: Device::Managed(ManagedName::wireguard()), fabric }
+        let vlans = vlans(tenant).map(|(site, vlan)| {
+            let kind = match &vlan.link {
+                VlanLink::Tagged(tags) => LinkKind::Vlan(tags.clone()),
+                VlanLink::Interface(_) => LinkKind::Moved,
+            };
+            SiteLeg { device: vlan_device(&vlan.link), kind, vlan: Some((site, vlan)) }
+        });
+        let mut sites: Vec<SiteLeg<'a>> = vlans.collect();
+        if tunnelled(tenant).next().is_some() || sites.is_empty() {
+            let device = Device::Managed(ManagedName::wireguard());
+            sites.insert(0, SiteLeg { device, kind: LinkKind::Tun, vlan: None });
+        }
+        Self { sites, fabric }
+    }
+
+    /// The link to `site`.
+    pub(super) fn to_site(&self, site: &Site) -> Option<&SiteLeg<'a>> {
+        let is_vlan = matches!(site.attachment, Attachment::Vlan(_));
+        self.sites.iter().find(|leg| match leg.vlan {
+            Some((own, _)) => own.name == site.name,
+            None => !is_vlan,
+        })
     }
 
     /// The fabric link, when there is one.
@@ -67,10 +102,56 @@ impl Legs {
         self.fabric.as_ref().map(|(device, _)| device)
     }
 
+    /// Every one of them.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.sites.iter().map(|leg| &leg.device).chain(self.fabric())
+    }
+
+    /// Whether there are sites on more than one link.
+    pub(super) const fn are_several(&self) -> bool {
+        1 < self.sites.len()
+    }
+
     /// Whether the fabric link is the pod's own, with addresses we do not know
     /// and traffic of its own.
     pub(super) fn is_pod(&self) -> bool {
         self.fabric.as_ref().is_some_and(|(_, kind)| *kind == LinkKind::Foreign)
+    }
+}
+
+impl SiteLeg<'_> {
+    /// What tells its sets and chains from another's; `None` for the tunnels.
+    pub(super) fn tag(&self) -> Option<Device> {
+        self.vlan.is_some().then(|| self.device.clone())
+    }
+
+    /// Our addresses on it.
+    pub(super) fn own<'t>(
+        &'t self,
+        tenant: &'t Tenant,
+    ) -> Box<dyn Iterator<Item = InterfaceAddress> + 't> {
+        match self.vlan {
+            Some((_, vlan)) => Box::new(vlan.addresses.iter().copied()),
+            None => {
+                let peers = tunnelled(tenant).flat_map(|(_, peer)| &peer.tunnel_addresses);
+                Box::new(peers.copied())
+            }
+        }
+    }
+}
+
+/// The link that is this site's alone: its VLAN's.
+pub fn vlan_link(site: &Site) -> Option<Device> {
+    match &site.attachment {
+        Attachment::WireGuard(_) => None,
+        Attachment::Vlan(vlan) => Some(vlan_device(&vlan.link)),
+    }
+}
+
+fn vlan_device(link: &VlanLink) -> Device {
+    match link {
+        VlanLink::Tagged(vlan) => Device::Managed(vlan.link_name()),
+        VlanLink::Interface(name) => Device::Foreign(name.clone()),
     }
 }
 
@@ -86,8 +167,6 @@ pub struct Unprogrammable {
 /// Why a part of a tenant cannot be programmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnprogrammableReason {
-    /// It is a tagged VLAN, which this version does not make.
-    VlanNotSupported,
     /// The fabric is the pod's own link, and tenants have namespaces of their own.
     PodLinkNotHere,
     /// There is one namespace, and another tenant has it.
@@ -98,7 +177,6 @@ impl UnprogrammableReason {
     /// The name as logs, metrics and status have it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::VlanNotSupported => "vlan_not_supported",
             Self::PodLinkNotHere => "pod_link_not_here",
             Self::NamespaceTaken => "namespace_taken",
         }
@@ -107,7 +185,6 @@ impl UnprogrammableReason {
     /// It as a person reads it, of the site or of the fabric.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::VlanNotSupported => "it is a VLAN, and this version makes none",
             Self::PodLinkNotHere => "the pod's own link is in no tenant's namespace",
             Self::NamespaceTaken => "there is one namespace, and another tenant has it",
         }
@@ -127,22 +204,13 @@ pub fn unprogrammable(
             parts.push(whole(UnprogrammableReason::NamespaceTaken));
         } else {
             match (&tenant.fabric.link, placement) {
-                (FabricLink::Vlan(_), _) => {
-                    parts.push(whole(UnprogrammableReason::VlanNotSupported));
-                }
                 (FabricLink::Pod(_), Placement::PerTenant) => {
                     parts.push(whole(UnprogrammableReason::PodLinkNotHere));
                 }
                 (FabricLink::Pod(_), Placement::Current)
-                | (FabricLink::Interface(_) | FabricLink::Veth { .. }, _) => {}
+                | (FabricLink::Interface(_) | FabricLink::Veth { .. } | FabricLink::Vlan(_), _) => {
+                }
             }
-            parts.extend(tenant.sites.values().filter_map(|site| match &site.attachment {
-                Attachment::WireGuard(_) => None,
-                Attachment::Vlan { .. } => Some(Unprogrammable {
-                    site: Some(site.name.clone()),
-                    reason: UnprogrammableReason::VlanNotSupported,
-                }),
-            }));
         }
         if !parts.is_empty() {
             all.insert(tenant.name.clone(), parts);
@@ -155,11 +223,12 @@ pub fn unprogrammable(
 pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
     let fabric = tenant.fabric.addresses.iter().map(|address| address.address());
     let tunnels = tunnelled(tenant).flat_map(|(_, peer)| &peer.tunnel_addresses);
-    let sites = tunnelled(tenant).flat_map(|(site, _)| &site.prefixes);
+    let vlans = vlans(tenant).flat_map(|(_, vlan)| &vlan.addresses);
+    let sites = tenant.sites.values().flat_map(|site| &site.prefixes);
     let networks = tenant.app_prefixes.iter().copied().chain(sites.map(|prefix| prefix.visible()));
     fabric
         .chain(tenant.fabric.next_hops.iter().copied())
-        .chain(tunnels.map(|address| address.address()))
+        .chain(tunnels.chain(vlans).map(|address| address.address()))
         .chain(networks.map(|prefix| prefix.address()))
         .any(|address| Family::of(address) == Family::V6)
 }
@@ -171,16 +240,15 @@ pub(super) fn near(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
     next_hops.chain(neighbors.map(|neighbor| neighbor.address))
 }
 
-fn links(tenant: &Tenant, legs: &Legs) -> BTreeMap<Device, Link> {
-    let tunnel = Link {
-        kind: LinkKind::Tun,
-        mtu: Some(tenant.tunnel_mtu),
-        up: true,
-        addresses: tunnelled(tenant)
-            .flat_map(|(_, peer)| &peer.tunnel_addresses)
-            .copied()
-            .collect(),
-    };
+fn links(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<Device, Link> {
+    let sites = legs.sites.iter().map(|leg| {
+        let mtu = match leg.vlan {
+            Some((_, vlan)) => vlan.mtu.or_else(|| default_mtu(&leg.kind)),
+            None => Some(tenant.tunnel_mtu),
+        };
+        let addresses = leg.own(tenant).collect();
+        (leg.device.clone(), Link { kind: leg.kind.clone(), mtu, up: true, addresses })
+    });
     let fabric = legs.fabric.iter().map(|(device, kind)| {
         let ours = *kind != LinkKind::Foreign;
         let link = Link {
@@ -191,18 +259,18 @@ fn links(tenant: &Tenant, legs: &Legs) -> BTreeMap<Device, Link> {
         };
         (device.clone(), link)
     });
-    std::iter::once((legs.tunnel.clone(), tunnel)).chain(fabric).collect()
+    sites.chain(fabric).collect()
 }
 
 /// What a link of ours has when nothing is asked; somebody else's keeps its own.
 fn default_mtu(kind: &LinkKind) -> Option<Mtu> {
     match kind {
-        LinkKind::Veth { .. } => Mtu::new(1500).ok(),
+        LinkKind::Veth { .. } | LinkKind::Vlan(_) => Mtu::new(1500).ok(),
         LinkKind::Tun | LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => None,
     }
 }
 
-fn routes(tenant: &Tenant, legs: &Legs) -> BTreeMap<RouteKey, Route> {
+fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
     let mut routes = BTreeMap::new();
     // Nothing ever falls through to somebody else's default route. Without v6
     // there is no v6 table to fall through.
@@ -233,18 +301,29 @@ fn routes(tenant: &Tenant, legs: &Legs) -> BTreeMap<RouteKey, Route> {
         }
     }
     for (prefix, site) in serving(tenant) {
-        let Attachment::WireGuard(peer) = &site.attachment else { continue };
-        let ours = peer.tunnel_addresses.iter().map(|address| address.address());
+        let Some(leg) = legs.to_site(site) else { continue };
+        let own: &[InterfaceAddress] = match &site.attachment {
+            Attachment::WireGuard(peer) => &peer.tunnel_addresses,
+            Attachment::Vlan(vlan) => &vlan.addresses,
+        };
         let family = Family::of_prefix(prefix);
-        let source = ours.into_iter().find(|address| Family::of(*address) == family);
-        link(prefix, &legs.tunnel, None, source);
+        let mut own = own.iter().map(|own| own.address());
+        let source = own.find(|own| Family::of(*own) == family);
+        match leg.vlan {
+            None => link(prefix, &leg.device, None, source),
+            // What the link has an address in needs no route of ours.
+            Some((_, vlan)) if vlan.networks().any(|network| network.covers(prefix)) => {}
+            Some((_, vlan)) => {
+                link(prefix, &leg.device, vlan.next_hop_for(prefix.address()), source);
+            }
+        }
     }
     routes
 }
 
 /// What a tenant's links and namespace are set to, and why where it is not plain
 /// from the setting's name.
-fn sysctls(legs: &Legs, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32> {
+fn sysctls(legs: &Legs<'_>, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32> {
     use LinkSetting as S;
     let mut all = BTreeMap::new();
     let mut set = |family, scope: &Scope, settings: &[(S, i32)]| {
@@ -284,14 +363,38 @@ fn sysctls(legs: &Legs, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32>
         set(Family::V6, &Scope::All, &[(S::Forwarding, forward6)]);
     }
 
-    let tunnel = Scope::Link(legs.tunnel.clone());
-    set(Family::V4, &tunnel, hygiene4);
-    // Everything that may come out of the tunnels also goes back there.
-    set(Family::V4, &tunnel, &[(S::Forwarding, 1), (S::PromoteSecondaries, 1), (S::RpFilter, 1)]);
-    set(Family::V6, &tunnel, clean6);
-    if v6 {
-        // No neighbours on a TUN, so no link-local address either.
-        set(Family::V6, &tunnel, &[(S::AddrGenMode, 1), (S::Forwarding, 1)]);
+    // A link with neighbours on it.
+    let wire4: &[(S, i32)] = &[
+        (S::ArpAnnounce, 2),
+        (S::ArpIgnore, 1),
+        (S::ArpNotify, 1),
+        (S::DropGratuitousArp, 1),
+        (S::PromoteSecondaries, 1),
+    ];
+    let wire6: &[(S, i32)] = &[(S::DropUnsolicitedNa, 1), (S::NdiscNotify, 1)];
+
+    for leg in &legs.sites {
+        let scope = Scope::Link(leg.device.clone());
+        set(Family::V4, &scope, hygiene4);
+        // Everything that may come from its sites also goes back there.
+        set(
+            Family::V4,
+            &scope,
+            &[(S::Forwarding, 1), (S::PromoteSecondaries, 1), (S::RpFilter, 1)],
+        );
+        set(Family::V6, &scope, clean6);
+        if v6 {
+            set(Family::V6, &scope, &[(S::Forwarding, 1)]);
+        }
+        if leg.vlan.is_some() {
+            set(Family::V4, &scope, wire4);
+        }
+        match leg.vlan {
+            Some(_) if v6 => set(Family::V6, &scope, wire6),
+            // No neighbours on a TUN, so no link-local address either.
+            None if v6 => set(Family::V6, &scope, &[(S::AddrGenMode, 1)]),
+            Some(_) | None => {}
+        }
     }
 
     if let Some(device) = legs.fabric() {
@@ -304,19 +407,12 @@ fn sysctls(legs: &Legs, placement: Placement, v6: bool) -> BTreeMap<Sysctl, i32>
             set(Family::V4, &fabric, hygiene4);
             set(Family::V6, &fabric, clean6);
             if v6 {
-                set(Family::V6, &fabric, &[(S::DropUnsolicitedNa, 1), (S::NdiscNotify, 1)]);
+                set(Family::V6, &fabric, wire6);
             }
-            let ours = [
-                (S::ArpAnnounce, 2),
-                (S::ArpIgnore, 1),
-                (S::ArpNotify, 1),
-                (S::DropGratuitousArp, 1),
-                (S::PromoteSecondaries, 1),
-                // Loose: answers may take another of two routers, and the rules
-                // check sources exactly.
-                (S::RpFilter, 2),
-            ];
-            set(Family::V4, &fabric, &ours);
+            set(Family::V4, &fabric, wire4);
+            // Loose: answers may take another of two routers, and the rules
+            // check sources exactly.
+            set(Family::V4, &fabric, &[(S::RpFilter, 2)]);
         }
     }
     all

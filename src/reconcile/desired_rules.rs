@@ -7,17 +7,17 @@
 //! is, and answers pass only as answers to what is still allowed: an `allow`
 //! taken away also ends the conversations it began.
 
-use super::desired::{Legs, near};
-use super::serving::{far, parts, tunnelled};
+use super::desired::{Legs, SiteLeg};
+use super::desired_sets::sets;
+use super::serving::parts;
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
-    Match, Membership, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
+    Match, Membership, Policy, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
 use crate::model::limits::ECHOES_PER_SECOND;
 use crate::model::{Allow, Direction, Placement, Ports, Protocol, Site, Tenant};
-use crate::net::{InterfaceAddress, LinkName, Prefix};
+use crate::net::{LinkName, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Before connection tracking (`NF_IP_PRI_RAW`).
 const RAW: i32 = -300;
@@ -26,20 +26,24 @@ const RAW: i32 = -300;
 const FILTER: i32 = 0;
 
 /// The rules of `tenant`.
-pub(super) fn ruleset(tenant: &Tenant, legs: &Legs, placement: Placement) -> Ruleset {
+pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) -> Ruleset {
     let parts = parts(tenant);
-    let (open, stateful): (Vec<_>, Vec<_>) =
-        parts.iter().partition(|(_, site)| site.allow.is_none());
-    let sites = stateful.iter().map(|(prefix, site)| (**prefix, site.name.clone())).collect();
+    let stateful: BTreeMap<Prefix, &Site> = parts
+        .iter()
+        .filter(|(_, site)| site.allow.is_some())
+        .map(|(p, site)| (*p, *site))
+        .collect();
+    let sites = stateful.iter().map(|(prefix, site)| (*prefix, site.name.clone())).collect();
 
     let shape = Shape { legs, placement, port: tenant.listen_port };
     let mut chains = shape.chains();
-    for (_, site) in stateful {
+    for site in stateful.values() {
         let name = ChainName::Site(site.name.clone());
         chains.entry(name).or_insert_with(|| shape.site(site));
     }
     Ruleset {
-        sets: sets(tenant, &open),
+        sets: sets(tenant, legs, &parts),
+        legs: (placement == Placement::Current).then(|| legs.devices().cloned().collect()),
         sites: Dispatch::new(sites),
         chains,
         counters: DropReason::ALL.iter().copied().collect(),
@@ -47,49 +51,9 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs, placement: Placement) -> Rul
     }
 }
 
-fn sets(tenant: &Tenant, open: &[(&Prefix, &&Site)]) -> BTreeMap<SetName, PrefixSet> {
-    let own = |addresses: &mut dyn Iterator<Item = &InterfaceAddress>| -> PrefixSet {
-        addresses.map(|address| Prefix::host(address.address())).collect()
-    };
-    let near: PrefixSet = near(tenant).map(Prefix::host).collect();
-    let visible = || tunnelled(tenant).flat_map(|(site, _)| &site.prefixes).map(|p| p.visible());
-
-    let of = |SetName { list, family }| match list {
-        List::Apps => tenant.app_prefixes.iter().copied().collect(),
-        List::Sources => visible().chain(far(tunnelled(tenant), family).iter()).collect(),
-        List::Open => open.iter().map(|(prefix, _)| **prefix).collect(),
-        List::Far => far(tunnelled(tenant).filter(|(site, _)| site.allow.is_none()), family),
-        List::Near => near.clone(),
-        List::OwnTunnel => own(&mut tunnelled(tenant).flat_map(|(_, peer)| &peer.tunnel_addresses)),
-        List::OwnFabric => own(&mut tenant.fabric.addresses.iter()),
-        List::Martians => martians(),
-    };
-    SetName::all().map(|name| (name, of(name).of_family(name.family))).collect()
-}
-
-/// What has no business on a wire between two organisations (RFC 6890).
-fn martians() -> PrefixSet {
-    let v4 =
-        |a, b, length| Prefix::containing_address(IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), length);
-    let v6 = |word, length| {
-        Prefix::containing_address(IpAddr::V6(Ipv6Addr::new(word, 0, 0, 0, 0, 0, 0, 0)), length)
-    };
-    let all = [
-        v4(0, 0, 8),
-        v4(127, 0, 8),
-        v4(169, 254, 16),
-        v4(224, 0, 4),
-        v4(240, 0, 4),
-        v6(0, 127),
-        v6(0xfe80, 10),
-        v6(0xff00, 8),
-    ];
-    all.into_iter().flatten().collect()
-}
-
 /// What the chains depend on beside the sets.
 struct Shape<'a> {
-    legs: &'a Legs,
+    legs: &'a Legs<'a>,
     placement: Placement,
     /// The UDP port in the underlay.
     port: u16,
@@ -106,20 +70,25 @@ impl Shape<'_> {
         base(ChainName::Input, Hook::Input, FILTER, self.input());
         base(ChainName::Forward, Hook::Forward, FILTER, self.forward());
         base(ChainName::Output, Hook::Output, FILTER, self.output());
-        chains.insert(ChainName::FromSite, regular(self.site_sources()));
+        for leg in &self.legs.sites {
+            chains.insert(ChainName::FromSite(leg.tag()), regular(self.site_sources(leg)));
+            if let Some(fabric) = self.legs.fabric() {
+                chains.insert(ChainName::SiteToApp(leg.tag()), regular(site_to_app(leg, fabric)));
+                chains.insert(ChainName::AppToSite(leg.tag()), regular(app_to_site(leg, fabric)));
+            }
+        }
         if let Some(fabric) = self.legs.fabric() {
-            let tunnel = &self.legs.tunnel;
             chains.insert(ChainName::FromFabric, regular(self.fabric_sources(fabric)));
-            chains.insert(ChainName::SiteToApp, regular(site_to_app(tunnel, fabric)));
-            chains.insert(ChainName::AppToSite, regular(app_to_site(tunnel, fabric)));
         }
         chains
     }
 
     fn prerouting(&self) -> Vec<Rule> {
         let mut rules = vec![accept([Match::Iif(loopback())])];
-        rules
-            .push(rule([Match::Iif(self.legs.tunnel.clone())], Verdict::Goto(ChainName::FromSite)));
+        for leg in &self.legs.sites {
+            let verdict = Verdict::Goto(ChainName::FromSite(leg.tag()));
+            rules.push(rule([Match::Iif(leg.device.clone())], verdict));
+        }
         if let Some(fabric) = self.legs.fabric() {
             let verdict = Verdict::Goto(ChainName::FromFabric);
             rules.push(rule([Match::Iif(fabric.clone())], verdict));
@@ -127,79 +96,115 @@ impl Shape<'_> {
         if self.placement == Placement::Current {
             // An inner address is not to be reached by an outer link (CVE-2019-14899).
             rules.extend(Family::BOTH.map(|family| {
-                let elsewhere = self.elsewhere(Match::NotIif).chain([dst(List::OwnTunnel, family)]);
-                rule(elsewhere, Verdict::Drop(DropReason::WrongLink))
+                let inside = [Match::FromElsewhere, dst(self.own_sites(), family)];
+                rule(inside, Verdict::Drop(DropReason::WrongLink))
             }));
-            rules.push(accept(self.elsewhere(Match::NotIif)));
+            rules.push(accept([Match::FromElsewhere]));
         }
         rules.push(rule([], Verdict::Drop(DropReason::WrongLink)));
         rules
     }
 
-    fn site_sources(&self) -> Vec<Rule> {
+    /// The list of our addresses on all links to sites.
+    const fn own_sites(&self) -> List {
+        if self.legs.are_several() { List::OwnSites } else { List::Own }
+    }
+
+    fn site_sources(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {
+        let iif = || Match::Iif(leg.device.clone());
         let mut rules = Vec::new();
+        if leg.vlan.is_some() {
+            rules.push(neighbor([iif()]));
+        }
         for family in Family::BOTH {
-            rules.extend(martian(family, List::OwnTunnel));
-            rules.push(drop([not_src(List::Sources, family)], DropReason::NotSiteSource));
+            rules.extend(martian(family, self.own_sites_of(leg)));
+            rules.push(drop([not_src_of(leg, List::Sources, family)], DropReason::NotSiteSource));
             rules.push(drop([dst(List::OwnFabric, family)], DropReason::WrongLink));
+            if self.legs.are_several() {
+                let others = [dst(List::OwnSites, family), not_dst_of(leg, List::Own, family)];
+                rules.push(drop(others, DropReason::WrongLink));
+            }
         }
         if self.legs.is_pod() {
             // The pod's own addresses may be among the applications'; what is
             // for them is `input`'s, and tracked.
-            rules.push(accept([Match::Iif(self.legs.tunnel.clone()), Match::Local]));
+            rules.push(accept([iif(), Match::Local]));
         }
         for family in Family::BOTH {
             let apps = dst(List::Apps, family);
-            rules.push(rule([src(List::Open, family), apps.clone()], Verdict::Untrack));
+            let open = [src_of(leg, List::Open, family), apps.clone()];
+            rules.push(rule(open, Verdict::Untrack));
             let errors = Match::Icmp(family, Icmp::Errors);
-            rules.push(rule([src(List::Far, family), apps, errors], Verdict::Untrack));
+            let far = [src_of(leg, List::Far, family), apps, errors];
+            rules.push(rule(far, Verdict::Untrack));
         }
-        rules.push(accept([Match::Iif(self.legs.tunnel.clone())]));
+        rules.push(accept([iif()]));
         rules
+    }
+
+    /// The set of addresses that are ours, so nobody else's to send from.
+    fn own_sites_of(&self, leg: &SiteLeg<'_>) -> SetOf {
+        if self.legs.are_several() { (List::OwnSites, None) } else { (List::Own, leg.tag()) }
     }
 
     fn fabric_sources(&self, fabric: &Device) -> Vec<Rule> {
         let iif = || Match::Iif(fabric.clone());
         let mut rules = vec![neighbor([iif()])];
         for family in Family::BOTH {
-            rules.push(drop([dst(List::OwnTunnel, family)], DropReason::WrongLink));
+            rules.extend(self.own_of_sites(family).map(|own| drop([own], DropReason::WrongLink)));
         }
         if self.legs.is_pod() {
             rules.push(accept([iif(), Match::Local]));
         }
         for family in Family::BOTH {
-            rules.extend(martian(family, List::OwnFabric));
+            rules.extend(martian(family, (List::OwnFabric, None)));
             let (near, errors) = (src(List::Near, family), Match::Icmp(family, Icmp::Errors));
-            let open = dst(List::Open, family);
-            rules.push(rule([near.clone(), open.clone(), errors.clone()], Verdict::Untrack));
+            for leg in &self.legs.sites {
+                let open = dst_of(leg, List::Open, family);
+                rules.push(rule([near.clone(), open, errors.clone()], Verdict::Untrack));
+            }
             rules.push(accept([iif(), near.clone(), dst(List::OwnFabric, family)]));
             rules.push(accept([iif(), near, errors]));
             rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
-            rules.push(rule([src(List::Apps, family), open], Verdict::Untrack));
+            for leg in &self.legs.sites {
+                let open = dst_of(leg, List::Open, family);
+                rules.push(rule([src(List::Apps, family), open], Verdict::Untrack));
+            }
         }
         rules.push(accept([iif()]));
         rules
     }
 
+    /// A packet to one of our addresses on a link to sites.
+    fn own_of_sites(&self, family: Family) -> Option<Match> {
+        let (list, leg) = self.own_sites_of(self.legs.sites.first()?);
+        Some(Match::Destination(membership(list, leg, family, true)))
+    }
+
     fn input(&self) -> Vec<Rule> {
         let mut rules = vec![accept([Match::Iif(loopback())])];
         if self.placement == Placement::Current {
-            rules.push(accept(self.elsewhere(Match::NotIif)));
+            rules.push(accept([Match::FromElsewhere]));
         }
         if let Some(fabric) = self.legs.fabric() {
             let iif = Match::Iif(fabric.clone());
             rules.push(if self.legs.is_pod() { accept([iif]) } else { neighbor([iif]) });
         }
+        for leg in self.legs.sites.iter().filter(|leg| leg.vlan.is_some()) {
+            rules.push(neighbor([Match::Iif(leg.device.clone())]));
+        }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
-        let fabric = self.legs.fabric().map(|fabric| (fabric, List::OwnFabric));
-        for (device, own) in [(&self.legs.tunnel, List::OwnTunnel)].into_iter().chain(fabric) {
+        let sites = self.legs.sites.iter().map(|leg| (&leg.device, (List::Own, leg.tag())));
+        let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None)));
+        for (device, (list, leg)) in sites.chain(fabric) {
             let iif = || Match::Iif(device.clone());
             rules.push(accept([iif(), Match::Conntrack(Conntrack::Established)]));
             for family in Family::BOTH {
                 rules.push(accept([iif(), Match::Icmp(family, Icmp::Errors), related()]));
+                let own = Match::Destination(membership(list, leg.clone(), family, true));
                 let echo = Match::Icmp(family, Icmp::Echo);
                 let rate = Match::Rate(ECHOES_PER_SECOND);
-                rules.push(accept([iif(), dst(own, family), echo, rate]));
+                rules.push(accept([iif(), own, echo, rate]));
             }
         }
         rules.push(rule([], Verdict::Drop(DropReason::ToGateway)));
@@ -209,9 +214,12 @@ impl Shape<'_> {
     fn forward(&self) -> Vec<Rule> {
         let mut rules = Vec::new();
         if let Some(fabric) = self.legs.fabric() {
-            let tunnel = &self.legs.tunnel;
-            rules.push(rule(between(tunnel, fabric), Verdict::Goto(ChainName::SiteToApp)));
-            rules.push(rule(between(fabric, tunnel), Verdict::Goto(ChainName::AppToSite)));
+            for leg in &self.legs.sites {
+                let there = Verdict::Goto(ChainName::SiteToApp(leg.tag()));
+                rules.push(rule(between(&leg.device, fabric), there));
+                let back = Verdict::Goto(ChainName::AppToSite(leg.tag()));
+                rules.push(rule(between(fabric, &leg.device), back));
+            }
         }
         rules.push(rule([], Verdict::Drop(DropReason::NotForwarded)));
         rules
@@ -219,27 +227,33 @@ impl Shape<'_> {
 
     fn output(&self) -> Vec<Rule> {
         let mut rules = vec![accept([Match::Oif(loopback())])];
-        if self.placement == Placement::Current {
-            rules.push(accept(self.elsewhere(Match::NotOif)));
-        }
         let oif = |device: &Device| Match::Oif(device.clone());
+        let listener = || Match::Icmp(Family::V6, Icmp::Listener);
         if self.placement == Placement::Current {
+            rules.push(accept([Match::ToElsewhere]));
             // The underlay's routes are ours here: an endpoint inside a site's
             // prefix would have each sealed packet sealed again, without end.
             let (first, last) = (self.port, self.port);
             let ours = Match::SourcePorts(vec![Ports { first, last }]);
-            let sealed = [oif(&self.legs.tunnel), Match::Transport(Transport::Udp), ours];
-            rules.push(drop(sealed, DropReason::FromGateway));
+            for leg in self.legs.sites.iter().filter(|leg| leg.vlan.is_none()) {
+                let sealed = [oif(&leg.device), Match::Transport(Transport::Udp), ours.clone()];
+                rules.push(drop(sealed, DropReason::FromGateway));
+            }
         }
-        for family in Family::BOTH {
-            rules.push(accept([oif(&self.legs.tunnel), dst(List::Sources, family)]));
+        for leg in &self.legs.sites {
+            if leg.vlan.is_some() {
+                rules.push(neighbor([oif(&leg.device)]));
+                rules.push(accept([oif(&leg.device), listener()]));
+            }
+            for family in Family::BOTH {
+                rules.push(accept([oif(&leg.device), dst_of(leg, List::Sources, family)]));
+            }
         }
         match self.legs.fabric() {
             Some(fabric) if self.legs.is_pod() => rules.push(accept([oif(fabric)])),
             Some(fabric) => {
                 rules.push(neighbor([oif(fabric)]));
-                let listener = Match::Icmp(Family::V6, Icmp::Listener);
-                rules.push(accept([oif(fabric), listener]));
+                rules.push(accept([oif(fabric), listener()]));
                 for family in Family::BOTH {
                     rules.push(accept([oif(fabric), dst(List::Apps, family)]));
                     rules.push(accept([oif(fabric), dst(List::Near, family)]));
@@ -254,33 +268,27 @@ impl Shape<'_> {
     /// The chain of a site with `allow` rules.
     fn site(&self, site: &Site) -> Chain {
         let mut rules = Vec::new();
-        if let Some(fabric) = self.legs.fabric() {
+        if let (Some(fabric), Some(leg)) = (self.legs.fabric(), self.legs.to_site(site)) {
             for allow in site.allow.iter().flatten() {
                 let (from, to) = match allow.direction {
-                    Direction::FromSite => (&self.legs.tunnel, fabric),
-                    Direction::ToSite => (fabric, &self.legs.tunnel),
+                    Direction::FromSite => (&leg.device, fabric),
+                    Direction::ToSite => (fabric, &leg.device),
                 };
                 allowed(allow, from, to, &mut rules);
             }
         }
         regular(rules)
     }
-
-    /// Every link but the tenant's two.
-    fn elsewhere(&self, not: fn(Device) -> Match) -> impl Iterator<Item = Match> {
-        let legs = [Some(&self.legs.tunnel), self.legs.fabric()].into_iter().flatten();
-        legs.cloned().map(not)
-    }
 }
 
-fn site_to_app(tunnel: &Device, fabric: &Device) -> Vec<Rule> {
-    let ways = || between(tunnel, fabric);
+fn site_to_app(leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
+    let ways = || between(&leg.device, fabric);
     let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
     for family in Family::BOTH {
         let apps = dst(List::Apps, family);
-        rules.push(accept(ways().chain([src(List::Open, family), apps.clone()])));
+        rules.push(accept(ways().chain([src_of(leg, List::Open, family), apps.clone()])));
         let errors = Match::Icmp(family, Icmp::Errors);
-        rules.push(accept(ways().chain([src(List::Far, family), apps, errors])));
+        rules.push(accept(ways().chain([src_of(leg, List::Far, family), apps, errors])));
         rules.push(drop([not_dst(List::Apps, family)], DropReason::NotAppDestination));
     }
     rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
@@ -292,15 +300,16 @@ fn site_to_app(tunnel: &Device, fabric: &Device) -> Vec<Rule> {
     rules
 }
 
-fn app_to_site(tunnel: &Device, fabric: &Device) -> Vec<Rule> {
-    let ways = || between(fabric, tunnel);
+fn app_to_site(leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
+    let ways = || between(fabric, &leg.device);
     let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
     for family in Family::BOTH {
-        let open = dst(List::Open, family);
+        let open = dst_of(leg, List::Open, family);
         rules.push(accept(ways().chain([src(List::Apps, family), open.clone()])));
         let errors = Match::Icmp(family, Icmp::Errors);
         rules.push(accept(ways().chain([src(List::Near, family), open, errors])));
-        rules.push(drop([not_dst(List::Sources, family)], DropReason::NotSiteDestination));
+        let outside = not_dst_of(leg, List::Sources, family);
+        rules.push(drop([outside], DropReason::NotSiteDestination));
     }
     rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
     for family in Family::BOTH {
@@ -340,10 +349,10 @@ fn allowed(allow: &Allow, from: &Device, to: &Device, rules: &mut Vec<Rule>) {
     both(&there, &[protocol, Match::SourcePorts(allow.ports.clone())]);
 }
 
-fn martian(family: Family, own: List) -> [Rule; 3] {
+fn martian(family: Family, (own, leg): SetOf) -> [Rule; 3] {
     let martian = |condition| drop([condition], DropReason::Martian);
-    let lists = [src(List::Martians, family), dst(List::Martians, family), src(own, family)];
-    lists.map(martian)
+    let ours = Match::Source(membership(own, leg, family, true));
+    [src(List::Martians, family), dst(List::Martians, family), ours].map(martian)
 }
 
 /// Neighbour discovery on a link: never routed (RFC 4861 §7.1), hence the limit.
@@ -380,18 +389,41 @@ const fn related() -> Match {
     Match::Conntrack(Conntrack::Related)
 }
 
+/// A set in both families: what it lists, and of which link.
+type SetOf = (List, Option<Device>);
+
+const fn membership(list: List, leg: Option<Device>, family: Family, inside: bool) -> Membership {
+    Membership { set: SetName { list, family, leg }, inside }
+}
+
 const fn src(list: List, family: Family) -> Match {
-    Match::Source(Membership { set: SetName { list, family }, inside: true })
+    Match::Source(membership(list, None, family, true))
 }
 
 const fn not_src(list: List, family: Family) -> Match {
-    Match::Source(Membership { set: SetName { list, family }, inside: false })
+    Match::Source(membership(list, None, family, false))
 }
 
 const fn dst(list: List, family: Family) -> Match {
-    Match::Destination(Membership { set: SetName { list, family }, inside: true })
+    Match::Destination(membership(list, None, family, true))
 }
 
 const fn not_dst(list: List, family: Family) -> Match {
-    Match::Destination(Membership { set: SetName { list, family }, inside: false })
+    Match::Destination(membership(list, None, family, false))
+}
+
+fn src_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
+    Match::Source(membership(list, leg.tag(), family, true))
+}
+
+fn not_src_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
+    Match::Source(membership(list, leg.tag(), family, false))
+}
+
+fn dst_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
+    Match::Destination(membership(list, leg.tag(), family, true))
+}
+
+fn not_dst_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
+    Match::Destination(membership(list, leg.tag(), family, false))
 }

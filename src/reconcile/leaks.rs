@@ -6,6 +6,7 @@
 //! the whole against [`expected`].
 
 use super::lookup::Lookup;
+use super::serving::vlans;
 use super::trace::trace_with;
 use super::{
     Chain, ChainName, Conversation, Device, Fate, Hook, KernelState, Leg, LinkKind, List, Match,
@@ -43,6 +44,8 @@ pub enum LeakKind {
     ForeignInTable(String),
     /// A set has addresses the documents do not give it.
     WideSet(SetName),
+    /// The set of the tenant's links is another than the documents give it.
+    Legs,
     /// A site has a network in the table that the documents do not give it.
     WideSite(Prefix, SiteName),
     /// A route leads out of a link, or to a network, that the documents do not
@@ -68,6 +71,7 @@ impl LeakKind {
             Self::Unbounded(..) => "unbounded_rule",
             Self::ForeignInTable(_) => "foreign_in_table",
             Self::WideSet(_) => "wide_set",
+            Self::Legs => "legs",
             Self::WideSite(..) => "wide_site",
             Self::Route(_) => "strange_route",
             Self::StrangeLink(_) => "strange_link",
@@ -82,7 +86,7 @@ impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.tenant, self.kind.name())?;
         match &self.kind {
-            LeakKind::UnknownTenant | LeakKind::NoRules => Ok(()),
+            LeakKind::UnknownTenant | LeakKind::NoRules | LeakKind::Legs => Ok(()),
             LeakKind::OpenPolicy(chain) => write!(f, ": {chain}"),
             LeakKind::Unbounded(chain, rule) => write!(f, ": {chain}: {rule}"),
             LeakKind::ForeignInTable(what) => write!(f, ": {what}"),
@@ -218,7 +222,7 @@ fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
         match one {
             Match::Iif(device) => iif = Some(device),
             Match::Oif(device) => oif = Some(device),
-            Match::NotIif(_) | Match::NotOif(_) => any = true,
+            Match::FromElsewhere | Match::ToElsewhere => any = true,
             Match::Source(_)
             | Match::Destination(_)
             | Match::Local
@@ -234,18 +238,19 @@ fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
     }
     match chain {
         ChainName::Prerouting
-        | ChainName::FromSite
+        | ChainName::FromSite(_)
         | ChainName::FromFabric
         | ChainName::Input
         | ChainName::Output => iif.is_some() || oif.is_some() || any,
-        ChainName::Forward | ChainName::SiteToApp | ChainName::AppToSite | ChainName::Site(_) => {
-            match (iif, oif) {
-                (Some(iif), Some(oif)) => {
-                    iif != oif && given.links.contains_key(iif) && given.links.contains_key(oif)
-                }
-                (Some(_) | None, _) => false,
+        ChainName::Forward
+        | ChainName::SiteToApp(_)
+        | ChainName::AppToSite(_)
+        | ChainName::Site(_) => match (iif, oif) {
+            (Some(iif), Some(oif)) => {
+                iif != oif && given.links.contains_key(iif) && given.links.contains_key(oif)
             }
-        }
+            (Some(_) | None, _) => false,
+        },
     }
 }
 
@@ -260,8 +265,11 @@ fn sets(given: &Ruleset, held: &Ruleset, kinds: &mut Vec<LeakKind>) {
             wanted.covers(prefixes)
         };
         if !fits {
-            kinds.push(LeakKind::WideSet(*name));
+            kinds.push(LeakKind::WideSet(name.clone()));
         }
+    }
+    if held.legs.as_ref().is_some_and(|legs| given.legs.as_ref() != Some(legs)) {
+        kinds.push(LeakKind::Legs);
     }
     for (prefix, site) in held.sites.iter() {
         if !given.sites.covers(prefix, site) {
@@ -298,14 +306,14 @@ fn passing(
         Payload::Other(47),
     ];
     let lookup = Lookup::new(namespace, tenant);
+    let vlans = vlans(tenant).map(|(site, _)| Leg::to(site)).take(LEAK_PROBES);
+    let legs: Vec<Leg> = [Leg::Tunnel, Leg::Fabric].into_iter().chain(vlans).collect();
     let mut found = Vec::new();
     for (source, destination) in all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))) {
         if source.is_ipv4() != destination.is_ipv4() {
             continue;
         }
-        for (leg, payload) in
-            [Leg::Tunnel, Leg::Fabric].into_iter().flat_map(|leg| payloads.map(|p| (leg, p)))
-        {
+        for (leg, payload) in legs.iter().flat_map(|leg| payloads.map(|p| (leg.clone(), p))) {
             let conversation = Conversation::New;
             let packet = Packet { source, destination, payload, conversation, leg };
             let traced = trace_with(&lookup, namespace, tenant, &packet);

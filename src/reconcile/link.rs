@@ -3,6 +3,7 @@
 //! Never knows an interface index: indices change when a link moves or is made
 //! again, names are what documents and rules speak of.
 
+use crate::model::Vlan;
 use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, NameError};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -71,6 +72,8 @@ pub enum LinkKind {
         /// The name of the other end.
         peer: LinkName,
     },
+    /// A tagged VLAN of a trunk in the underlay.
+    Vlan(Vlan),
     /// Somebody else's link, moved in from the underlay and to be given back.
     /// It carries our alias while it is here.
     Moved,
@@ -98,7 +101,7 @@ impl LinkKind {
                 Some(mtu) => format!("{MOVED_ALIAS}{MOVED_MTU}{}", mtu.bytes()),
                 None => MOVED_ALIAS.to_owned(),
             }),
-            Self::Tun | Self::Foreign | Self::Unrecognized => None,
+            Self::Tun | Self::Vlan(_) | Self::Foreign | Self::Unrecognized => None,
         }
     }
 
@@ -109,8 +112,14 @@ impl LinkKind {
     }
 
     /// The kind of an observed link, from its name, the kernel's word for its
-    /// kind (`IFLA_INFO_KIND`: `tun`, `veth`) and its alias.
-    pub fn recognize(device: &Device, info_kind: Option<&str>, alias: Option<&str>) -> Self {
+    /// kind (`IFLA_INFO_KIND`: `tun`, `veth`, `vlan`), its alias, and the tags of
+    /// a VLAN whose trunk can be seen.
+    pub fn recognize(
+        device: &Device,
+        info_kind: Option<&str>,
+        alias: Option<&str>,
+        vlan: Option<Vlan>,
+    ) -> Self {
         match device {
             Device::Foreign(_) => match alias {
                 Some(alias) if alias.starts_with(MOVED_ALIAS) => Self::Moved,
@@ -120,6 +129,12 @@ impl LinkKind {
                 Some("tun") => Self::Tun,
                 Some(_) | None => Self::Unrecognized,
             },
+            Device::Managed(name) if name.is_vlan() => match vlan {
+                Some(vlan) if info_kind == Some("vlan") => Self::Vlan(vlan),
+                Some(_) | None => Self::Unrecognized,
+            },
+            // In the underlay, where tenants have no namespace of their own.
+            Device::Managed(name) if name.is_outer_vlan() => Self::Foreign,
             Device::Managed(_) => {
                 let peer = alias.and_then(|alias| alias.strip_prefix(VETH_ALIAS)?.parse().ok());
                 match (info_kind, peer) {

@@ -4,7 +4,7 @@
 //! Made once for a namespace and asked for each packet: a leak walk asks tens of
 //! thousands of times, and a tenant may have a hundred thousand networks.
 
-use super::serving::{serving, tunnelled};
+use super::serving::{serving, tunnelled, vlans};
 use super::trace::TraceStep;
 use super::{Device, Namespace, Route, RouteKey, RouteTarget};
 use crate::model::Tenant;
@@ -29,6 +29,7 @@ pub(super) struct Lookup<'a> {
     routes: PrefixMap<(RouteKey, &'a Route)>,
     serving: PrefixMap<&'a SiteName>,
     far: BTreeMap<IpAddr, &'a SiteName>,
+    vlans: PrefixMap<&'a SiteName>,
     visible: PrefixMap<()>,
     by_real: PrefixMap<Alias>,
     by_alias: PrefixMap<Alias>,
@@ -42,6 +43,7 @@ impl<'a> Lookup<'a> {
             routes: PrefixMap::default(),
             serving: serving(tenant).into_iter().map(|(net, site)| (net, &site.name)).collect(),
             far: BTreeMap::new(),
+            vlans: PrefixMap::default(),
             visible: PrefixMap::default(),
             by_real: PrefixMap::default(),
             by_alias: PrefixMap::default(),
@@ -61,6 +63,11 @@ impl<'a> Lookup<'a> {
         for (site, peer) in tunnelled(tenant) {
             for far in peer.far_addresses() {
                 lookup.far.entry(far).or_insert(&site.name);
+            }
+        }
+        for (site, vlan) in vlans(tenant) {
+            for network in vlan.networks() {
+                first(&mut lookup.vlans, network, &site.name);
             }
         }
         for prefix in tenant.sites.values().flat_map(|site| &site.prefixes) {
@@ -101,7 +108,8 @@ impl<'a> Lookup<'a> {
 
     /// The site an address is of, for the reader; the rules decide by their own sets.
     pub(super) fn site(&self, address: IpAddr) -> Option<&'a SiteName> {
-        self.serving.longest_match(address).or_else(|| self.far.get(&address)).copied()
+        let serving = self.serving.longest_match(address).or_else(|| self.far.get(&address));
+        serving.or_else(|| self.vlans.longest_match(address)).copied()
     }
 
     /// The tenant's own address for one that only the customer's side has.

@@ -19,8 +19,10 @@ mod backoff;
 mod borrowed;
 mod desired;
 mod desired_rules;
+mod desired_sets;
 mod diff;
 mod leaks;
+mod leg_sample;
 mod link;
 mod lookup;
 mod oracle;
@@ -40,8 +42,11 @@ mod trace;
 
 pub use backoff::Backoff;
 pub use borrowed::Borrowed;
-pub use desired::{Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable};
+pub use desired::{
+    Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable, vlan_link,
+};
 pub use leaks::{Leak, LeakKind, leaks};
+pub use leg_sample::{Answer, LegSample};
 pub use link::{Device, Link, LinkKind};
 pub use oracle::expected;
 pub use packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
@@ -54,7 +59,7 @@ pub use ruleset::{
     Base, Chain, ChainName, Dispatch, DropReason, Hook, List, Policy, Ruleset, SetName,
 };
 pub use state::{KernelState, Namespace, ROUTE_PROTOCOL, TABLE};
-pub use step::{Plan, Step};
+pub use step::{Plan, Step, StepFailure};
 pub use sysctl::{LinkSetting, Scope, Sysctl, SysctlError};
 pub use text::{LineError, StateError};
 pub use trace::{Trace, TraceStep, trace};

@@ -6,8 +6,8 @@
 
 use super::packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 use super::{DropReason, Transport};
-use crate::model::{Allow, Attachment, Direction, FabricLink, Protocol, Site, Tenant};
-use crate::net::Prefix;
+use crate::model::{Allow, Attachment, Direction, Protocol, Site, Tenant};
+use crate::net::{InterfaceAddress, Prefix};
 use std::net::IpAddr;
 
 /// What must become of `packet` in a namespace of `tenant`'s own.
@@ -16,28 +16,32 @@ use std::net::IpAddr;
 /// no document.
 pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
     let dropped = |reason| Fate::Dropped(Cause::Rule(reason));
-    if !has_fabric(tenant) && packet.leg == Leg::Fabric {
+    if !has_leg(tenant, &packet.leg) {
         return Fate::Dropped(Cause::NoRoute);
     }
     let (source, destination) = (packet.source, packet.destination);
-    let own_tunnel = |address| tunnels(tenant).any(|(_, own, _)| own == address);
+    let own_site = |address| ends(tenant).any(|(_, own, _)| own.address() == address);
+    let own_here = |address| {
+        let here = ends(tenant).filter(|(site, ..)| Leg::to(site) == packet.leg);
+        here.into_iter().any(|(_, own, _)| own.address() == address)
+    };
     let own_fabric = |address| tenant.fabric.addresses.iter().any(|own| own.address() == address);
     let is_app = |address| tenant.app_prefixes.iter().any(|prefix| prefix.contains(address));
-    let from_outside = match packet.leg {
-        Leg::Tunnel => {
-            if is_martian(source) || is_martian(destination) || own_tunnel(source) {
+    let from_outside = match &packet.leg {
+        leg @ (Leg::Tunnel | Leg::Vlan(_)) => {
+            if is_martian(source) || is_martian(destination) || own_site(source) {
                 return dropped(DropReason::Martian);
             }
-            if !has_visible(tenant, source) && !is_far(tenant, source) {
+            if !is_at(tenant, leg, source) {
                 return dropped(DropReason::NotSiteSource);
             }
-            if own_fabric(destination) {
+            if own_fabric(destination) || (own_site(destination) && !own_here(destination)) {
                 return dropped(DropReason::WrongLink);
             }
-            own_tunnel(destination)
+            own_here(destination)
         }
         Leg::Fabric => {
-            if own_tunnel(destination) {
+            if own_site(destination) {
                 return dropped(DropReason::WrongLink);
             }
             if is_martian(source) || is_martian(destination) || own_fabric(source) {
@@ -62,13 +66,16 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
     let Some(out) = leaves_by(tenant, destination) else {
         return Fate::Dropped(Cause::NoRoute);
     };
-    if out == packet.leg || !has_fabric(tenant) {
+    // Between a site and the applications, and no other way.
+    if (out == Leg::Fabric) == (packet.leg == Leg::Fabric) {
         return dropped(DropReason::NotForwarded);
     }
-    let (site_side, begins) = match packet.leg {
-        Leg::Tunnel if !is_app(destination) => return dropped(DropReason::NotAppDestination),
-        Leg::Tunnel => (source, Direction::FromSite),
-        Leg::Fabric if !has_visible(tenant, destination) && !is_far(tenant, destination) => {
+    let (site_side, begins) = match &packet.leg {
+        Leg::Tunnel | Leg::Vlan(_) if !is_app(destination) => {
+            return dropped(DropReason::NotAppDestination);
+        }
+        Leg::Tunnel | Leg::Vlan(_) => (source, Direction::FromSite),
+        Leg::Fabric if !is_at(tenant, &out, destination) => {
             return dropped(DropReason::NotSiteDestination);
         }
         Leg::Fabric => (destination, Direction::ToSite),
@@ -76,8 +83,10 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
     let site = site_of(tenant, site_side);
     let from_app_side = packet.leg == Leg::Fabric && !is_app(source);
     let is_error = packet.payload == Payload::IcmpError;
-    let open_far = packet.leg == Leg::Tunnel
-        && tunnels(tenant).any(|(site, _, far)| site.allow.is_none() && far == Some(source));
+    let open_far = ends(tenant).any(|(site, _, far)| {
+        let here = Leg::to(site) == packet.leg && site.allow.is_none();
+        here && far.is_some_and(|far| far.contains(source))
+    });
     match site {
         // Everything between an open site and the applications passes, and
         // errors from the routers on either side of them.
@@ -132,30 +141,35 @@ fn carries(allow: &Allow, transport: Transport, port: u16) -> bool {
         || (allow.protocol == protocol && (allow.ports.is_empty() || named))
 }
 
-/// Each tunnel address with its site and the customer's end.
-fn tunnels(tenant: &Tenant) -> impl Iterator<Item = (&Site, IpAddr, Option<IpAddr>)> {
+/// Each of our addresses towards a site, and where the customer's end is: the
+/// other address of a tunnel, or the network of a VLAN.
+fn ends(tenant: &Tenant) -> impl Iterator<Item = (&Site, InterfaceAddress, Option<Prefix>)> {
     tenant.sites.values().flat_map(|site| {
-        let addresses: &[_] = match &site.attachment {
-            Attachment::WireGuard(peer) => &peer.tunnel_addresses,
-            Attachment::Vlan { .. } => &[],
+        let (addresses, is_vlan) = match &site.attachment {
+            Attachment::WireGuard(peer) => (&peer.tunnel_addresses, false),
+            Attachment::Vlan(vlan) => (&vlan.addresses, true),
         };
-        addresses.iter().map(move |own| (site, own.address(), own.other_end()))
+        addresses.iter().map(move |own| {
+            let far = if is_vlan { Some(own.network()) } else { own.other_end().map(Prefix::host) };
+            (site, *own, far)
+        })
     })
 }
 
-/// Each visible network of a site with a tunnel.
+/// Each visible network of a site.
 fn visible(tenant: &Tenant) -> impl Iterator<Item = (&Site, Prefix)> {
     let sites = tenant.sites.values();
-    let sites = sites.filter(|site| matches!(site.attachment, Attachment::WireGuard(_)));
     sites.flat_map(|site| site.prefixes.iter().map(move |prefix| (site, prefix.visible())))
 }
 
-fn has_visible(tenant: &Tenant, address: IpAddr) -> bool {
-    visible(tenant).any(|(_, prefix)| prefix.contains(address))
-}
-
-fn is_far(tenant: &Tenant, address: IpAddr) -> bool {
-    tunnels(tenant).any(|(_, _, far)| far == Some(address))
+/// Whether an address is a customer's on that link: of a site that is served by
+/// it, or of a customer's end.
+fn is_at(tenant: &Tenant, leg: &Leg, address: IpAddr) -> bool {
+    let served = site_of(tenant, address).is_some_and(|site| Leg::to(site) == *leg);
+    served
+        || ends(tenant).any(|(site, _, far)| {
+            Leg::to(site) == *leg && far.is_some_and(|far| far.contains(address))
+        })
 }
 
 fn is_near(tenant: &Tenant, address: IpAddr) -> bool {
@@ -180,38 +194,33 @@ fn site_of(tenant: &Tenant, address: IpAddr) -> Option<&Site> {
     standing.max_by_key(|(_, prefix)| prefix.length()).map(|(site, _)| *site)
 }
 
-fn has_fabric(tenant: &Tenant) -> bool {
-    match tenant.fabric.link {
-        FabricLink::Interface(_) | FabricLink::Veth { .. } | FabricLink::Pod(_) => true,
-        FabricLink::Vlan(_) => false,
-    }
+/// Whether the tenant has such a link: one for tunnels where there are any, or
+/// nothing else; a VLAN for each site on one; and always a fabric.
+fn has_leg(tenant: &Tenant, leg: &Leg) -> bool {
+    let mut sites = tenant.sites.values();
+    *leg == Leg::Fabric
+        || sites.any(|site| Leg::to(site) == *leg)
+        || (*leg == Leg::Tunnel && tenant.sites.is_empty())
 }
 
 /// By which link a packet for `address` leaves: the most exact of all networks
 /// that are somewhere.
 fn leaves_by(tenant: &Tenant, address: IpAddr) -> Option<Leg> {
-    let tunnelled =
-        tunnels(tenant).filter_map(|(_, own, _)| Some((own, tunnel_network(tenant, own)?)));
-    let sites = visible(tenant).map(|(_, prefix)| prefix).chain(tunnelled.map(|(_, net)| net));
+    let served = visible(tenant).filter(|(_, prefix)| prefix.contains(address));
+    let served = served.filter_map(|(site, prefix)| {
+        let serving = site_of(tenant, address)?;
+        (serving.name == site.name).then(|| (prefix, Leg::to(site)))
+    });
+    let on_links = ends(tenant).map(|(site, own, _)| (own.network(), Leg::to(site)));
     let fabric = tenant.fabric.addresses.iter().map(|own| own.network());
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     let routers = tenant.fabric.next_hops.iter().copied();
     let routers = routers.chain(neighbors.map(|neighbor| neighbor.address)).map(Prefix::host);
     let apps = tenant.app_prefixes.iter().copied();
-    let fabric = fabric.chain(routers).chain(apps).filter(|_| has_fabric(tenant));
-    let all = sites.map(|net| (net, Leg::Tunnel)).chain(fabric.map(|net| (net, Leg::Fabric)));
+    let fabric = fabric.chain(routers).chain(apps).map(|net| (net, Leg::Fabric));
+    let all = served.chain(on_links).chain(fabric);
     let holding = all.filter(|(network, _)| network.contains(address));
     holding.max_by_key(|(network, _)| network.length()).map(|(_, leg)| leg)
-}
-
-/// The network of the tunnel address `own`; the widest, should there be two.
-fn tunnel_network(tenant: &Tenant, own: IpAddr) -> Option<Prefix> {
-    let peers = tenant.sites.values().filter_map(|site| match &site.attachment {
-        Attachment::WireGuard(peer) => Some(&peer.tunnel_addresses),
-        Attachment::Vlan { .. } => None,
-    });
-    let networks = peers.flatten().filter(|address| address.address() == own);
-    networks.map(|address| address.network()).min_by_key(|network| network.length())
 }
 
 fn is_martian(address: IpAddr) -> bool {

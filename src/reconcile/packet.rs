@@ -3,13 +3,15 @@
 //! [`trace`](super::trace()) and [`expected`](super::expected) answer in the same
 //! words and share nothing else: one reads rules, the other documents.
 
+use super::serving::{serving, vlans};
 use super::{DropReason, Family, Transport};
-use crate::model::Tenant;
+use crate::model::{Attachment, Site, Tenant, VlanAttachment};
+use crate::net::SiteName;
 use std::fmt;
 use std::net::IpAddr;
 
 /// A packet as it comes to a tenant's namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Where it comes from, as the gateway sees it (an alias, where there is one).
     pub source: IpAddr,
@@ -23,22 +25,45 @@ pub struct Packet {
     pub leg: Leg,
 }
 
-/// One of the two links of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A link of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leg {
     /// The tunnels.
     Tunnel,
+    /// The VLAN of this site.
+    Vlan(SiteName),
     /// The fabric.
     Fabric,
 }
 
 impl Leg {
     /// By which link packets from `source` come: the fabric when it is an
-    /// application's or on the fabric link, else the tunnels.
+    /// application's or on the fabric link, else that of the site it is of, or
+    /// on whose VLAN it is, else the tunnels.
     pub fn of(tenant: &Tenant, source: IpAddr) -> Self {
         let app = tenant.app_prefixes.iter().any(|prefix| prefix.contains(source));
         let near = tenant.fabric.addresses.iter().any(|own| own.network().contains(source));
-        if app || near { Self::Fabric } else { Self::Tunnel }
+        if app || near {
+            return Self::Fabric;
+        }
+        let real = |site: &Site| site.prefixes.iter().any(|prefix| prefix.real.contains(source));
+        let sites = serving(tenant).into_iter().filter(|(prefix, _)| prefix.contains(source));
+        let serving = sites.max_by_key(|(prefix, _)| prefix.length()).map(|(_, site)| site);
+        let on_vlan = |(_, vlan): &(&Site, &VlanAttachment)| {
+            vlan.networks().any(|network| network.contains(source))
+        };
+        let site = serving
+            .or_else(|| vlans(tenant).find(on_vlan).map(|(site, _)| site))
+            .or_else(|| tenant.sites.values().find(|site| real(site)));
+        site.map_or(Self::Tunnel, Self::to)
+    }
+
+    /// The link to `site`.
+    pub fn to(site: &Site) -> Self {
+        match site.attachment {
+            Attachment::WireGuard(_) => Self::Tunnel,
+            Attachment::Vlan(_) => Self::Vlan(site.name.clone()),
+        }
     }
 }
 
@@ -126,11 +151,12 @@ impl Packet {
 
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let leg = match self.leg {
-            Leg::Tunnel => "the tunnels",
-            Leg::Fabric => "the fabric",
-        };
-        write!(f, "{} → {} {} from {leg}", self.source, self.destination, self.payload)
+        write!(f, "{} → {} {} from ", self.source, self.destination, self.payload)?;
+        match &self.leg {
+            Leg::Tunnel => f.write_str("the tunnels"),
+            Leg::Vlan(site) => write!(f, "the VLAN of {site}"),
+            Leg::Fabric => f.write_str("the fabric"),
+        }
     }
 }
 

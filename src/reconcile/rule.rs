@@ -22,12 +22,12 @@ pub struct Rule {
 pub enum Match {
     /// Came in by this link (`iifname`).
     Iif(Device),
-    /// Came in by another link than this (`iifname !=`).
-    NotIif(Device),
+    /// Came in by a link that is none of the tenant's (`iifname != @legs`).
+    FromElsewhere,
     /// Leaves by this link (`oifname`).
     Oif(Device),
-    /// Leaves by another link than this (`oifname !=`).
-    NotOif(Device),
+    /// Leaves by a link that is none of the tenant's (`oifname != @legs`).
+    ToElsewhere,
     /// The source is in a set, or is not. Never holds for the other family's
     /// packets (`ip saddr` / `ip6 saddr`).
     Source(Membership),
@@ -55,7 +55,7 @@ pub enum Match {
 }
 
 /// Whether an address is in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// The set.
     pub set: SetName,

@@ -23,9 +23,9 @@ impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Iif(device) => write!(f, "iif {device}"),
-            Self::NotIif(device) => write!(f, "iif!= {device}"),
+            Self::FromElsewhere => f.write_str("iif!= legs"),
             Self::Oif(device) => write!(f, "oif {device}"),
-            Self::NotOif(device) => write!(f, "oif!= {device}"),
+            Self::ToElsewhere => f.write_str("oif!= legs"),
             Self::Source(Membership { set, inside: true }) => write!(f, "src @{set}"),
             Self::Source(Membership { set, inside: false }) => write!(f, "src!= @{set}"),
             Self::Destination(Membership { set, inside: true }) => write!(f, "dst @{set}"),
@@ -211,9 +211,9 @@ fn match_of(word: &str, object: &str) -> Option<Match> {
     };
     Some(match word {
         "iif" => Match::Iif(device()?),
-        "iif!=" => Match::NotIif(device()?),
+        "iif!=" if object == "legs" => Match::FromElsewhere,
         "oif" => Match::Oif(device()?),
-        "oif!=" => Match::NotOif(device()?),
+        "oif!=" if object == "legs" => Match::ToElsewhere,
         "src" => Match::Source(member(true)?),
         "src!=" => Match::Source(member(false)?),
         "dst" => Match::Destination(member(true)?),

@@ -4,7 +4,7 @@
 //! the map of sites and the counters stand or fall together.
 
 use super::prefix_set::canonical;
-use super::{Family, PrefixSet, Rule};
+use super::{Device, Family, PrefixSet, Rule};
 use crate::net::{NameError, Prefix, SiteName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +16,9 @@ pub struct Ruleset {
     /// Named sets (`type ipv4_addr` or `ipv6_addr`, `flags interval`). Desired
     /// has every one of [`SetName::all`], if only an empty one.
     pub sets: BTreeMap<SetName, PrefixSet>,
+    /// The tenant's own links: the set `legs` (`type ifname`), where others have
+    /// links in the namespace too; `None` where it is the tenant's alone.
+    pub legs: Option<BTreeSet<Device>>,
     /// Which site has which prefix: the verdict maps `sites4` and `sites6`
     /// (`flags interval`), whose elements jump to [`ChainName::Site`].
     pub sites: Dispatch,
@@ -178,17 +181,20 @@ words!(DropReason {
 pub enum List {
     /// The applications' networks.
     Apps,
-    /// All that may come out of the tunnels: the sites' visible networks and
-    /// the customers' ends of the tunnels.
+    /// All that may come from the sites of a link: their visible networks, and
+    /// the customers' ends.
     Sources,
     /// The networks of sites without `allow` rules.
     Open,
-    /// The customers' ends of the tunnels of sites without `allow` rules.
+    /// The customers' ends where the site has no `allow` rules: of a tunnel the
+    /// other address, of a VLAN its network.
     Far,
     /// Routers and BGP neighbors on the fabric link.
     Near,
-    /// Our addresses on the tunnel link.
-    OwnTunnel,
+    /// Our addresses on a link to sites.
+    Own,
+    /// Our addresses on all links to sites, where there are several.
+    OwnSites,
     /// Our addresses on the fabric link.
     OwnFabric,
     /// What has no business on a wire.
@@ -201,31 +207,34 @@ words!(List {
     Open = "open",
     Far = "far",
     Near = "near",
-    OwnTunnel = "own-tunnel",
+    Own = "own",
+    OwnSites = "own-sites",
     OwnFabric = "own-fabric",
     Martians = "martians",
 });
 
-/// The name of a set: what it lists, and of which family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+impl List {
+    /// Those that each link to sites has one of.
+    pub const OF_LEG: [Self; 4] = [Self::Sources, Self::Open, Self::Far, Self::Own];
+}
+
+/// The name of a set: what it lists, of which family, and of which link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetName {
     /// What it lists.
     pub list: List,
     /// The family of its elements.
     pub family: Family,
-}
-
-impl SetName {
-    /// Every set there is.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let both = |list: &List| Family::BOTH.map(|family| Self { list: *list, family });
-        List::ALL.iter().flat_map(both)
-    }
+    /// The VLAN whose site it is about; `None` for the tunnels, and for what is
+    /// about the whole tenant.
+    pub leg: Option<Device>,
 }
 
 impl fmt::Display for SetName {
+    /// `open4`, `open4.lg-v30.0a1b2c`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.list, self.family)
+        write!(f, "{}{}", self.list, self.family)?;
+        dotted(f, self.leg.as_ref())
     }
 }
 
@@ -233,7 +242,8 @@ impl FromStr for SetName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let of = |family, list: &str| Ok(Self { list: list.parse()?, family });
+        let (text, leg) = undotted(text)?;
+        let of = |family, list: &str| Ok(Self { list: list.parse()?, family, leg });
         if let Some(list) = text.strip_suffix('4') {
             return of(Family::V4, list);
         }
@@ -241,13 +251,29 @@ impl FromStr for SetName {
     }
 }
 
+fn dotted(f: &mut fmt::Formatter<'_>, leg: Option<&Device>) -> fmt::Result {
+    match leg {
+        Some(device) => write!(f, ".{device}"),
+        None => Ok(()),
+    }
+}
+
+fn undotted(text: &str) -> Result<(&str, Option<Device>), NameError> {
+    match text.split_once('.') {
+        Some((text, leg)) => Ok((text, Some(leg.parse()?))),
+        None => Ok((text, None)),
+    }
+}
+
 /// The name of a chain.
+///
+/// Where a link to sites has a chain of its own, `None` stands for the tunnels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChainName {
     /// Sources and destinations, before connection tracking.
     Prerouting,
-    /// The part of it for packets out of the tunnels.
-    FromSite,
+    /// The part of it for packets from sites.
+    FromSite(Option<Device>),
     /// The part of it for packets from the fabric.
     FromFabric,
     /// For us.
@@ -255,9 +281,9 @@ pub enum ChainName {
     /// Between links.
     Forward,
     /// The part of it from sites to applications.
-    SiteToApp,
+    SiteToApp(Option<Device>),
     /// The part of it from applications to sites.
-    AppToSite,
+    AppToSite(Option<Device>),
     /// By us.
     Output,
     /// What one site's `allow` lets pass; `site.` and its name, which holds no dot.
@@ -265,25 +291,33 @@ pub enum ChainName {
 }
 
 impl ChainName {
-    const FIXED: [(Self, &'static str); 8] = [
-        (Self::Prerouting, "prerouting"),
-        (Self::FromSite, "from-site"),
-        (Self::FromFabric, "from-fabric"),
-        (Self::Input, "input"),
-        (Self::Forward, "forward"),
-        (Self::SiteToApp, "site-to-app"),
-        (Self::AppToSite, "app-to-site"),
-        (Self::Output, "output"),
-    ];
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Prerouting => "prerouting",
+            Self::FromSite(_) => "from-site",
+            Self::FromFabric => "from-fabric",
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::SiteToApp(_) => "site-to-app",
+            Self::AppToSite(_) => "app-to-site",
+            Self::Output => "output",
+            Self::Site(_) => "site",
+        }
+    }
 }
 
 impl fmt::Display for ChainName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Site(site) = self {
-            return write!(f, "site.{site}");
+        f.write_str(self.word())?;
+        match self {
+            Self::FromSite(leg) | Self::SiteToApp(leg) | Self::AppToSite(leg) => {
+                dotted(f, leg.as_ref())
+            }
+            Self::Site(site) => write!(f, ".{site}"),
+            Self::Prerouting | Self::FromFabric | Self::Input | Self::Forward | Self::Output => {
+                Ok(())
+            }
         }
-        let found = Self::FIXED.iter().find(|(name, _)| name == self);
-        f.write_str(found.map_or("", |(_, word)| word))
     }
 }
 
@@ -291,9 +325,17 @@ impl FromStr for ChainName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if let Some((name, _)) = Self::FIXED.iter().find(|(_, word)| *word == text) {
-            return Ok(name.clone());
+        if let Some(site) = text.strip_prefix("site.") {
+            return site.parse().map(Self::Site);
         }
-        text.strip_prefix("site.").ok_or(NameError::Character)?.parse().map(Self::Site)
+        let whole = [Self::Prerouting, Self::FromFabric, Self::Input, Self::Forward, Self::Output];
+        if let Some(found) = whole.into_iter().find(|name| name.word() == text) {
+            return Ok(found);
+        }
+        let (word, leg) = undotted(text)?;
+        let of_leg: [fn(Option<Device>) -> Self; 3] =
+            [Self::FromSite, Self::SiteToApp, Self::AppToSite];
+        let found = of_leg.into_iter().map(|make| make(leg.clone()));
+        found.into_iter().find(|name| name.word() == word).ok_or(NameError::Character)
     }
 }

@@ -4,9 +4,9 @@
 //! and routes follow the one with the higher, for the kernel cannot tell through
 //! which tunnel of a tenant a packet came.
 
+use super::PrefixSet;
 use super::prefix_set::canonical;
-use super::{Family, PrefixSet};
-use crate::model::{Attachment, Site, Tenant, WireGuardPeer};
+use crate::model::{Attachment, Site, Tenant, VlanAttachment, WireGuardPeer};
 use crate::net::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,22 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn tunnelled(tenant: &Tenant) -> impl Iterator<Item = (&Site, &WireGuardPeer)> {
     tenant.sites.values().filter_map(|site| match &site.attachment {
         Attachment::WireGuard(peer) => Some((site, peer)),
-        Attachment::Vlan { .. } => None,
+        Attachment::Vlan(_) => None,
+    })
+}
+
+/// The sites that each have a VLAN of their own.
+pub(super) fn vlans(tenant: &Tenant) -> impl Iterator<Item = (&Site, &VlanAttachment)> {
+    tenant.sites.values().filter_map(|site| match &site.attachment {
+        Attachment::WireGuard(_) => None,
+        Attachment::Vlan(vlan) => Some((site, vlan)),
     })
 }
 
 /// The visible networks and the site each is served by. The longest match counts.
 pub(super) fn serving(tenant: &Tenant) -> BTreeMap<Prefix, &Site> {
     let mut best: BTreeMap<Prefix, &Site> = BTreeMap::new();
-    for (site, _) in tunnelled(tenant) {
+    for site in tenant.sites.values() {
         for prefix in site.prefixes.iter().map(|prefix| prefix.visible()) {
             // Sites come by name, so of equals the first stays.
             let held = best.entry(prefix).or_insert(site);
@@ -52,10 +60,6 @@ pub(super) fn parts(tenant: &Tenant) -> BTreeMap<Prefix, &Site> {
 }
 
 /// The customers' ends of the tunnels of `sites`.
-pub(super) fn far<'a>(
-    sites: impl Iterator<Item = (&'a Site, &'a WireGuardPeer)>,
-    family: Family,
-) -> PrefixSet {
-    let addresses = sites.flat_map(|(_, peer)| peer.far_addresses());
-    addresses.filter(|address| Family::of(*address) == family).map(Prefix::host).collect()
+pub(super) fn far<'a>(sites: impl Iterator<Item = (&'a Site, &'a WireGuardPeer)>) -> PrefixSet {
+    sites.flat_map(|(_, peer)| peer.far_addresses()).map(Prefix::host).collect()
 }

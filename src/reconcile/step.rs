@@ -1,6 +1,6 @@
 //! The smallest things we ask of the kernel, and lists of them.
 
-use super::{Device, LinkKind, Route, RouteKey, Ruleset, Sysctl};
+use super::{Device, LinkKind, Route, RouteKey, Ruleset, Scope, Sysctl};
 use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, TenantName};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +47,43 @@ pub enum Step {
     ReplaceRoute(RouteKey, Route),
     /// Removes the route.
     RemoveRoute(RouteKey),
+}
+
+impl Step {
+    /// The link it is about, when it is about one.
+    pub fn device(&self) -> Option<Device> {
+        match self {
+            Self::CreateLink(name, _) | Self::DeleteLink(name) => {
+                Some(Device::Managed(name.clone()))
+            }
+            Self::TakeLink(name) | Self::ReturnLink(name) => Some(Device::Foreign(name.clone())),
+            Self::SetMtu(device, _)
+            | Self::SetUp(device)
+            | Self::AddAddress(device, _)
+            | Self::RemoveAddress(device, _) => Some(device.clone()),
+            Self::SetSysctl(sysctl, _) => match &sysctl.scope {
+                Scope::Link(device) => Some(device.clone()),
+                Scope::All | Scope::Default => None,
+            },
+            Self::ReplaceRoute(_, route) => route.device().cloned(),
+            Self::CreateNetns
+            | Self::DeleteNetns
+            | Self::ReplaceRuleset(_)
+            | Self::DeleteRuleset
+            | Self::SetLoopbackUp
+            | Self::RemoveRoute(_) => None,
+        }
+    }
+}
+
+/// A step that was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepFailure {
+    /// The link it is about. Other steps about it were not tried; all others
+    /// were, unless the step is about none.
+    pub device: Option<Device>,
+    /// The step and why, for a person.
+    pub message: String,
 }
 
 /// What to do, in order, for each tenant that is not as it should be.

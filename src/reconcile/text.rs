@@ -8,7 +8,8 @@ use super::{
     Base, Chain, ChainName, Device, Dispatch, DropReason, KernelState, Link, LinkKind, Namespace,
     PrefixSet, Route, RouteKey, RouteTarget, Ruleset, SetName, Sysctl,
 };
-use crate::net::{Prefix, SiteName, TenantName};
+use crate::model::{Vlan, VlanProtocol};
+use crate::net::{Prefix, SiteName, TenantName, VlanId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -62,6 +63,7 @@ impl fmt::Display for LinkKind {
         match self {
             Self::Tun => f.write_str("tun"),
             Self::Veth { peer } => write!(f, "veth {peer}"),
+            Self::Vlan(vlan) => write!(f, "vlan {vlan}"),
             Self::Moved => f.write_str("moved"),
             Self::Foreign => f.write_str("foreign"),
             Self::Unrecognized => f.write_str("unrecognized"),
@@ -98,6 +100,13 @@ impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for reason in &self.counters {
             writeln!(f, "    counter {reason}")?;
+        }
+        if let Some(legs) = &self.legs {
+            f.write_str("    legs")?;
+            for device in legs {
+                write!(f, " {device}")?;
+            }
+            writeln!(f)?;
         }
         for (name, prefixes) in &self.sets {
             let space = if prefixes.is_empty() { "" } else { " " };
@@ -223,6 +232,11 @@ impl Reader {
                 let (name, prefixes) = set(rest).ok_or(LineError::Malformed)?;
                 ruleset.sets.insert(name, prefixes).is_none()
             }
+            "legs" => {
+                let legs: Option<_> =
+                    rest.split_whitespace().map(|word| word.parse().ok()).collect();
+                ruleset.legs.replace(legs.ok_or(LineError::Malformed)?).is_none()
+            }
             "site" => {
                 let (prefix, site) = rest.split_once(' ').ok_or(LineError::Malformed)?;
                 let prefix = prefix.parse().map_err(|_| LineError::Malformed)?;
@@ -265,6 +279,14 @@ fn link(text: &str) -> Option<(Device, Link)> {
     let kind = match words.next()? {
         "tun" => LinkKind::Tun,
         "veth" => LinkKind::Veth { peer: words.next()?.parse().ok()? },
+        "vlan" => {
+            let (parent, protocol) = (words.next()?.parse().ok()?, words.next()?);
+            let tag = |word: &str| VlanId::new(word.parse().ok()?).ok();
+            let id = tag(words.next()?)?;
+            let protocol = VlanProtocol::ALL.into_iter().find(|it| it.as_str() == protocol)?;
+            let inner_id = words.next_if(|word| tag(word).is_some()).and_then(tag);
+            LinkKind::Vlan(Vlan { parent, id, protocol, inner_id })
+        }
         "moved" => LinkKind::Moved,
         "foreign" => LinkKind::Foreign,
         "unrecognized" => LinkKind::Unrecognized,

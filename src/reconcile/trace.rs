@@ -8,7 +8,7 @@ use super::packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 use super::{
     Chain, ChainName, Conntrack, Device, Dispatch, Family, Hook, Icmp, LinkSetting, Match,
     Membership, Namespace, Policy, PrefixSet, Route, RouteKey, Rule, Ruleset, Scope, Side, Sysctl,
-    Transport, Verdict,
+    Transport, Verdict, vlan_link,
 };
 use crate::model::{FabricLink, Ports, Tenant};
 use crate::net::{ManagedName, Prefix, SiteName};
@@ -65,11 +65,12 @@ pub(super) fn trace_with(
     tenant: &Tenant,
     packet: &Packet,
 ) -> Trace {
-    let (packet, steps) = (*packet, Vec::new());
+    let (from_site, steps) = (packet.leg != Leg::Fabric, Vec::new());
+    let packet = packet.clone();
     let mut walk = Walk { lookup, namespace, packet, steps, untracked: false };
     let site = |address| lookup.site(address).cloned().map(TraceStep::Site);
-    if packet.leg == Leg::Tunnel {
-        let real = packet.source;
+    if from_site {
+        let real = walk.packet.source;
         if let Some(visible) = lookup.to_visible(real) {
             walk.steps.push(TraceStep::Alias { real, visible });
             walk.packet.source = visible;
@@ -77,8 +78,8 @@ pub(super) fn trace_with(
         walk.steps.extend(site(walk.packet.source));
     }
     let fate = walk.fate(tenant);
-    if fate == Fate::Forwarded && packet.leg == Leg::Fabric {
-        let visible = packet.destination;
+    if fate == Fate::Forwarded && !from_site {
+        let visible = walk.packet.destination;
         walk.steps.extend(site(visible));
         if let Some(real) = lookup.to_real(visible) {
             walk.steps.push(TraceStep::Alias { real, visible });
@@ -128,16 +129,19 @@ impl Walk<'_, '_> {
 
     /// The link the packet comes by.
     fn iif(&self, tenant: &Tenant) -> Option<Device> {
-        let tunnel = Device::Managed(ManagedName::wireguard());
-        match self.packet.leg {
-            Leg::Tunnel => Some(tunnel),
-            Leg::Fabric => match &tenant.fabric.link {
+        match &self.packet.leg {
+            Leg::Tunnel => {
+                let tunnel = Device::Managed(ManagedName::wireguard());
+                self.namespace.links.contains_key(&tunnel).then_some(tunnel)
+            }
+            Leg::Vlan(site) => vlan_link(tenant.sites.get(site)?),
+            Leg::Fabric => Some(match &tenant.fabric.link {
                 FabricLink::Interface(name) | FabricLink::Pod(name) => {
-                    Some(Device::Foreign(name.clone()))
+                    Device::Foreign(name.clone())
                 }
-                FabricLink::Veth { .. } => Some(Device::Managed(ManagedName::fabric())),
-                FabricLink::Vlan(_) => None,
-            },
+                FabricLink::Veth { .. } => Device::Managed(ManagedName::fabric()),
+                FabricLink::Vlan(vlan) => Device::Managed(vlan.link_name()),
+            }),
         }
     }
 
@@ -259,9 +263,9 @@ impl Walk<'_, '_> {
         };
         match one {
             Match::Iif(device) => device == iif,
-            Match::NotIif(device) => device != iif,
+            Match::FromElsewhere => !ruleset.legs.iter().flatten().any(|leg| leg == iif),
             Match::Oif(device) => Some(device) == oif,
-            Match::NotOif(device) => Some(device) != oif,
+            Match::ToElsewhere => !ruleset.legs.iter().flatten().any(|leg| Some(leg) == oif),
             Match::Source(membership) => member(source, membership),
             Match::Destination(membership) => member(destination, membership),
             Match::Local => matches!(self.lookup.way(destination).0, Way::Local),

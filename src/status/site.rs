@@ -74,6 +74,9 @@ pub struct SiteSnapshot {
     /// The customer's public key; none for a VLAN.
     #[serde(with = "text::display_option", default)]
     pub public_key: Option<PublicKey>,
+    /// Its link in the tenant's namespace, of a VLAN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// Where the peer was last heard, or where we send.
     #[serde(with = "text::display_option", default)]
     pub endpoint: Option<SocketAddr>,
@@ -123,6 +126,7 @@ impl SiteSnapshot {
             message: SiteReason::Starting.message().to_owned(),
             since: now,
             public_key: None,
+            link: None,
             endpoint: None,
             last_handshake_time: None,
             last_received_time: None,

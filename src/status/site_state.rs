@@ -116,13 +116,15 @@ pub enum SiteReason {
     LinkDown,
     /// Down: its link is not there.
     LinkMissing,
+    /// Stale: the next hop has not answered lately and is being asked.
+    NextHopSilent,
     /// Down or never connected: the next hop does not answer.
     NextHopUnreachable,
 }
 
 impl SiteReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Starting,
         Self::WaitingForCustomer,
         Self::HandshakeUnanswered,
@@ -136,6 +138,7 @@ impl SiteReason {
         Self::NextHopReachable,
         Self::LinkDown,
         Self::LinkMissing,
+        Self::NextHopSilent,
         Self::NextHopUnreachable,
     ];
 
@@ -155,6 +158,7 @@ impl SiteReason {
             Self::NextHopReachable => "next_hop_reachable",
             Self::LinkDown => "link_down",
             Self::LinkMissing => "link_missing",
+            Self::NextHopSilent => "next_hop_silent",
             Self::NextHopUnreachable => "next_hop_unreachable",
         }
     }
@@ -185,9 +189,14 @@ impl SiteReason {
             Self::HandshakeTimeout => "It was connected; handshakes are no longer answered.",
             Self::NotProgrammed => "It or its tenant could not be programmed; see the conditions.",
             Self::NextHopReachable => "The link has carrier and the customer's router answers.",
-            Self::LinkDown => "The link has no carrier.",
-            Self::LinkMissing => "The link is not there.",
-            Self::NextHopUnreachable => "The customer's router does not answer on the VLAN.",
+            Self::LinkDown => {
+                "The VLAN has no carrier: its trunk is down, or unplugged at the other end."
+            }
+            Self::LinkMissing => "The VLAN's link is not there; see the conditions.",
+            Self::NextHopSilent => "The customer's router answered before and has not lately.",
+            Self::NextHopUnreachable => {
+                "The customer's router does not answer ARP or neighbour discovery on the VLAN: check the tag on both ends, its address, and that it is on."
+            }
         }
     }
 }

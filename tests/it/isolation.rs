@@ -20,7 +20,7 @@ fn the_rules_do_what_the_documents_say() {
         for tenant in config.tenants.values() {
             let namespace = desired_tenant(tenant, Placement::PerTenant);
             for _ in 0..60 {
-                let packet = random_packet(&mut lot);
+                let packet = random_packet(&mut lot, tenant);
                 let traced = trace(&namespace, tenant, &packet);
                 let must = expected(tenant, &traced.packet);
                 assert_eq!(traced.fate, must, "seed {seed}\n{traced}\n{namespace}");
@@ -45,10 +45,11 @@ fn answers_to_what_passes_pass_too() {
         for tenant in config.tenants.values() {
             let namespace = desired_tenant(tenant, Placement::PerTenant);
             for _ in 0..60 {
-                let packet = Packet { conversation: Conversation::New, ..random_packet(&mut lot) };
+                let packet =
+                    Packet { conversation: Conversation::New, ..random_packet(&mut lot, tenant) };
                 let traced = trace(&namespace, tenant, &packet);
                 if traced.fate == Fate::Forwarded && packet.payload != Payload::IcmpError {
-                    let back = trace(&namespace, tenant, &answer(&traced.packet));
+                    let back = trace(&namespace, tenant, &answer(&traced.packet, tenant));
                     assert_eq!(back.fate, Fate::Forwarded, "seed {seed}\n{traced}\n{back}");
                 }
             }
@@ -56,7 +57,7 @@ fn answers_to_what_passes_pass_too() {
     }
 }
 
-fn random_packet(lot: &mut Lot) -> Packet {
+fn random_packet(lot: &mut Lot, tenant: &Tenant) -> Packet {
     let v4 = [
         "192.168.1.5",
         "192.168.1.200",
@@ -74,6 +75,10 @@ fn random_packet(lot: &mut Lot) -> Packet {
         "10.255.1.0",
         "10.255.1.1",
         "10.255.1.2",
+        "10.1.0.1",
+        "10.1.0.7",
+        "10.1.1.9",
+        "10.1.2.7",
         "8.8.8.8",
         "127.0.0.1",
         "169.254.169.254",
@@ -89,6 +94,8 @@ fn random_packet(lot: &mut Lot) -> Packet {
         "fd00:0::",
         "fd00:0::1",
         "fd00:1::1",
+        "2001:db8:1:0::1",
+        "2001:db8:1:1::7",
         "2001:db8:ffff::1",
         "fe80::1",
         "ff02::1",
@@ -112,7 +119,9 @@ fn random_packet(lot: &mut Lot) -> Packet {
         Payload::IcmpError => lot.pick(&[Conversation::New, Conversation::Related]),
         _ => lot.pick(&[Conversation::New, Conversation::Reply]),
     };
-    let leg = lot.pick(&[Leg::Tunnel, Leg::Fabric]);
+    let mut legs: Vec<Leg> = tenant.sites.values().map(Leg::to).collect();
+    legs.push(if lot.one_in(2) { Leg::Tunnel } else { Leg::Fabric });
+    let leg = if lot.one_in(2) { Leg::Fabric } else { lot.pick(&legs) };
     if lot.one_in(2) {
         return Packet {
             source: address(lot),
@@ -126,11 +135,11 @@ fn random_packet(lot: &mut Lot) -> Packet {
     let (sites, apps) = if lot.one_in(3) { (&v6[..2], &v6[2..5]) } else { (&v4[..6], &v4[5..11]) };
     let site: IpAddr = lot.pick(sites).parse().unwrap();
     let app: IpAddr = lot.pick(apps).parse().unwrap();
-    let (source, destination) = if leg == Leg::Tunnel { (site, app) } else { (app, site) };
+    let (source, destination) = if leg == Leg::Fabric { (app, site) } else { (site, app) };
     Packet { source, destination, payload, conversation, leg }
 }
 
-fn answer(packet: &Packet) -> Packet {
+fn answer(packet: &Packet, tenant: &Tenant) -> Packet {
     let payload = match packet.payload {
         Payload::Ports { transport, source, destination } => {
             Payload::Ports { transport, source: destination, destination: source }
@@ -139,8 +148,8 @@ fn answer(packet: &Packet) -> Packet {
         other => other,
     };
     let leg = match packet.leg {
-        Leg::Tunnel => Leg::Fabric,
-        Leg::Fabric => Leg::Tunnel,
+        Leg::Tunnel | Leg::Vlan(_) => Leg::Fabric,
+        Leg::Fabric => Leg::of(tenant, packet.destination),
     };
     let (source, destination) = (packet.destination, packet.source);
     Packet { source, destination, payload, conversation: Conversation::Reply, leg }

@@ -2,7 +2,7 @@
 
 use crate::random_config::{Lot, random_config, site, tenant};
 use lockgate::model::limits::{PORTS_PER_ALLOW, RULE_TEXT_BYTES};
-use lockgate::model::{Allow, Attachment, Direction, FabricLink, Placement, Ports, Protocol};
+use lockgate::model::{Allow, Direction, FabricLink, Placement, Ports, Protocol};
 use lockgate::net::Instant;
 use lockgate::reconcile::{
     Backoff, Device, KernelState, PrefixSet, Rule, StateError, Sysctl, UnprogrammableReason,
@@ -376,28 +376,17 @@ fn of_two_sites_with_one_network_the_rules_follow_the_first() {
 
 #[test]
 fn says_what_it_leaves_out() {
-    use lockgate::model::{Vlan, VlanLink, VlanProtocol};
     let mut config = lockgate::model::Config::default();
-    let vlan = Vlan {
-        parent: "eth2".parse().unwrap(),
-        id: lockgate::net::VlanId::new(30).unwrap(),
-        protocol: VlanProtocol::Dot1q,
-        inner_id: None,
-    };
     let mut one = tenant("acme");
-    one.fabric.link = FabricLink::Vlan(vlan.clone());
-    let mut tagged = site("hq", &[], &["192.168.1.0/24"]);
-    let next_hop = "10.1.0.1".parse().unwrap();
-    let link = VlanLink::Tagged(vlan);
-    tagged.attachment = Attachment::Vlan { link, addresses: Vec::new(), next_hop, mtu: None };
-    one.sites.insert(tagged.name.clone(), tagged);
+    one.fabric.link = FabricLink::Pod("eth0".parse().unwrap());
+    one.sites.insert("hq".parse().unwrap(), site("hq", &[], &["192.168.1.0/24"]));
     config.tenants.insert(one.name.clone(), one.clone());
 
     let left_out = unprogrammable(&config, Placement::PerTenant);
     let reasons: Vec<_> = left_out[&one.name].iter().map(|part| part.reason).collect();
-    assert_eq!(reasons, [UnprogrammableReason::VlanNotSupported; 2]);
+    assert_eq!(reasons, [UnprogrammableReason::PodLinkNotHere]);
     let namespace = desired_tenant(&one, Placement::PerTenant);
-    assert_eq!((namespace.links.len(), namespace.routes.len()), (1, 1));
+    assert_eq!(namespace.links.len(), 1);
 }
 
 #[test]

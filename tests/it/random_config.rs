@@ -3,9 +3,9 @@
 
 use lockgate::model::{
     Allow, Attachment, Class, Config, Direction, Fabric, FabricLink, Placement, Ports, Protocol,
-    Site, SitePrefix, Tenant, WireGuardPeer,
+    Site, SitePrefix, Tenant, Vlan, VlanAttachment, VlanLink, VlanProtocol, WireGuardPeer,
 };
-use lockgate::net::{Mtu, PublicKey, TenantName};
+use lockgate::net::{Mtu, PublicKey, TenantName, VlanId};
 use std::sync::Arc;
 
 /// A row of numbers that follows from its seed.
@@ -87,6 +87,26 @@ pub(crate) fn site(name: &str, tunnel: &[&str], prefixes: &[&str]) -> Site {
     }
 }
 
+/// Makes of a site one on the VLAN `id` of `eth2`, with addresses of ours and
+/// the customer's routers.
+pub(crate) fn on_vlan(site: &mut Site, id: u32, addresses: &[&str], next_hops: &[&str]) {
+    let vlan = Vlan {
+        parent: "eth2".parse().unwrap(),
+        id: VlanId::new(id).unwrap(),
+        protocol: VlanProtocol::Dot1q,
+        inner_id: None,
+    };
+    site.attachment = Attachment::Vlan(VlanAttachment {
+        link: VlanLink::Tagged(vlan),
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        next_hops: next_hops.iter().map(|text| text.parse().unwrap()).collect(),
+        mtu: Mtu::new(1500).ok(),
+    });
+    for prefix in &mut site.prefixes {
+        prefix.alias = None;
+    }
+}
+
 /// A config of up to three tenants.
 pub(crate) fn random_config(lot: &mut Lot, placement: Placement) -> Config {
     let mut config = Config::default();
@@ -153,6 +173,16 @@ fn random_tenant(lot: &mut Lot, name: &str, index: usize, placement: Placement) 
         let prefixes: Vec<&str> = lot.some(&pool).into_iter().filter(usable).collect();
         let mut site = site(name, &tunnels, &prefixes);
         site.priority = 100 + number as u32;
+        if lot.one_in(3) {
+            let address = [format!("10.1.{number}.7/24"), format!("2001:db8:1:{number}::7/64")];
+            let hop = [format!("10.1.{number}.1"), format!("2001:db8:1:{number}::1")];
+            let families = if with_v6 { 2 } else { 1 };
+            let words = |texts: &'_ [String]| -> Vec<String> { texts[..families].to_vec() };
+            let (addresses, hops) = (words(&address), words(&hop));
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            let hops: Vec<&str> = hops.iter().map(String::as_str).collect();
+            on_vlan(&mut site, 10 * (index as u32 + 1) + number as u32, &addresses, &hops);
+        }
         if lot.one_in(2) {
             site.allow = Some((0..lot.below(4)).map(|_| random_allow(lot)).collect());
         }

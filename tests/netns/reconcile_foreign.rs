@@ -185,7 +185,7 @@ fn a_foreign_link_in_our_name_breaks_the_plan_off_and_stays() {
         lab.block_on(async {
             let todo = todo(&kernel, &desired).await;
             let applied = kernel.apply(&acme(), todo).await;
-            let Some((_, error)) = applied.failed else { panic!("{applied:?}") };
+            let [(_, error)] = applied.failed.as_slice() else { panic!("{applied:?}") };
             assert!(matches!(error, ApplyError::ForeignLink(_)), "{error:?}");
         });
         assert!(lab.ip(NETNS, "-d link show lg-fabric").contains("bridge"));
@@ -199,7 +199,7 @@ fn a_link_that_is_not_there_is_named() {
         lab.block_on(async {
             let kernel = kernel();
             let applied = kernel.apply(&acme(), todo(&kernel, &desired).await).await;
-            let (step, error) = applied.failed.unwrap();
+            let [(step, error)] = applied.failed.as_slice() else { panic!("{applied:?}") };
             assert!(matches!(step, Step::TakeLink(_)), "{step}");
             assert_eq!(error.to_string(), "there is no link ens9");
         });
@@ -267,7 +267,7 @@ fn a_refused_transaction_leaves_the_rules_as_they_were() {
         lab.block_on(async {
             let step = Step::ReplaceRuleset(Box::new(broken));
             let applied = kernel.apply(&acme(), vec![step]).await;
-            let error = applied.failed.expect("refused").1;
+            let error = &applied.failed.first().expect("refused").1;
             assert!(matches!(error, ApplyError::Nft(_)), "{error:?}");
             assert_eq!(todo(&kernel, &desired).await, []);
         });

@@ -94,7 +94,7 @@ pub struct FabricVlanSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2))]
     pub next_hops: Vec<String>,
-    /// The link's MTU in bytes. Absent leaves it as it is.
+    /// The link's MTU in bytes. Absent is 1500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 576, max = 65535))]
     pub mtu: Option<u32>,

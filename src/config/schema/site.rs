@@ -148,7 +148,8 @@ pub struct EndpointSpec {
 #[x_kube(
     cel,
     validation = ("has(self.interface) != (has(self.parent) && has(self.id))", "either interface, or parent and id"),
-    validation = ("!has(self.interface) || !(has(self.parent) || has(self.id) || has(self.innerId))", "an interface has its tags already: no parent, id or innerId beside it")
+    validation = ("!has(self.interface) || !(has(self.parent) || has(self.id) || has(self.innerId))", "an interface has its tags already: no parent, id or innerId beside it"),
+    validation = ("has(self.nextHop) != has(self.nextHops)", "either nextHop or nextHops")
 )]
 pub struct SiteVlanSpec {
     /// The trunk's interface.
@@ -173,9 +174,14 @@ pub struct SiteVlanSpec {
     /// Our addresses on it, each with the length of its network.
     #[schemars(length(min = 1, max = 16))]
     pub addresses: Vec<String>,
-    /// The customer's router.
-    pub next_hop: String,
-    /// The link's MTU in bytes. Absent leaves it as it is.
+    /// The customer's router; or `nextHops`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<String>,
+    /// The customer's routers where there are networks of both families: one of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub next_hops: Vec<String>,
+    /// The link's MTU in bytes. Absent is 1500; of an interface, what it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 576, max = 65535))]
     pub mtu: Option<u32>,

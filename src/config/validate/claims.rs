@@ -8,7 +8,7 @@ use super::tenant::Draft;
 use super::{Allocations, Set};
 use crate::config::document::Documents;
 use crate::config::error::Problem;
-use crate::model::{Attachment, FabricLink, RefusalReason, Vlan, VlanLink};
+use crate::model::{Attachment, FabricLink, RefusalReason, Vlan, VlanAttachment, VlanLink};
 use crate::net::{LinkName, SiteName, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,9 @@ fn check_links(
     let mut sites: Vec<(usize, TenantName, SiteName, Resource, &str)> = Vec::new();
     for draft in drafts.values() {
         for (index, site) in &draft.sites {
-            let Attachment::Vlan { link, .. } = &site.site.attachment else { continue };
+            let Attachment::Vlan(VlanAttachment { link, .. }) = &site.site.attachment else {
+                continue;
+            };
             let (resource, path) = match link {
                 VlanLink::Interface(link) => (Resource::Link(link.clone()), "spec.vlan.interface"),
                 VlanLink::Tagged(vlan) => (Resource::vlan(vlan), "spec.vlan.id"),

@@ -16,6 +16,7 @@ mod finding;
 mod gateway;
 mod site;
 mod tenant;
+mod vlan;
 
 use super::document::{Document, Documents, Kind, ObjectName};
 use super::error::{ConfigError, Errors, Problem};

@@ -2,18 +2,18 @@
 
 use super::finding::Findings;
 use super::gateway::CheckedGateway;
-use super::{Inputs, Unresolved, fabric};
+use super::{Inputs, Unresolved, vlan};
 use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
 use crate::config::overlap::ForbiddenSet;
 use crate::config::schema::{
     AllowSpec, AttachmentType, DirectionName, EndpointSpec, ProtocolName, SiteAttachmentSpec,
-    SiteVlanSpec, WireGuardSpec,
+    WireGuardSpec,
 };
 use crate::config::shape::clip;
 use crate::model::{
     Allow, Attachment, Direction, Endpoint, Host, Placement, Ports, Probe, Protocol, Site, SiteBgp,
-    SitePrefix, VlanLink, WireGuardPeer, limits,
+    SitePrefix, WireGuardPeer, limits,
 };
 use crate::net::{InterfaceAddress, Prefix, PresharedKey, SiteName};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -45,8 +45,7 @@ pub(super) fn check(
             peer.map(Attachment::WireGuard)
         }
         (AttachmentType::Vlan, None, Some(spec)) => {
-            let ipv6 = prefixes.iter().any(|prefix| !prefix.real.is_v4());
-            check_vlan(spec, gateway, ipv6, found)
+            vlan::check(spec, gateway, &prefixes, found).map(Attachment::Vlan)
         }
         (AttachmentType::WireGuard, None, _) => {
             found.note("spec.wireGuard", Problem::Union("is missing; spec.type is WireGuard"));
@@ -67,7 +66,7 @@ pub(super) fn check(
     };
     let own: &[InterfaceAddress] = match &attachment {
         Some(Attachment::WireGuard(peer)) => &peer.tunnel_addresses,
-        Some(Attachment::Vlan { addresses, .. }) => addresses,
+        Some(Attachment::Vlan(vlan)) => &vlan.addresses,
         None => &[],
     };
     let written =
@@ -261,52 +260,6 @@ fn check_endpoint(spec: &EndpointSpec, found: &mut Findings) -> Option<Endpoint>
         .map_err(|why: HostProblem| found.note("spec.wireGuard.endpoint.host", Problem::Host(why)));
     let port = found.ranged::<u16>("spec.wireGuard.endpoint.port", spec.port, 1, 65_535);
     Some(Endpoint { host: host.ok()?, port: port? })
-}
-
-fn check_vlan(
-    spec: &SiteVlanSpec,
-    gateway: &CheckedGateway,
-    ipv6: bool,
-    found: &mut Findings,
-) -> Option<Attachment> {
-    let path = "spec.vlan";
-    let link = match (&spec.interface, &spec.parent, spec.id) {
-        (Some(interface), None, None) if spec.inner_id.is_none() => {
-            found.link(&format!("{path}.interface"), interface).map(VlanLink::Interface)
-        }
-        (None, Some(parent), Some(id)) => {
-            let vlan = (parent.as_str(), id, spec.protocol, spec.inner_id);
-            let vlan =
-                fabric::check_vlan(path, vlan, gateway.name.namespace(), &gateway.class, found);
-            vlan.map(VlanLink::Tagged)
-        }
-        (Some(_), ..) => {
-            let why = "has parent, id or innerId beside interface, which has its tags already";
-            found.note(path, Problem::Union(why));
-            None
-        }
-        (None, ..) => {
-            found.note(path, Problem::Union("needs either interface, or parent and id"));
-            None
-        }
-    };
-    if spec.addresses.is_empty() {
-        found.note(format!("{path}.addresses"), Problem::Empty);
-    }
-    let addresses = found.interface_addresses(&format!("{path}.addresses"), &spec.addresses);
-    for (index, address) in addresses.iter().enumerate() {
-        let prefix = address.network();
-        if let Some((forbidden, why)) = gateway.class.forbidden.meets(prefix) {
-            found.note(
-                format!("{path}.addresses[{index}]"),
-                Problem::Forbidden { prefix, forbidden, why },
-            );
-        }
-    }
-    let next_hop = found.neighbor(&format!("{path}.nextHop"), &spec.next_hop, &addresses);
-    let ipv6 = ipv6 || addresses.iter().any(|address| !address.address().is_ipv4());
-    let mtu = spec.mtu.map(|mtu| found.mtu(&format!("{path}.mtu"), mtu, ipv6));
-    Some(Attachment::Vlan { link: link?, addresses, next_hop: next_hop?, mtu: mtu.flatten() })
 }
 
 fn check_bgp(

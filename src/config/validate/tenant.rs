@@ -280,7 +280,7 @@ fn collect(gateway: &CheckedGateway, sites: &[(usize, CheckedSite)]) -> Vec<Clai
             Attachment::WireGuard(peer) => {
                 (&peer.tunnel_addresses, "spec.wireGuard.tunnelAddresses")
             }
-            Attachment::Vlan { addresses, .. } => (addresses, "spec.vlan.addresses"),
+            Attachment::Vlan(vlan) => (&vlan.addresses, "spec.vlan.addresses"),
         };
         for (index, address) in addresses.iter().enumerate() {
             let path = format!("{field}[{index}]");

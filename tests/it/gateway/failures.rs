@@ -1,8 +1,7 @@
 //! What fails is tried again, less and less often, and disturbs nobody else.
 
 use super::world::{World, config, name, usual};
-use lockgate::model::{FabricLink, Vlan, VlanProtocol};
-use lockgate::net::VlanId;
+use lockgate::model::FabricLink;
 use lockgate::status::{
     ConditionReason, ConditionStatus, ConditionType, EventReason, SiteReason, SiteState,
 };
@@ -53,13 +52,11 @@ fn a_site_of_a_tenant_that_fails_was_called_waiting_for_its_customer() {
 }
 
 #[test]
-fn a_fabric_that_this_version_does_not_make_was_called_programmed() {
+fn a_fabric_that_cannot_be_had_was_called_programmed() {
     let mut world = World::new();
     let acme = name("acme");
     let mut tenant = usual("acme");
-    let parent = "eth2".parse().unwrap();
-    let (id, protocol) = (VlanId::new(30).unwrap(), VlanProtocol::Dot1q);
-    tenant.fabric.link = FabricLink::Vlan(Vlan { parent, id, protocol, inner_id: None });
+    tenant.fabric.link = FabricLink::Pod("eth0".parse().unwrap());
     world.serve(&config(vec![tenant, usual("bolt")]));
     let conditions = world.tenant(&acme).conditions;
     let programmed = conditions.find(ConditionType::Programmed).unwrap();

@@ -7,4 +7,5 @@ mod kernel;
 mod random;
 mod secrets;
 mod sites;
+mod vlans;
 mod world;

@@ -5,7 +5,7 @@ use crate::sim_kernel::SimKernel;
 use lockgate::gateway::{Gateway, Identity, Output};
 use lockgate::model::{Attachment, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
-use lockgate::reconcile::{Device, LinkKind, Step};
+use lockgate::reconcile::{Device, LinkKind, Step, StepFailure};
 use lockgate::status::{SiteSnapshot, Snapshot, TenantSnapshot};
 use lockgate::wireguard::{DeviceConfig, PeerSample, Sample};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) names: BTreeMap<String, Vec<IpAddr>>,
     /// Tenants whose next steps fail.
     pub(crate) broken: BTreeSet<TenantName>,
+    /// Links that nothing can be done about.
+    pub(crate) broken_links: BTreeSet<ManagedName>,
     /// What was asked for and has not been done.
     pub(crate) pending: VecDeque<Output>,
     pub(crate) now: Now,
@@ -47,6 +49,7 @@ impl World {
             devices: BTreeMap::new(),
             names: BTreeMap::new(),
             broken: BTreeSet::new(),
+            broken_links: BTreeSet::new(),
             pending: VecDeque::new(),
             now,
             log: Vec::new(),
@@ -137,12 +140,24 @@ impl World {
         }
     }
 
-    fn apply(&mut self, name: &TenantName, steps: &[Step]) -> Result<(), String> {
+    fn apply(&mut self, name: &TenantName, steps: &[Step]) -> Vec<StepFailure> {
+        let mut failed: Vec<StepFailure> = Vec::new();
         // What has been made once goes no further: each try fails alike.
         let fails_at = usize::from(!self.kernel.state.tenants.contains_key(name));
         for (index, step) in steps.iter().enumerate() {
+            let device = step.device();
+            if device.is_some() && failed.iter().any(|failure| failure.device == device) {
+                continue;
+            }
             if self.broken.contains(name) && index == fails_at {
-                return Err(format!("{step}: no"));
+                failed.push(StepFailure { device: None, message: format!("{step}: no") });
+                return failed;
+            }
+            if let Some(Device::Managed(link)) = &device
+                && self.broken_links.contains(link)
+            {
+                failed.push(StepFailure { device, message: format!("{step}: no trunk") });
+                continue;
             }
             self.log.push(format!("  {name} {step}"));
             if matches!(step, Step::DeleteNetns) {
@@ -151,7 +166,7 @@ impl World {
             self.kernel.step(name, step);
         }
         self.lose_tuns();
-        Ok(())
+        failed
     }
 
     fn attach(&mut self, name: &TenantName, config: DeviceConfig) -> Result<(), String> {

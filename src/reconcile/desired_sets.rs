@@ -1,0 +1,74 @@
+//! The addresses a tenant's rules speak of, as named sets.
+
+use super::desired::{Legs, near};
+use super::serving::{far, tunnelled};
+use super::{Device, Family, List, PrefixSet, SetName};
+use crate::model::{Site, Tenant};
+use crate::net::{InterfaceAddress, Prefix};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The sets of `tenant`, of which `parts` says which site has which network.
+pub(super) fn sets(
+    tenant: &Tenant,
+    legs: &Legs<'_>,
+    parts: &BTreeMap<Prefix, &Site>,
+) -> BTreeMap<SetName, PrefixSet> {
+    let hosts = |addresses: &mut dyn Iterator<Item = InterfaceAddress>| -> PrefixSet {
+        addresses.map(|address| Prefix::host(address.address())).collect()
+    };
+    let mut sets = BTreeMap::new();
+    let mut put = |list, leg: &Option<Device>, set: PrefixSet| {
+        for family in Family::BOTH {
+            let name = SetName { list, family, leg: leg.clone() };
+            sets.insert(name, set.of_family(family));
+        }
+    };
+    put(List::Apps, &None, tenant.app_prefixes.iter().copied().collect());
+    put(List::Near, &None, near(tenant).map(Prefix::host).collect());
+    put(List::OwnFabric, &None, hosts(&mut tenant.fabric.addresses.iter().copied()));
+    put(List::Martians, &None, martians());
+    if legs.are_several() {
+        let all = legs.sites.iter().flat_map(|leg| leg.own(tenant));
+        put(List::OwnSites, &None, hosts(&mut { all }));
+    }
+    for leg in &legs.sites {
+        let here = |site: &Site| legs.to_site(site).is_some_and(|it| it.device == leg.device);
+        let served = || parts.iter().filter(|(_, site)| here(site));
+        let open = served().filter(|(_, site)| site.allow.is_none());
+        let ends = |all: bool| -> PrefixSet {
+            match leg.vlan {
+                Some((site, vlan)) if all || site.allow.is_none() => vlan.networks().collect(),
+                Some(_) => PrefixSet::default(),
+                None => far(tunnelled(tenant).filter(|(site, _)| all || site.allow.is_none())),
+            }
+        };
+        let tag = leg.tag();
+        let sources = served().map(|(prefix, _)| *prefix).chain(ends(true).iter()).collect();
+        put(List::Sources, &tag, sources);
+        put(List::Open, &tag, open.map(|(prefix, _)| *prefix).collect());
+        put(List::Far, &tag, ends(false));
+        put(List::Own, &tag, hosts(&mut leg.own(tenant)));
+    }
+    sets
+}
+
+/// What has no business on a wire between two organisations (RFC 6890).
+fn martians() -> PrefixSet {
+    let v4 =
+        |a, b, length| Prefix::containing_address(IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), length);
+    let v6 = |word, length| {
+        Prefix::containing_address(IpAddr::V6(Ipv6Addr::new(word, 0, 0, 0, 0, 0, 0, 0)), length)
+    };
+    let all = [
+        v4(0, 0, 8),
+        v4(127, 0, 8),
+        v4(169, 254, 16),
+        v4(224, 0, 4),
+        v4(240, 0, 4),
+        v6(0, 127),
+        v6(0xfe80, 10),
+        v6(0xff00, 8),
+    ];
+    all.into_iter().flatten().collect()
+}
