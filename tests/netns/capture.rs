@@ -8,7 +8,7 @@
 
 use crate::lab::{At, Lab};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
@@ -47,24 +47,57 @@ impl Capture {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0))).unwrap();
         // SO_RCVBUFFORCE, which obeys no limit of the machine's.
         set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, CAPTURE_BYTES as libc::c_int);
+        set(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, 1);
         socket.bind(&packet_address(index)).unwrap();
         socket.set_nonblocking(true).unwrap();
         Self { socket }
     }
 
-    /// The frames that came since the last call, whole.
+    /// The frames that came since the last call, whole, their VLAN tags too.
     pub(crate) fn frames(&self) -> Vec<Vec<u8>> {
         let mut buffer = vec![0; 70_000];
         let mut frames = Vec::new();
         loop {
-            match (&self.socket).read(&mut buffer) {
-                Ok(len) => frames.push(buffer[..len].to_vec()),
+            match self.receive(&mut buffer) {
+                Ok(frame) => frames.push(frame),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return frames,
                 // Said once when the link is set down or deleted; what came before is here.
                 Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
                 Err(error) => panic!("capture: {error}"),
             }
         }
+    }
+
+    /// The next frame. The kernel takes the outermost tag off before anyone sees
+    /// it and says beside the frame what it was; here it is put back.
+    fn receive(&self, buffer: &mut [u8]) -> std::io::Result<Vec<u8>> {
+        const AFTER_ADDRESSES: usize = 12;
+        // Words, for a control message is aligned as one.
+        let mut control = [0_u64; 16];
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: zero is a value of all its fields.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control);
+        // SAFETY: the message names the two buffers above, with their lengths.
+        let len = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, 0) };
+        let Ok(len) = usize::try_from(len) else { return Err(std::io::Error::last_os_error()) };
+        let mut frame = buffer[..len].to_vec();
+        // SAFETY: PACKET_AUXDATA is set, so the kernel wrote a whole
+        // `tpacket_auxdata` there, and nothing else was asked for.
+        let beside: libc::tpacket_auxdata = unsafe {
+            let first = libc::CMSG_FIRSTHDR(&raw const message);
+            assert!(!first.is_null(), "a frame without PACKET_AUXDATA");
+            libc::CMSG_DATA(first).cast::<libc::tpacket_auxdata>().read_unaligned()
+        };
+        if beside.tp_status & libc::TP_STATUS_VLAN_VALID != 0 {
+            let ([a, b], [c, d]) =
+                (beside.tp_vlan_tpid.to_be_bytes(), beside.tp_vlan_tci.to_be_bytes());
+            frame.splice(AFTER_ADDRESSES..AFTER_ADDRESSES, [a, b, c, d]);
+        }
+        Ok(frame)
     }
 
     /// How many frames were not recorded since the last call, for want of room.

@@ -1,0 +1,19 @@
+//! What needs a kernel with 802.1Q, netem and WireGuard, in one binary.
+//!
+//! `tests/run vm` boots such a kernel. On a machine whose own kernel has them
+//! all, `cargo test --test vm` does without.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+#[path = "../netns/capture.rs"]
+mod capture;
+#[path = "../netns/lab.rs"]
+mod lab;
+mod links;
+mod netem;
+mod vlan;
+mod wireguard;
