@@ -11,9 +11,13 @@
 )]
 #[path = "../netns/capture.rs"]
 mod capture;
+#[path = "../netns/gateway.rs"]
+mod gateway;
 #[path = "../netns/lab.rs"]
 mod lab;
 mod links;
 mod netem;
 mod vlan;
+mod vlan_sites;
+mod vlan_stage;
 mod wireguard;
