@@ -39,6 +39,12 @@ use std::time::{Duration, Instant};
 /// by then is not reached.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How many times that long it is waited where everything takes longer, as on an
+/// emulated processor: `LOCKGATE_TEST_SLOWNESS`.
+pub(crate) fn slowness() -> u32 {
+    std::env::var("LOCKGATE_TEST_SLOWNESS").map_or(1, |times| times.parse().unwrap())
+}
+
 /// Runs `test` in a box of its own.
 ///
 /// Without root the test is skipped with a line, or fails when
@@ -294,13 +300,14 @@ impl Lab {
     }
 }
 
-/// Calls `look` until it says `Ok`, and panics after `bound` with what it last
-/// saw: no test sleeps for a time it hopes is enough.
+/// Calls `look` until it says `Ok`, and panics after `bound`, or [`slowness`] times
+/// that, with what it last saw: no test sleeps for a time it hopes is enough.
 pub(crate) fn wait_until<T, Seen: Debug>(
     what: &str,
     bound: Duration,
     mut look: impl FnMut() -> Result<T, Seen>,
 ) -> T {
+    let bound = bound * slowness();
     let end = Instant::now() + bound;
     loop {
         let looked = Instant::now();

@@ -7,7 +7,7 @@
 
 use crate::answerer::{self, TCP_PORTS, UDP_PORTS, ping, ping_socket, receive_ping_answer};
 use crate::canary::Canary;
-use crate::lab::{Lab, PATIENCE};
+use crate::lab::{Lab, PATIENCE, slowness};
 use crate::tenants::{Side, Tenant};
 use crate::wireguard_stage::FAMILIES;
 use lockgate::model::Config;
@@ -270,7 +270,7 @@ impl Asker {
                     false
                 }
                 Ok(_) => false,
-                Err(_) => now < *since + CONNECTING,
+                Err(_) => now < *since + CONNECTING * slowness(),
             }
         });
         read.iter().filter_map(|answer| self.answer(answer)).collect()
@@ -309,10 +309,11 @@ pub(crate) fn differences(lab: &Lab, tenants: &[Tenant], predicted: &Answers) ->
 fn measure(mut askers: Vec<Asker>, predicted: &Answers) -> BTreeMap<Cell, String> {
     let mut measured: BTreeMap<Cell, String> = BTreeMap::new();
     let begun = Instant::now();
+    let [quiet, again, patience] = [QUIET, AGAIN, PATIENCE].map(|it| it * slowness());
     let (mut complete, mut asked): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let now = Instant::now();
-        if asked.is_none_or(|at| at + AGAIN < now) {
+        if asked.is_none_or(|at| at + again < now) {
             asked = Some(now);
             for asker in &mut askers {
                 for index in 0..asker.len() {
@@ -334,8 +335,8 @@ fn measure(mut askers: Vec<Asker>, predicted: &Answers) -> BTreeMap<Cell, String
         if !missing && complete.is_none() {
             complete = Some(now);
         }
-        let is_over = complete.is_some_and(|at| at + QUIET < now && begun + 2 * QUIET < now);
-        if is_over || begun + PATIENCE < now {
+        let is_over = complete.is_some_and(|at| at + quiet < now && begun + 2 * quiet < now);
+        if is_over || begun + patience < now {
             return measured;
         }
         std::thread::sleep(Duration::from_millis(5));
