@@ -267,6 +267,10 @@ pub enum Problem {
     Claimed { what: String, owner: String },
     #[error("class `{class}` does not let namespace `{namespace}` use VLAN {id} of `{parent}`")]
     VlanNotAllowed { class: String, namespace: String, parent: String, id: u16 },
+    #[error(
+        "this machine's kernel has no 802.1Q support: load the module `8021q`, or the link stays down"
+    )]
+    NoKernelVlan,
     #[error("{0} is not in any network of its link")]
     NotOnLink(IpAddr),
     #[error(

@@ -73,7 +73,7 @@ impl Tenant {
             udp: None,
             drops: Drops::default(),
             narrow_since: Instant::default(),
-            trains: false,
+            trains: true,
             unreachable: Limit::default(),
         })
     }

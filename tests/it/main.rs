@@ -11,6 +11,7 @@ mod cli;
 mod config_documents;
 mod config_schema;
 mod config_validate;
+mod config_vlans;
 mod converge;
 mod customer_config;
 mod daemon_files;

@@ -8,7 +8,9 @@ use super::tenant::Draft;
 use super::{Allocations, Set};
 use crate::config::document::Documents;
 use crate::config::error::Problem;
-use crate::model::{Attachment, FabricLink, RefusalReason, Vlan, VlanAttachment, VlanLink};
+use crate::model::{
+    Ability, Attachment, FabricLink, RefusalReason, Vlan, VlanAttachment, VlanLink,
+};
 use crate::net::{LinkName, SiteName, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,10 @@ impl Resource {
             dot1ad: vlan.protocol == crate::model::VlanProtocol::Dot1ad,
             inner_id: vlan.inner_id.map(crate::net::VlanId::value),
         }
+    }
+
+    const fn is_vlan(&self) -> bool {
+        matches!(self, Self::Vlan { .. })
     }
 
     fn describe(&self) -> String {
@@ -74,6 +80,9 @@ fn check_links(
             FabricLink::Pod(_) => continue,
         };
         let document = &documents.gateways[draft.document];
+        if resource.is_vlan() && set.kernel.vlan == Ability::Missing {
+            set.notes.push(document.error(path, Problem::NoKernelVlan));
+        }
         if let Some(problem) = claim(&mut owners, resource, document.object.to_string()) {
             draft.refuse(RefusalReason::Conflict, problem.to_string());
             set.errors.push(document.error(path, problem));
@@ -95,6 +104,9 @@ fn check_links(
     sites.sort();
     for (index, tenant, site, resource, path) in sites {
         let document = &documents.sites[index];
+        if resource.is_vlan() && set.kernel.vlan == Ability::Missing {
+            set.notes.push(document.error(path, Problem::NoKernelVlan));
+        }
         if let Some(problem) = claim(&mut owners, resource, document.object.to_string()) {
             if let Some(draft) = drafts.get_mut(&tenant) {
                 draft.refuse_site(&site, RefusalReason::Conflict, problem.to_string());

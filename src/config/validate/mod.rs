@@ -118,7 +118,9 @@ pub fn validate(
 ) -> Outcome {
     let inputs = Inputs { secrets, options };
     let errors = documents.errors.clone();
-    let mut set = Set { documents, errors, notes: Errors::default(), refused: Vec::new() };
+    let kernel = options.kernel;
+    let notes = Errors::default();
+    let mut set = Set { documents, kernel, errors, notes, refused: Vec::new() };
     let classes = set.check_classes();
     let mut drafts = set.check_gateways(&classes, &inputs);
     set.check_sites(&mut drafts, &inputs);
@@ -146,6 +148,7 @@ pub fn validate(
 /// The documents while they are checked.
 struct Set<'a> {
     documents: &'a Documents,
+    kernel: KernelFeatures,
     errors: Errors,
     notes: Errors,
     refused: Vec<Refusal>,
