@@ -1,7 +1,7 @@
 //! Lockgate: a per-tenant connectivity gateway.
 //!
 //! Each customer's network reaches that customer's applications and nothing
-//! else: over WireGuard (a VLAN, later) into a network namespace that is the
+//! else: over WireGuard or a VLAN into a network namespace that is the
 //! tenant's alone. Customers may all have the same addresses.
 //!
 //! # In one paragraph

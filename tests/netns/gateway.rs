@@ -156,8 +156,9 @@ impl<'lab> Gateway<'lab> {
     /// Replaces the documents by a set that must be refused; returns the errors.
     pub(crate) fn apply_refused(&self, documents: &str) -> Vec<String> {
         let before = self.snapshot().config.last_reload;
+        // It sees the file by itself, once: a signal would have it read twice, and
+        // the second answer could be taken for that to the next documents.
         self.write("documents.yaml", documents);
-        self.signal(Signal::HUP);
         let snapshot = self.wait("the new documents to be refused", |snapshot| {
             let reload = &snapshot.config.last_reload;
             *reload != before
