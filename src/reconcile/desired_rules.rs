@@ -131,6 +131,11 @@ impl Shape<'_> {
             rules.push(accept([iif(), Match::Local]));
         }
         for family in Family::BOTH {
+            // Here, for what has no route never comes to `forward`.
+            let nowhere = [not_dst(List::Apps, family), not_dst_of(leg, List::Own, family)];
+            rules.push(drop(nowhere, DropReason::NotAppDestination));
+        }
+        for family in Family::BOTH {
             let apps = dst(List::Apps, family);
             let open = [src_of(leg, List::Open, family), apps.clone()];
             rules.push(rule(open, Verdict::Untrack));
@@ -164,8 +169,10 @@ impl Shape<'_> {
                 rules.push(rule([near.clone(), open, errors.clone()], Verdict::Untrack));
             }
             rules.push(accept([iif(), near.clone(), dst(List::OwnFabric, family)]));
-            rules.push(accept([iif(), near, errors]));
+            rules.push(accept([iif(), near, errors, self.to_sites(family, true)]));
             rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
+            let nowhere = [not_dst(List::OwnFabric, family), self.to_sites(family, false)];
+            rules.push(drop(nowhere, DropReason::NotSiteDestination));
             for leg in &self.legs.sites {
                 let open = dst_of(leg, List::Open, family);
                 rules.push(rule([src(List::Apps, family), open], Verdict::Untrack));
@@ -179,6 +186,15 @@ impl Shape<'_> {
     fn own_of_sites(&self, family: Family) -> Option<Match> {
         let (list, leg) = self.own_sites_of(self.legs.sites.first()?);
         Some(Match::Destination(membership(list, leg, family, true)))
+    }
+
+    /// A packet to a customer, or to none.
+    fn to_sites(&self, family: Family, inside: bool) -> Match {
+        let (list, leg) = match self.legs.sites.as_slice() {
+            [leg] => (List::Sources, leg.tag()),
+            _ => (List::AllSources, None),
+        };
+        Match::Destination(membership(list, leg, family, inside))
     }
 
     fn input(&self) -> Vec<Rule> {

@@ -32,6 +32,7 @@ pub(super) fn sets(
         let all = legs.sites.iter().flat_map(|leg| leg.own(tenant));
         put(List::OwnSites, &None, hosts(&mut { all }));
     }
+    let mut all_sources = Vec::new();
     for leg in &legs.sites {
         let here = |site: &Site| legs.to_site(site).is_some_and(|it| it.device == leg.device);
         let served = || parts.iter().filter(|(_, site)| here(site));
@@ -45,10 +46,14 @@ pub(super) fn sets(
         };
         let tag = leg.tag();
         let sources = served().map(|(prefix, _)| *prefix).chain(ends(true).iter()).collect();
+        all_sources.extend(served().map(|(prefix, _)| *prefix).chain(ends(true).iter()));
         put(List::Sources, &tag, sources);
         put(List::Open, &tag, open.map(|(prefix, _)| *prefix).collect());
         put(List::Far, &tag, ends(false));
         put(List::Own, &tag, hosts(&mut leg.own(tenant)));
+    }
+    if legs.are_several() {
+        put(List::AllSources, &None, all_sources.into_iter().collect());
     }
     sets
 }

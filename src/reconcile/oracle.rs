@@ -27,7 +27,7 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
     };
     let own_fabric = |address| tenant.fabric.addresses.iter().any(|own| own.address() == address);
     let is_app = |address| tenant.app_prefixes.iter().any(|prefix| prefix.contains(address));
-    let from_outside = match &packet.leg {
+    let is_to_us = match &packet.leg {
         leg @ (Leg::Tunnel | Leg::Vlan(_)) => {
             if is_martian(source) || is_martian(destination) || own_site(source) {
                 return dropped(DropReason::Martian);
@@ -48,14 +48,25 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
                 return dropped(DropReason::Martian);
             }
             let to_us = is_near(tenant, source) && own_fabric(destination);
-            let error = is_near(tenant, source) && packet.payload == Payload::IcmpError;
+            let error = is_near(tenant, source)
+                && packet.payload == Payload::IcmpError
+                && is_at_any(tenant, destination);
             if !is_app(source) && !to_us && !error {
                 return dropped(DropReason::NotAppSource);
             }
             own_fabric(destination)
         }
     };
-    if from_outside {
+    match &packet.leg {
+        Leg::Tunnel | Leg::Vlan(_) if !is_to_us && !is_app(destination) => {
+            return dropped(DropReason::NotAppDestination);
+        }
+        Leg::Fabric if !is_to_us && is_app(source) && !is_at_any(tenant, destination) => {
+            return dropped(DropReason::NotSiteDestination);
+        }
+        Leg::Tunnel | Leg::Vlan(_) | Leg::Fabric => {}
+    }
+    if is_to_us {
         return match (packet.payload, packet.conversation) {
             (Payload::Echo, _) | (_, Conversation::Reply) => Fate::Delivered,
             (Payload::IcmpError, Conversation::Related) => Fate::Delivered,
@@ -71,9 +82,6 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
         return dropped(DropReason::NotForwarded);
     }
     let (site_side, begins) = match &packet.leg {
-        Leg::Tunnel | Leg::Vlan(_) if !is_app(destination) => {
-            return dropped(DropReason::NotAppDestination);
-        }
         Leg::Tunnel | Leg::Vlan(_) => (source, Direction::FromSite),
         Leg::Fabric if !is_at(tenant, &out, destination) => {
             return dropped(DropReason::NotSiteDestination);
@@ -170,6 +178,10 @@ fn is_at(tenant: &Tenant, leg: &Leg, address: IpAddr) -> bool {
         || ends(tenant).any(|(site, _, far)| {
             Leg::to(site) == *leg && far.is_some_and(|far| far.contains(address))
         })
+}
+
+fn is_at_any(tenant: &Tenant, address: IpAddr) -> bool {
+    tenant.sites.values().any(|site| is_at(tenant, &Leg::to(site), address))
 }
 
 fn is_near(tenant: &Tenant, address: IpAddr) -> bool {

@@ -184,6 +184,8 @@ pub enum List {
     /// All that may come from the sites of a link: their visible networks, and
     /// the customers' ends.
     Sources,
+    /// The same of all links to sites together, where there are several.
+    AllSources,
     /// The networks of sites without `allow` rules.
     Open,
     /// The customers' ends where the site has no `allow` rules: of a tunnel the
@@ -204,6 +206,7 @@ pub enum List {
 words!(List {
     Apps = "apps",
     Sources = "sources",
+    AllSources = "all-sources",
     Open = "open",
     Far = "far",
     Near = "near",
