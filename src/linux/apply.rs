@@ -50,6 +50,9 @@ pub enum ApplyError {
     /// The trunk of a VLAN is not there.
     #[error("there is no link {0} in the underlay for the VLAN to stand on")]
     NoTrunk(LinkName),
+    /// The trunk of a VLAN is set down.
+    #[error("the trunk that {0} stands on is down: bring it up")]
+    TrunkDown(String),
     /// The trunk has the VLAN already.
     #[error("the trunk has a link for VLAN {0} already, which is not ours")]
     VlanTaken(Vlan),
@@ -278,8 +281,10 @@ impl<'a> Shell<'a> {
             }
             Step::SetUp(device) => {
                 let index = self.index(device)?;
-                rtnl::set_up(&mut self.route, index)
-                    .map_err(netlink("set up link", device.as_str()))
+                rtnl::set_up(&mut self.route, index).map_err(|error| match error.errno() {
+                    Some(libc::ENETDOWN) => ApplyError::TrunkDown(device.to_string()),
+                    _ => netlink("set up link", device.as_str())(error),
+                })
             }
             Step::AddAddress(device, address) => {
                 let index = self.index(device)?;

@@ -16,6 +16,7 @@ mod gateway;
 #[path = "../netns/lab.rs"]
 mod lab;
 mod links;
+mod mixed_sites;
 mod netem;
 mod vlan;
 mod vlan_sites;

@@ -7,7 +7,7 @@ use crate::links::{self, Tag, tags};
 use crate::vlan_stage::{
     ACME, BOLT, Customer, DEVICE, app, connect, documents, set, socket, trunk, works,
 };
-use lockgate::status::{ConditionType, SiteReason, SiteSnapshot, SiteState};
+use lockgate::status::{ConditionStatus, ConditionType, SiteReason, SiteSnapshot, SiteState};
 
 /// A gateway that serves these, every site up, with their applications.
 fn serving<'lab>(lab: &'lab Lab, customers: &[Customer]) -> Gateway<'lab> {
@@ -163,18 +163,20 @@ fn a_trunk_may_come_go_and_come_back() {
 
         // Its MTU is lowered: said, and no reason to stop.
         lab.ip(At::Underlay, "link set eth2 mtu 1400");
-        let narrow = |site: &SiteSnapshot| !site.conditions.holds(ConditionType::Programmed);
-        let site = wait_until("the MTU to be missed", PATIENCE, || {
+        let programmed = || {
             let site = gateway.site(&ACME.tenant(), "lab");
-            if narrow(&site) { Ok(site) } else { Err(format!("{site:?}")) }
+            let condition = site.conditions.find(ConditionType::Programmed).unwrap();
+            (condition.status == ConditionStatus::True, condition.message.clone())
+        };
+        wait_until("the MTU to be missed", PATIENCE, || match programmed() {
+            (false, message) if message.contains("mtu") => Ok(()),
+            other => Err(other),
         });
-        let programmed = site.conditions.find(ConditionType::Programmed).unwrap();
-        assert!(programmed.message.contains("mtu"), "{}", programmed.message);
         assert!(works(lab, &ACME), "small packets pass");
         lab.ip(At::Underlay, "link set eth2 mtu 1500");
-        wait_until("the MTU to be as asked", PATIENCE, || {
-            let site = gateway.site(&ACME.tenant(), "lab");
-            if narrow(&site) { Err(format!("{site:?}")) } else { Ok(()) }
+        wait_until("the MTU to be as asked", PATIENCE, || match programmed() {
+            (true, _) => Ok(()),
+            other => Err(other),
         });
 
         // It is taken away, and another is put there.
