@@ -86,9 +86,9 @@ pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<
             udp_gro: !off(Offload::UdpCoalesce),
         },
     };
-    // The packets have threads of their own; these two carry the rest.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // Packets, namespaces and the status have threads of their own; this one
+    // has the loop.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(16 + limits::LOOKUPS)
         .enable_all()
         .build()

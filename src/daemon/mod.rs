@@ -17,6 +17,7 @@ mod look;
 pub mod memory;
 mod reload;
 mod run;
+mod serving;
 pub mod source;
 mod task;
 

@@ -5,10 +5,11 @@ use super::event_loop::{EventLoop, Notices, Parts};
 use super::load::{self, Earlier};
 use super::memory::{self, Memory};
 use super::reload::Reload;
+use super::serving::Serving;
 use super::source::Source;
 use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
-use crate::http::{self, Listener, Views};
+use crate::http::Views;
 use crate::linux::{self, Kernel, KernelOptions, Offload};
 use crate::model::Placement;
 use crate::status::Snapshot;
@@ -85,14 +86,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         }
     };
 
-    let mut listeners =
-        vec![Listener::unix(&options.runtime.join(SOCKET)).context("cannot listen for commands")?];
-    for address in &options.status {
-        let listener = Listener::tcp(*address).await;
-        listeners.push(listener.with_context(|| format!("cannot serve the status on {address}"))?);
-    }
-
     let now = clock.now();
+    let starting = Snapshot::starting(env!("CARGO_PKG_VERSION"), now.wall);
+    let (snapshots, watched) = watch::channel(Arc::new(starting));
+    let (ticks, ticking) = watch::channel(0);
+    let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
+    let socket = options.runtime.join(SOCKET);
+    let serving = Serving::start(&socket, &options.status, views).await?;
+
     let mut gateway =
         Gateway::new(options.placement, options.source.documents.display().to_string(), now);
     let endpoints = memory.endpoints.iter().map(|(key, at)| (key.clone(), *at));
@@ -111,15 +112,6 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         }
         bail!("no tenant is left to serve; `lockgate check` shows the errors");
     }
-
-    let starting = Snapshot::starting(env!("CARGO_PKG_VERSION"), now.wall);
-    let (snapshots, watched) = watch::channel(Arc::new(starting));
-    let (ticks, ticking) = watch::channel(0);
-    let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
-    let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(http::serve(views, listeners, async {
-        let _ = serving_ends.await;
-    }));
 
     let watcher = match watcher {
         Ok(watcher) => Some(watcher),
@@ -154,8 +146,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     event_loop.begin(loaded, present);
     event_loop.run(notices).await;
 
-    drop(end_serving);
-    let _ = serving.await;
+    serving.end();
     Ok(())
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Server {
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(crate) ticks: watch::Sender<u64>,
     stop: Option<oneshot::Sender<()>>,
-    runtime: Option<tokio::runtime::Runtime>,
-    served: Option<tokio::task::JoinHandle<()>>,
+    /// Serves as the gateway does: on a thread of its own.
+    served: Option<std::thread::JoinHandle<()>>,
     _directory: tempfile::TempDir,
 }
 
@@ -34,24 +34,27 @@ impl Server {
         let (snapshots, latest) = watch::channel(Arc::new(snapshot));
         let (ticks, heartbeat) = watch::channel(0);
         let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
         let views = Views::new(latest, heartbeat)
             .with_hosts(["noc.example.net".to_owned()])
             .with_patience(patience);
-        let (address, served) = runtime.block_on(async {
-            let tcp = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
-            let unix = Listener::unix(&socket).unwrap();
-            let address = tcp.tcp_address().unwrap();
-            let stopped = async { drop(stopped.await) };
-            (address, tokio::spawn(serve(views, vec![tcp, unix], stopped)))
+        let (say, said) = std::sync::mpsc::sync_channel(1);
+        let path = socket.clone();
+        let served = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let tcp = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+                let unix = Listener::unix(&path).unwrap();
+                say.send(tcp.tcp_address().unwrap()).unwrap();
+                serve(views, vec![tcp, unix], async { drop(stopped.await) }).await;
+            });
         });
+        let address = said.recv().unwrap();
         Self {
             address,
             socket,
             snapshots,
             ticks,
             stop: Some(stop),
-            runtime: Some(runtime),
             served: Some(served),
             _directory: directory,
         }
@@ -60,8 +63,8 @@ impl Server {
     /// Tells it to stop and waits until it has.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
-        if let (Some(runtime), Some(served)) = (&self.runtime, self.served.take()) {
-            runtime.block_on(served).unwrap();
+        if let Some(served) = self.served.take() {
+            served.join().unwrap();
         }
     }
 
