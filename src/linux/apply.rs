@@ -145,7 +145,7 @@ pub(super) const fn is_inside(step: &Step) -> bool {
         Step::CreateNetns
             | Step::DeleteNetns
             | Step::TakeLink(_)
-            | Step::CreateLink(_, LinkKind::Vlan(_))
+            | Step::CreateLink(_, LinkKind::Vlan(_) | LinkKind::WireGuard)
     )
 }
 
@@ -321,9 +321,11 @@ impl<'a> Shell<'a> {
                     .map_err(netlink("set the queue length of", name.as_str()))
             }
             LinkKind::Veth { peer } => self.create_veth(name, kind, peer),
-            LinkKind::Vlan(_) | LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => {
-                Err(ApplyError::ForeignLink(name.to_string()))
-            }
+            LinkKind::WireGuard
+            | LinkKind::Vlan(_)
+            | LinkKind::Moved
+            | LinkKind::Foreign
+            | LinkKind::Unrecognized => Err(ApplyError::ForeignLink(name.to_string())),
         }
     }
 

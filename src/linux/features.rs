@@ -6,6 +6,7 @@
 
 use super::netlink::{Netlink, NetlinkError};
 use super::rtnl;
+use super::wireguard;
 use crate::model::{Ability, KernelFeatures};
 use std::fs;
 use std::path::Path;
@@ -13,9 +14,16 @@ use std::path::Path;
 /// What the kernel can do, as far as this process may find out.
 pub fn features() -> KernelFeatures {
     let asked = Netlink::route().and_then(|mut route| rtnl::knows_vlan(&mut route));
+    let vlan = known(asked);
+    // Anybody may ask for a family and have its module loaded. That is for who
+    // may make links; from others nothing on this machine changes.
+    let wireguard = vlan.and_then(|_| {
+        let family = Netlink::generic().and_then(|mut generic| wireguard::family(&mut generic));
+        known(family.map(|family| family.is_some()))
+    });
     KernelFeatures {
-        vlan: known(asked).unwrap_or_else(|| module("8021q")),
-        wireguard: module("wireguard"),
+        vlan: vlan.unwrap_or_else(|| module("8021q")),
+        wireguard: wireguard.unwrap_or_else(|| module("wireguard")),
     }
 }
 

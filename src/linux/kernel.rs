@@ -13,8 +13,9 @@ use super::observe::{self, ObserveError};
 use super::tun::{self, Offload, Tun, TunError};
 use super::vlan::{self, Underlay};
 use super::watch::{Watch, Watcher};
+use super::wireguard::{self, DeviceError, WireGuardLink};
 use super::workers::{Place, WorkError, Workers};
-use crate::model::{Placement, Vlan, limits};
+use crate::model::{Placement, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
 use crate::reconcile::{Device, DropReason, LegSample, LinkKind, Namespace, Step};
 use rustix::fd::OwnedFd;
@@ -172,16 +173,17 @@ impl Kernel {
         self.run(Place::Home, move || apply::take_link(&name, &netns)).await?
     }
 
-    /// Makes a VLAN of a trunk, unless the tenant has it already.
-    async fn create_vlan(
+    /// Makes a link that stands with one foot in the underlay, unless the tenant
+    /// has it already: a VLAN on its trunk, a WireGuard device on its UDP socket.
+    async fn create_from_underlay(
         &self,
         tenant: &TenantName,
         name: &ManagedName,
-        vlan: &Vlan,
+        kind: &LinkKind,
     ) -> Result<(), ApplyError> {
         let (found, underlay) = (name.clone(), self.underlay.clone());
         let is_underlay = self.placement == Placement::Current;
-        let wanted = LinkKind::Vlan(vlan.clone());
+        let wanted = kind.clone();
         let look = move || apply::is_there(&found, &wanted, &underlay, is_underlay);
         if self.in_tenant(tenant, look).await?? {
             return Ok(());
@@ -191,8 +193,17 @@ impl Kernel {
             Some(Place::Home | Place::Fresh) => None,
             None => return Err(EnterError::Missing(tenant.clone()).into()),
         };
-        let (name, vlan) = (name.clone(), vlan.clone());
-        self.run(Place::Home, move || vlan::create(&name, &vlan, place.as_ref())).await?
+        let (name, kind) = (name.clone(), kind.clone());
+        let make = move || match &kind {
+            LinkKind::Vlan(vlan) => vlan::create(&name, vlan, place.as_ref()),
+            LinkKind::WireGuard => wireguard::create(name.as_str(), place.as_ref()),
+            LinkKind::Tun
+            | LinkKind::Veth { .. }
+            | LinkKind::Moved
+            | LinkKind::Foreign
+            | LinkKind::Unrecognized => Err(ApplyError::NotOurs),
+        };
+        self.run(Place::Home, make).await?
     }
 
     /// Removes the outer tags of double-tagged VLANs that are not among `wanted`.
@@ -281,8 +292,8 @@ impl Kernel {
                 Step::CreateNetns => self.create_netns(tenant).await,
                 Step::DeleteNetns => self.delete_netns(tenant).await,
                 Step::TakeLink(name) => self.take_link(tenant, name).await,
-                Step::CreateLink(name, LinkKind::Vlan(vlan)) => {
-                    self.create_vlan(tenant, name, vlan).await
+                Step::CreateLink(name, kind @ (LinkKind::Vlan(_) | LinkKind::WireGuard)) => {
+                    self.create_from_underlay(tenant, name, kind).await
                 }
                 Step::ReplaceRuleset(_)
                 | Step::DeleteRuleset
@@ -371,6 +382,15 @@ impl Kernel {
         let offload = self.options.offload;
         let name = ManagedName::wireguard();
         Ok(self.in_tenant(tenant, move || tun::open(name.as_str(), offload)).await??)
+    }
+
+    /// The tenant's WireGuard device in the kernel, to read and to change.
+    ///
+    /// # Errors
+    /// When the kernel has no WireGuard, or the namespace cannot be entered. That
+    /// there is no such link is found when it is read.
+    pub async fn wireguard(&self, tenant: &TenantName) -> Result<WireGuardLink, DeviceError> {
+        self.in_tenant(tenant, || WireGuardLink::open(ManagedName::wireguard().as_str())).await?
     }
 }
 

@@ -8,7 +8,7 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
 //! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, `uplink`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
+//! `tun`, `wireguard`, `uplink`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
 
 mod apply;
 mod capability;
@@ -31,6 +31,7 @@ mod tun;
 mod uplink;
 mod vlan;
 mod watch;
+mod wireguard;
 mod workers;
 
 pub use apply::{Applied, ApplyError};
@@ -47,4 +48,5 @@ pub use sysctl::SettingError;
 pub use tun::{HEADER_LEN, Offload, QUEUE_LEN, Tun, TunError};
 pub use uplink::uplink_mtu;
 pub use watch::{Dirty, Watch};
+pub use wireguard::{DeviceError, WireGuardLink};
 pub use workers::WorkError;

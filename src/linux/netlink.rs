@@ -10,14 +10,15 @@
 
 use super::syscall;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NlasIterator,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols};
 use rustix::net::sockopt;
 use std::io;
 use std::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How long the kernel may take for one answer before we give up on it. It
 /// answers in microseconds, or after waiting for a lock that many hold.
@@ -85,6 +86,11 @@ impl NetlinkError {
         }
     }
 }
+
+/// What the packet crates make of one family's messages, both ways.
+pub(super) trait Message: NetlinkSerializable + NetlinkDeserializable + Clone {}
+
+impl<M: NetlinkSerializable + NetlinkDeserializable + Clone> Message for M {}
 
 /// One message of an answer.
 struct Frame<'a> {
@@ -162,6 +168,11 @@ impl Netlink {
         Self::open(protocols::NETLINK_ROUTE).map_err(NetlinkError::Open)
     }
 
+    /// To the families that have no protocol of their own.
+    pub(super) fn generic() -> Result<Self, NetlinkError> {
+        Self::open(protocols::NETLINK_GENERIC).map_err(NetlinkError::Open)
+    }
+
     /// To the part with packet filters.
     pub(super) fn netfilter() -> Result<Self, NetlinkError> {
         Self::open(protocols::NETLINK_NETFILTER).map_err(NetlinkError::Open)
@@ -186,6 +197,12 @@ impl Netlink {
         syscall::netns_cookie(&self.socket).map_err(|errno| NetlinkError::Open(errno.into()))
     }
 
+    /// Wipes what was read last and gives its memory back, until it is asked again.
+    pub(super) fn forget(&mut self) {
+        self.datagram.zeroize();
+        self.datagram = Vec::new();
+    }
+
     fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
@@ -195,6 +212,7 @@ impl Netlink {
     fn receive(&mut self) -> Result<(), NetlinkError> {
         loop {
             self.datagram.clear();
+            self.datagram.reserve(DATAGRAM);
             match self.socket.recv_from(&mut self.datagram, 0) {
                 Ok((_, from)) if from.port_number() == 0 => return Ok(()),
                 Ok(_) => {}
@@ -235,35 +253,35 @@ impl Netlink {
 
     /// Lists with `request`, anew when the kernel says that something changed
     /// meanwhile, and makes an item of each message `read` knows.
-    pub(super) fn dump<T>(
+    pub(super) fn dump<M: Message, T>(
         &mut self,
-        request: &RouteNetlinkMessage,
-        read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+        request: &M,
+        read: impl FnMut(M) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
         self.ask(request, NLM_F_DUMP, read)
     }
 
     /// Asks for one thing, and makes an item of the answer if `read` knows it.
-    pub(super) fn get<T>(
+    pub(super) fn get<M: Message, T>(
         &mut self,
-        request: &RouteNetlinkMessage,
-        read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+        request: &M,
+        read: impl FnMut(M) -> Option<T>,
     ) -> Result<Option<T>, NetlinkError> {
         Ok(self.ask(request, NLM_F_ACK, read)?.pop())
     }
 
-    fn ask<T>(
+    fn ask<M: Message, T>(
         &mut self,
-        request: &RouteNetlinkMessage,
+        request: &M,
         flags: u16,
-        mut read: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+        mut read: impl FnMut(M) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut items = Vec::new();
             let flags = NLM_F_REQUEST | flags;
             let question = |sequence| serialize(request.clone(), flags, sequence);
             let steady = self.list(question, |frame| {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(frame.whole)
+                let message = NetlinkMessage::<M>::deserialize(frame.whole)
                     .map_err(|error| NetlinkError::Malformed(error.to_string()))?;
                 if let NetlinkPayload::InnerMessage(message) = message.payload {
                     items.extend(read(message));
@@ -339,6 +357,17 @@ impl Netlink {
         refused
     }
 
+    /// Asks for one change with a message of a kind `netlink-packet-route` does
+    /// not have, whose bytes may be secret.
+    pub(super) fn change_raw(&mut self, kind: u16, body: &[u8]) -> Result<(), NetlinkError> {
+        let sequence = self.next_sequence();
+        let flags = NLM_F_REQUEST | NLM_F_ACK;
+        let bytes = Zeroizing::new(serialize_raw(kind, flags, sequence, body));
+        let mut refused = Vec::new();
+        self.acknowledged(&bytes, sequence, 1, 0, &mut refused)?;
+        refused.pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
     /// Sends requests `first..` and reads an acknowledgement of each.
     fn acknowledged(
         &mut self,
@@ -367,11 +396,11 @@ impl Netlink {
     }
 }
 
-fn serialize(request: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
+fn serialize<M: Message>(request: M, flags: u16, sequence: u32) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = flags;
     header.sequence_number = sequence;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len().next_multiple_of(4)];
     message.serialize(&mut bytes);

@@ -313,6 +313,20 @@ pub(super) fn create_vlan(
     route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
 }
 
+/// Makes a WireGuard link in the namespace `tenant`, or in this one, where its
+/// UDP socket is in either case.
+pub(super) fn create_wireguard(
+    route: &mut Netlink,
+    name: &str,
+    tenant: Option<BorrowedFd<'_>>,
+) -> Result<(), NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    request.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Wireguard)]));
+    request.attributes.extend(tenant.map(|fd| LinkAttribute::NetNsFd(fd.as_raw_fd())));
+    route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
 /// Whether the kernel knows of VLAN links. A request that names no trunk makes
 /// none: it is refused for that, or for the kind being unknown.
 ///

@@ -266,7 +266,11 @@ fn links(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<Device, Link> {
 fn default_mtu(kind: &LinkKind) -> Option<Mtu> {
     match kind {
         LinkKind::Veth { .. } | LinkKind::Vlan(_) => Mtu::new(1500).ok(),
-        LinkKind::Tun | LinkKind::Moved | LinkKind::Foreign | LinkKind::Unrecognized => None,
+        LinkKind::Tun
+        | LinkKind::WireGuard
+        | LinkKind::Moved
+        | LinkKind::Foreign
+        | LinkKind::Unrecognized => None,
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Link {
 pub enum LinkKind {
     /// A persistent TUN device, the tenant's side of all its tunnels.
     Tun,
+    /// A WireGuard device of the kernel's, in the place of the TUN.
+    WireGuard,
     /// A veth pair, of which `peer` is the end in the underlay.
     ///
     /// The peer's name cannot be seen from inside the namespace, so our end
@@ -101,7 +103,9 @@ impl LinkKind {
                 Some(mtu) => format!("{MOVED_ALIAS}{MOVED_MTU}{}", mtu.bytes()),
                 None => MOVED_ALIAS.to_owned(),
             }),
-            Self::Tun | Self::Vlan(_) | Self::Foreign | Self::Unrecognized => None,
+            Self::Tun | Self::WireGuard | Self::Vlan(_) | Self::Foreign | Self::Unrecognized => {
+                None
+            }
         }
     }
 
@@ -112,7 +116,7 @@ impl LinkKind {
     }
 
     /// The kind of an observed link, from its name, the kernel's word for its
-    /// kind (`IFLA_INFO_KIND`: `tun`, `veth`, `vlan`), its alias, and the tags of
+    /// kind (`IFLA_INFO_KIND`: `tun`, `wireguard`, `veth`, `vlan`), its alias, and the tags of
     /// a VLAN whose trunk can be seen.
     pub fn recognize(
         device: &Device,
@@ -127,6 +131,7 @@ impl LinkKind {
             },
             Device::Managed(name) if *name == ManagedName::wireguard() => match info_kind {
                 Some("tun") => Self::Tun,
+                Some("wireguard") => Self::WireGuard,
                 Some(_) | None => Self::Unrecognized,
             },
             Device::Managed(name) if name.is_vlan() => match vlan {

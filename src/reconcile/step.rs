@@ -22,8 +22,9 @@ pub enum Step {
     DeleteRuleset,
     /// Brings the loopback up.
     SetLoopbackUp,
-    /// Makes a link, down, with its alias: a persistent TUN or a veth pair,
-    /// whose other end is made in the underlay by the same call.
+    /// Makes a link, down, with its alias: a persistent TUN, a WireGuard device
+    /// whose datagrams leave by the underlay, a VLAN, or a veth pair, whose other
+    /// end is made in the underlay by the same call.
     CreateLink(ManagedName, LinkKind),
     /// Removes the link, and in the kernel its addresses and routes with it.
     DeleteLink(ManagedName),

@@ -62,6 +62,7 @@ impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tun => f.write_str("tun"),
+            Self::WireGuard => f.write_str("wireguard"),
             Self::Veth { peer } => write!(f, "veth {peer}"),
             Self::Vlan(vlan) => write!(f, "vlan {vlan}"),
             Self::Moved => f.write_str("moved"),
@@ -278,6 +279,7 @@ fn link(text: &str) -> Option<(Device, Link)> {
     let device = words.next()?.parse().ok()?;
     let kind = match words.next()? {
         "tun" => LinkKind::Tun,
+        "wireguard" => LinkKind::WireGuard,
         "veth" => LinkKind::Veth { peer: words.next()?.parse().ok()? },
         "vlan" => {
             let (parent, protocol) = (words.next()?.parse().ok()?, words.next()?);

@@ -145,7 +145,7 @@ impl Health {
         if last.received_bytes < sample.received_bytes {
             self.unanswered = None;
         }
-        let is_sent = last.sent_packets < sample.sent_packets;
+        let is_sent = last.last_sent < sample.last_sent;
         if is_sent && self.unanswered.is_none() && sample.last_received < sample.last_sent {
             self.unanswered = sample.last_sent;
         }

@@ -35,6 +35,8 @@
 //!   where an index leads, bytes nobody can guess
 //! - `peer`, and `device/`, which puts all this together
 //! - `health`: what samples say of a peer
+//! - `kernel`: a kernel's device and what to change of it, with `kernel_sampler`:
+//!   the seam's two types for a device that is not ours
 
 mod alias;
 mod allowed_ips;
@@ -46,6 +48,8 @@ mod handshake;
 mod health;
 mod index;
 mod inner;
+mod kernel;
+mod kernel_sampler;
 mod limiter;
 mod messages;
 mod peer;
@@ -62,6 +66,10 @@ pub use allowed_ips::AllowedIps;
 pub use config::{DeviceConfig, PeerConfig, PeerSample, Sample, Translation};
 pub use device::Device;
 pub use health::{Health, PeerReason, PeerState};
+pub use kernel::{
+    KernelChanges, KernelDevice, KernelPeer, KernelPeerChange, KernelPeerSettings, kernel_changes,
+};
+pub use kernel_sampler::KernelSampler;
 pub use messages::HEADER_LEN;
 pub use reason::DropReason;
 pub use replay::{ReplayWindow, WINDOW as REPLAY_WINDOW};

@@ -23,7 +23,8 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
 /// Each shell and the rooms it may name. Shells do not name each other; the
 /// daemon and the command line introduce them.
 const SHELLS: &[(&str, &[&str])] = &[
-    ("linux", &["net", "model", "reconcile"]),
+    // Of `wireguard` what a kernel's own device is: it is read and changed here.
+    ("linux", &["net", "model", "reconcile", "wireguard"]),
     ("datapath", &["net", "packet", "wireguard"]),
     ("http", &["net", "model", "status"]),
 ];

@@ -5,6 +5,7 @@ mod configuring;
 mod health;
 mod hostile;
 mod interop;
+mod kernel;
 mod load;
 mod net;
 mod paper;
