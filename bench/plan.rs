@@ -6,8 +6,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lockgate::model::{
-    Attachment, Class, Config, Fabric, FabricLink, Placement, Site, SitePrefix, Tenant,
-    WireGuardPeer,
+    Attachment, BackendChoice, Class, Config, Fabric, FabricLink, Placement, Site, SitePrefix,
+    Tenant, WireGuardPeer,
 };
 use lockgate::net::{Mtu, PublicKey, TenantName};
 use lockgate::reconcile::{KernelState, desired, plan};
@@ -71,6 +71,7 @@ fn config() -> Config {
         private_key: None,
         listen_port: 20_000 + u16::try_from(index).unwrap(),
         tunnel_mtu: Mtu::new(1420).unwrap(),
+        backend: BackendChoice::default(),
         app_prefixes: vec!["10.136.40.0/24".parse().unwrap(), "2001:db8:40::/64".parse().unwrap()],
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("app{index}").parse().unwrap() },

@@ -289,6 +289,14 @@ pub enum Problem {
     AliasOfItselfPrefix,
     #[error("{0} is outside the alias pool of class `{1}`")]
     OutsideAliasPool(Prefix, String),
+    #[error(
+        "is possible only with backend Auto or Userspace, not with Kernel: the kernel's WireGuard renames no networks"
+    )]
+    AliasInKernel,
+    #[error(
+        "is Kernel, and this machine's kernel has no WireGuard: load the module `wireguard`, or the tenant's tunnels stay down; Auto does without it"
+    )]
+    NoKernelWireGuard,
     #[error("is the gateway's own public key, not the customer's")]
     OwnKey,
     #[error(

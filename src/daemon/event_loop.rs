@@ -11,13 +11,14 @@ use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
 use super::memory::{self, Memory};
 use super::reload::{Judgement, Reload};
-use super::task::{self, Input, Load, Tasks};
+use super::task::{self, Input, Load, Tasks, text};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::Placement;
 use crate::net::{Mtu, Now, TenantName, Timestamp};
 use crate::status::{Offloads, Snapshot};
+use crate::wireguard::Sample;
 use notify::RecommendedWatcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -125,7 +126,8 @@ pub(super) struct EventLoop {
 impl EventLoop {
     pub(super) fn new(parts: Parts) -> Self {
         let (input, inputs) = mpsc::channel(INPUTS);
-        let tasks = Tasks::new(parts.kernel.clone(), Arc::clone(&parts.datapath), input);
+        let (kernel, datapath) = (parts.kernel.clone(), Arc::clone(&parts.datapath));
+        let tasks = Tasks::new(kernel, datapath, parts.clock, input);
         let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
             parts,
@@ -146,11 +148,18 @@ impl EventLoop {
         }
     }
 
-    /// Takes the first set of documents, and the tenants whose namespaces an
-    /// earlier process left.
-    pub(super) fn begin(&mut self, loaded: Loaded, present: Vec<TenantName>) {
+    /// Takes the first set of documents, the tenants whose namespaces an earlier
+    /// process left, and how the kernel's devices among them are: what follows
+    /// from that, as which site serves a network, is not to be found out anew.
+    pub(super) fn begin(
+        &mut self,
+        loaded: Loaded,
+        present: Vec<TenantName>,
+        adopted: BTreeMap<TenantName, Sample>,
+    ) {
         self.handle_loaded(Ok(loaded), None);
         let now = self.now();
+        self.parts.gateway.handle_samples(adopted, now);
         self.parts.gateway.handle_present(present, now);
     }
 
@@ -271,7 +280,7 @@ impl EventLoop {
             Input::Loaded(loaded, watcher) => self.handle_loaded(loaded, watcher),
             Input::Observed(tenant, observed) => gateway.handle_observed(&tenant, observed, now),
             Input::Resolved(name, found) => self.handle_resolved(&name, found),
-            Input::Sampled(samples) => {
+            Input::Sampled(samples, of_kernel) => {
                 self.sampling = false;
                 if let Some(path) = samples.values().map(|sample| sample.path).next() {
                     gateway.handle_offloads(Offloads {
@@ -282,7 +291,10 @@ impl EventLoop {
                     });
                 }
                 let samples = samples.into_iter().map(|(name, sample)| (name, sample.device));
-                gateway.handle_samples(samples.collect(), now);
+                gateway.handle_samples(samples.chain(of_kernel.samples).collect(), now);
+                for (tenant, error) in of_kernel.lost {
+                    gateway.handle_device_failure(&tenant, text(error), now);
+                }
                 self.last_initiation = self.last_initiation.max(gateway.last_initiation());
                 // A customer that has just dialled in would else be lost, should
                 // the next seconds bring a crash.

@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `reload` and
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `kernel_devices`, `reload` and
 //! `load` ([`load::Loaded`]), [`source`], `journal`, [`keys`], [`memory`], `file`,
 //! [`Clock`].
 
@@ -11,6 +11,7 @@ mod clock;
 mod event_loop;
 mod file;
 mod journal;
+mod kernel_devices;
 pub mod keys;
 pub mod load;
 mod look;

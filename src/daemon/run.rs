@@ -2,6 +2,7 @@
 
 use super::Clock;
 use super::event_loop::{EventLoop, Notices, Parts};
+use super::kernel_devices;
 use super::load::{self, Earlier};
 use super::memory::{self, Memory};
 use super::reload::Reload;
@@ -11,10 +12,13 @@ use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
 use crate::http::Views;
 use crate::linux::{self, Kernel, KernelOptions, Offload};
-use crate::model::Placement;
+use crate::model::{Backend, Config, Placement};
+use crate::net::TenantName;
 use crate::status::Snapshot;
+use crate::wireguard::Sample;
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -130,6 +134,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     };
 
     let present = kernel.tenants().await.context("cannot list network namespaces")?;
+    let adopted = adopted(&kernel, &loaded.config, clock).await;
     let mut event_loop = EventLoop::new(Parts {
         clock,
         gateway,
@@ -143,11 +148,26 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         ticks,
         keep: options.keep,
     });
-    event_loop.begin(loaded, present);
+    event_loop.begin(loaded, present, adopted);
     event_loop.run(notices).await;
 
     serving.end();
     Ok(())
+}
+
+/// How the kernel's devices that an earlier process left are.
+async fn adopted(kernel: &Kernel, config: &Config, clock: Clock) -> BTreeMap<TenantName, Sample> {
+    let mut adopted = BTreeMap::new();
+    for (name, tenant) in &config.tenants {
+        if tenant.backend.backend != Backend::Kernel {
+            continue;
+        }
+        // Whatever is in the way shows, with its reason, when it is attached.
+        let Ok(link) = kernel.wireguard(name).await else { continue };
+        let look = tokio::task::spawn_blocking(move || kernel_devices::look(link, clock));
+        adopted.extend(look.await.ok().flatten().map(|sample| (name.clone(), sample)));
+    }
+    adopted
 }
 
 /// A tenant takes four descriptors: its TUN, its UDP socket, and two sockets that

@@ -1,12 +1,14 @@
 //! What may take time: each piece runs as a task of its own, and what came of
 //! it goes back to the loop as an [`Input`]. Nothing here decides anything.
 
+use super::clock::Clock;
+use super::kernel_devices::{KernelDevices, KernelSamples};
 use super::load::{self, Earlier, LoadError, Loaded};
 use super::source::Source;
 use crate::datapath::{self, Datapath};
 use crate::gateway::Output;
 use crate::linux::{self, Kernel};
-use crate::model::{Placement, limits};
+use crate::model::{Backend, Placement, limits};
 use crate::net::{ManagedName, Mtu, TenantName, Timestamp};
 use crate::reconcile::{Device, LegSample, Namespace, StepFailure};
 use crate::wireguard::DeviceConfig;
@@ -33,7 +35,7 @@ pub(super) enum Input {
     Loaded(Result<Loaded, LoadError>, Option<RecommendedWatcher>),
     Observed(TenantName, Result<Option<Namespace>, String>),
     Resolved(String, Result<Vec<IpAddr>, String>),
-    Sampled(BTreeMap<TenantName, datapath::TenantSample>),
+    Sampled(BTreeMap<TenantName, datapath::TenantSample>, KernelSamples),
     ThreadRestarted(usize, Vec<TenantName>),
     UplinkMeasured(Option<Mtu>),
 }
@@ -53,21 +55,28 @@ pub(super) struct Load {
 pub(super) struct Tasks {
     kernel: Kernel,
     datapath: Arc<Datapath>,
+    devices: Arc<KernelDevices>,
     input: mpsc::Sender<Input>,
     /// Lets so many names be looked up at once.
     lookups: Arc<Semaphore>,
 }
 
 impl Tasks {
-    pub(super) fn new(kernel: Kernel, datapath: Arc<Datapath>, input: mpsc::Sender<Input>) -> Self {
+    pub(super) fn new(
+        kernel: Kernel,
+        datapath: Arc<Datapath>,
+        clock: Clock,
+        input: mpsc::Sender<Input>,
+    ) -> Self {
         let lookups = Arc::new(Semaphore::new(limits::LOOKUPS));
-        Self { kernel, datapath, input, lookups }
+        let devices = Arc::new(KernelDevices::new(clock));
+        Self { kernel, datapath, devices, input, lookups }
     }
 
     /// Carries out what the gateway says. A device that is attached sends no
     /// stamp before `last_initiation`.
     pub(super) fn carry_out(&self, output: Output, last_initiation: Timestamp) {
-        let Self { kernel, datapath, lookups, .. } = self.clone();
+        let Self { kernel, datapath, devices, lookups, .. } = self.clone();
         match output {
             Output::Apply(tenant, steps) => self.spawn(async move {
                 let applied = kernel.apply(&tenant, steps).await;
@@ -77,22 +86,32 @@ impl Tasks {
                 });
                 Some(Input::Applied(tenant, failed.collect()))
             }),
-            Output::Attach(tenant, config) => self.spawn(async move {
+            Output::Attach(tenant, Backend::Userspace, config) => self.spawn(async move {
                 let result = attach(&kernel, datapath, &tenant, config, last_initiation).await;
+                Some(Input::Attached(tenant, result.map_err(|error| format!("{error:#}"))))
+            }),
+            Output::Attach(tenant, Backend::Kernel, config) => self.spawn(async move {
+                let result = take_up(&kernel, devices, &tenant, config).await;
                 Some(Input::Attached(tenant, result.map_err(|error| format!("{error:#}"))))
             }),
             Output::Configure(tenant, config) => self.spawn(async move {
                 let configured = tenant.clone();
-                let configure = move || datapath.configure(&configured, config);
+                let configure = move || match devices.has(&configured) {
+                    true => devices.configure(&configured, config).map_err(text),
+                    false => datapath.configure(&configured, config).map(drop).map_err(text),
+                };
                 let result = match tokio::task::spawn_blocking(configure).await {
-                    Ok(result) => result.map(drop).map_err(text),
+                    Ok(result) => result,
                     Err(error) => Err(error.to_string()),
                 };
                 Some(Input::Attached(tenant, result))
             }),
             Output::Detach(tenant) => self.spawn(async move {
                 let detached = tenant.clone();
-                let detach = move || drop(datapath.detach(&detached));
+                let detach = move || match devices.has(&detached) {
+                    true => devices.detach(&detached),
+                    false => drop(datapath.detach(&detached)),
+                };
                 let _ = tokio::task::spawn_blocking(detach).await;
                 Some(Input::Detached(tenant))
             }),
@@ -127,12 +146,13 @@ impl Tasks {
 
     /// Asks the devices how they are.
     pub(super) fn sample(&self) {
-        let datapath = Arc::clone(&self.datapath);
+        let (datapath, devices) = (Arc::clone(&self.datapath), Arc::clone(&self.devices));
         self.spawn_blocking(move || {
-            Some(Input::Sampled(datapath.sample_all().unwrap_or_else(|error| {
+            let samples = datapath.sample_all().unwrap_or_else(|error| {
                 tracing::error!("{}", text(error));
                 BTreeMap::new()
-            })))
+            });
+            Some(Input::Sampled(samples, devices.sample_all()))
         });
     }
 
@@ -226,7 +246,20 @@ async fn attach(
     Ok(())
 }
 
+/// Takes up the kernel's device of a tenant.
+async fn take_up(
+    kernel: &Kernel,
+    devices: Arc<KernelDevices>,
+    tenant: &TenantName,
+    config: DeviceConfig,
+) -> anyhow::Result<()> {
+    let link = kernel.wireguard(tenant).await?;
+    let tenant = tenant.clone();
+    tokio::task::spawn_blocking(move || devices.attach(tenant, link, config)).await??;
+    Ok(())
+}
+
 /// An error with its causes, for a person.
-fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
+pub(super) fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
     format!("{:#}", anyhow::Error::new(error))
 }

@@ -29,7 +29,7 @@ mod tenant;
 mod view;
 
 use crate::model::{
-    Attachment, Config, FabricLink, Host, Placement, Tenant, VlanAttachment, VlanLink,
+    Attachment, Backend, Config, FabricLink, Host, Placement, Tenant, VlanAttachment, VlanLink,
     WireGuardPeer, limits,
 };
 use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
@@ -59,12 +59,14 @@ pub enum Output {
     /// Carry these steps out in the tenant's namespace, in order, up to the
     /// first that fails; then [`Gateway::handle_applied`].
     Apply(TenantName, Vec<Step>),
-    /// Open the tenant's TUN and start its device; then
+    /// Start the tenant's device on the link that is there for it: open its TUN,
+    /// or take up the kernel's device and change what differs; then
     /// [`Gateway::handle_attached`].
-    Attach(TenantName, DeviceConfig),
+    Attach(TenantName, Backend, DeviceConfig),
     /// Make the running device this one; then [`Gateway::handle_attached`].
     Configure(TenantName, DeviceConfig),
-    /// Stop the device; then [`Gateway::handle_detached`].
+    /// Stop the device, or let go of the kernel's, which goes with its link; then
+    /// [`Gateway::handle_detached`].
     Detach(TenantName),
     /// Look at the tenant's namespace; then [`Gateway::handle_observed`].
     Observe(TenantName),

@@ -207,8 +207,8 @@ impl Sites {
             if let Some(sample) = standing.leg.sample() {
                 snapshot.received_bytes = Count(sample.received_bytes);
                 snapshot.sent_bytes = Count(sample.sent_bytes);
-                snapshot.received_packets = Count(sample.received_packets);
-                snapshot.sent_packets = Count(sample.sent_packets);
+                snapshot.received_packets = Some(Count(sample.received_packets));
+                snapshot.sent_packets = Some(Count(sample.sent_packets));
             }
             return;
         }
@@ -218,8 +218,8 @@ impl Sites {
         snapshot.last_sent_time = sample.last_sent;
         snapshot.received_bytes = Count(sample.received_bytes);
         snapshot.sent_bytes = Count(sample.sent_bytes);
-        snapshot.received_packets = Count(sample.received_packets);
-        snapshot.sent_packets = Count(sample.sent_packets);
+        snapshot.received_packets = sample.received_packets.map(Count);
+        snapshot.sent_packets = sample.sent_packets.map(Count);
         snapshot.handshakes = Count(sample.handshakes);
         snapshot.handshake_timeouts = Count(sample.handshake_timeouts);
     }

@@ -12,12 +12,12 @@
 //!                         Observing ◀───────────┘
 //! ```
 //!
-//! Beside it the device: attached once its TUN is there, detached before the
-//! TUN goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
+//! Beside it the device: attached once its link is there, detached before the
+//! link goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
 //! It never touches another tenant's state: a failure here stays here.
 
 use super::Output;
-use crate::model::{Config, Placement, Tenant};
+use crate::model::{Backend, Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
 use crate::reconcile::{
     Backoff, Borrowed, Device, KernelState, LinkKind, Namespace, Step, StepFailure, leaks,
@@ -106,7 +106,9 @@ pub(super) struct TenantMachine {
     broken: BTreeMap<Device, String>,
     leak: Option<String>,
     device: DevicePhase,
-    /// Whether the datapath has the device, under whatever config.
+    /// What has the device, or is to have it next.
+    carrier: Backend,
+    /// Whether that has the device, under whatever config.
     carrying: bool,
     device_wanted: Option<DeviceConfig>,
     device_retry_at: Option<Instant>,
@@ -142,6 +144,7 @@ impl TenantMachine {
             broken: BTreeMap::new(),
             leak: None,
             device: DevicePhase::Absent,
+            carrier: Backend::default(),
             carrying: false,
             device_wanted: None,
             device_retry_at: None,
@@ -269,8 +272,8 @@ impl TenantMachine {
         }
         self.phase = Phase::Idle;
         self.observed = observed;
-        if self.wanted.is_none() && self.device != DevicePhase::Absent {
-            // Its packets are to stop before its rules go.
+        if self.is_device_to_go() {
+            // Its packets are to stop before its rules go, or its link.
             self.dirty = true;
             self.advance(now);
             return;
@@ -474,10 +477,17 @@ impl TenantMachine {
         // A link that waits to be tried again holds nothing else up.
         let waiting =
             !self.backoff.is_open(now.mono) && (self.failure.is_some() || self.broken.is_empty());
-        let departing = self.wanted.is_none() && self.device != DevicePhase::Absent;
+        let departing = self.is_device_to_go();
         if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
             self.observe();
         }
+    }
+
+    /// Whether its device has to stop before anything else is done: nobody wants
+    /// it, or another backend is to have it, for which its link is made anew.
+    fn is_device_to_go(&self) -> bool {
+        let wanted = self.wanted.as_ref().map(|wanted| wanted.tenant.backend.backend);
+        self.device != DevicePhase::Absent && wanted != Some(self.carrier)
     }
 
     fn observe(&mut self) {
@@ -487,13 +497,17 @@ impl TenantMachine {
     }
 
     fn advance_device(&mut self, now: Now) {
-        let wanted = self.device_wanted.as_ref().filter(|_| self.wanted.is_some());
-        match (&self.device, wanted) {
+        let wanted = self.device_wanted.as_ref().filter(|_| !self.is_device_to_go());
+        let backend = self.wanted.as_ref().map(|wanted| wanted.tenant.backend.backend);
+        match (&self.device, wanted.filter(|_| backend.is_some())) {
             (DevicePhase::Absent, Some(config)) => {
                 let waiting = self.device_retry_at.is_some_and(|at| now.mono < at);
-                if self.has_tun() && !waiting {
-                    self.outputs.push_back(Output::Attach(self.name.clone(), config.clone()));
+                let carrier = backend.unwrap_or_default();
+                if self.has_link(carrier) && !waiting {
+                    let (name, config) = (self.name.clone(), config.clone());
                     self.device = DevicePhase::Attaching(config.clone());
+                    self.outputs.push_back(Output::Attach(name, carrier, config));
+                    self.carrier = carrier;
                 }
             }
             (DevicePhase::Attached(old), Some(config)) if old != config => {
@@ -509,11 +523,16 @@ impl TenantMachine {
         }
     }
 
-    /// Whether the TUN is there, behind the very rules that are to guard it.
-    fn has_tun(&self) -> bool {
+    /// Whether the link for its device is there, behind the very rules that are to
+    /// guard it.
+    fn has_link(&self, carrier: Backend) -> bool {
         let (Some(wanted), Some(observed)) = (&self.wanted, &self.observed) else { return false };
-        let tun = observed.links.get(&Device::Managed(ManagedName::wireguard()));
-        tun.is_some_and(|link| link.kind == LinkKind::Tun)
+        let link = observed.links.get(&Device::Managed(ManagedName::wireguard()));
+        let kind = match carrier {
+            Backend::Userspace => LinkKind::Tun,
+            Backend::Kernel => LinkKind::WireGuard,
+        };
+        link.is_some_and(|link| link.kind == kind)
             && observed.ruleset.is_some()
             && observed.ruleset == wanted.namespace.ruleset
     }

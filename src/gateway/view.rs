@@ -47,7 +47,7 @@ impl Gateway {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: self.started,
             taken: now.wall,
-            backend: Backend::Userspace,
+            backend: common_backend(&tenants),
             offloads: self.offloads,
             config: ConfigSnapshot {
                 source: self.source.clone(),
@@ -112,6 +112,8 @@ impl Gateway {
             name: name.clone(),
             netns: name.netns(),
             device: Some(ManagedName::wireguard().to_string()),
+            backend: tenant.backend.backend.into(),
+            backend_reason: tenant.backend.reason.to_string(),
             listen_port: tenant.listen_port,
             endpoint_host: tenant.class.advertised_host.clone(),
             public_key: self.identities.get(name).map(|identity| identity.public),
@@ -286,6 +288,15 @@ fn is_installed(observed: &Namespace, link: Option<&Device>, prefix: Prefix) -> 
     let is_routed = route.is_some_and(|route| route.device() == Some(link));
     let own = observed.links.get(link).into_iter().flat_map(|link| &link.addresses);
     is_routed || own.into_iter().any(|own| own.network().covers(prefix))
+}
+
+/// The kernel when it is what carries every tenant's tunnels.
+fn common_backend(tenants: &[TenantSnapshot]) -> Backend {
+    let is_kernel = |tenant: &TenantSnapshot| tenant.backend == Backend::Kernel;
+    match tenants {
+        [_, ..] if tenants.iter().all(is_kernel) => Backend::Kernel,
+        _ => Backend::Userspace,
+    }
 }
 
 fn programmed(

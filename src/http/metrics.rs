@@ -140,8 +140,10 @@ fn sites(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             state.add(with("state", each.name()), truth(site.state == each));
         }
         since.add(labels.clone(), unix(site.since));
-        received.add(labels.clone(), number(site.received_packets.0));
-        sent.add(labels.clone(), number(site.sent_packets.0));
+        if let (Some(in_), Some(out)) = (site.received_packets, site.sent_packets) {
+            received.add(labels.clone(), number(in_.0));
+            sent.add(labels.clone(), number(out.0));
+        }
         if site.public_key.is_some() {
             handshakes.add(with("result", "completed"), number(site.handshakes.0));
             handshakes.add(with("result", "timeout"), number(site.handshake_timeouts.0));

@@ -8,6 +8,7 @@
 //! In reading order: [`Config`], [`Tenant`], [`Fabric`], [`Site`],
 //! [`Attachment`], [`Refusal`], [`limits`].
 
+mod backend;
 mod bgp;
 mod fabric;
 mod kernel;
@@ -16,6 +17,7 @@ mod refusal;
 mod site;
 mod tenant;
 
+pub use backend::{Backend, BackendChoice, BackendReason};
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, SiteBgp};
 pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
 pub use kernel::{Ability, KernelFeatures};

@@ -1,6 +1,6 @@
 //! A tenant, and all of them together.
 
-use super::{Fabric, Refusal, Site};
+use super::{BackendChoice, Fabric, Refusal, Site};
 use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct Tenant {
     pub listen_port: u16,
     /// The MTU inside its tunnels.
     pub tunnel_mtu: Mtu,
+    /// What carries its tunnels.
+    pub backend: BackendChoice,
     /// The applications' networks: all that its sites may reach.
     pub app_prefixes: Vec<Prefix>,
     /// How the applications are reached.

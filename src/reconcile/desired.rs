@@ -9,7 +9,7 @@ use super::{
     RouteTarget, Scope, Sysctl, desired_rules,
 };
 use crate::model::{
-    Attachment, Config, FabricLink, Placement, Site, Tenant, VlanAttachment, VlanLink,
+    Attachment, Backend, Config, FabricLink, Placement, Site, Tenant, VlanAttachment, VlanLink,
 };
 use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, SiteName, TenantName};
 use std::collections::BTreeMap;
@@ -83,7 +83,11 @@ impl<'a> Legs<'a> {
         let mut sites: Vec<SiteLeg<'a>> = vlans.collect();
         if tunnelled(tenant).next().is_some() || sites.is_empty() {
             let device = Device::Managed(ManagedName::wireguard());
-            sites.insert(0, SiteLeg { device, kind: LinkKind::Tun, vlan: None });
+            let kind = match tenant.backend.backend {
+                Backend::Userspace => LinkKind::Tun,
+                Backend::Kernel => LinkKind::WireGuard,
+            };
+            sites.insert(0, SiteLeg { device, kind, vlan: None });
         }
         Self { sites, fabric }
     }

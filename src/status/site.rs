@@ -95,12 +95,12 @@ pub struct SiteSnapshot {
     /// Bytes sent, headers of the tunnel included.
     #[serde(default)]
     pub sent_bytes: Count,
-    /// Packets received.
-    #[serde(default)]
-    pub received_packets: Count,
-    /// Packets sent.
-    #[serde(default)]
-    pub sent_packets: Count,
+    /// Packets received, where they are counted: the kernel's WireGuard does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_packets: Option<Count>,
+    /// Packets sent, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_packets: Option<Count>,
     /// Handshakes completed.
     #[serde(default)]
     pub handshakes: Count,
@@ -133,8 +133,8 @@ impl SiteSnapshot {
             last_sent_time: None,
             received_bytes: Count(0),
             sent_bytes: Count(0),
-            received_packets: Count(0),
-            sent_packets: Count(0),
+            received_packets: None,
+            sent_packets: None,
             handshakes: Count(0),
             handshake_timeouts: Count(0),
             prefixes: Vec::new(),

@@ -2,8 +2,10 @@
 
 use super::TenantSnapshot;
 use super::text;
+use crate::model;
 use crate::net::{TenantName, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The shape of the JSON. Fields are added under the same name; a change that
 /// would break a reader gets another.
@@ -23,7 +25,8 @@ pub struct Snapshot {
     /// The moment this snapshot is of; ages are counted from here.
     #[serde(with = "text::time")]
     pub taken: Timestamp,
-    /// What forwards the packets.
+    /// What carries the tunnels of all tenants; `Userspace` when it is not the
+    /// kernel's WireGuard for all. Each tenant has its own.
     pub backend: Backend,
     /// What the kernel does for it in large pieces.
     #[serde(default)]
@@ -61,7 +64,7 @@ impl Snapshot {
     }
 }
 
-/// What forwards the packets.
+/// What carries tunnels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backend {
     /// This process.
@@ -69,6 +72,31 @@ pub enum Backend {
     Userspace,
     /// The kernel's WireGuard.
     Kernel,
+}
+
+impl Backend {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Userspace => "Userspace",
+            Self::Kernel => "Kernel",
+        }
+    }
+}
+
+impl From<model::Backend> for Backend {
+    fn from(backend: model::Backend) -> Self {
+        match backend {
+            model::Backend::Userspace => Self::Userspace,
+            model::Backend::Kernel => Self::Kernel,
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Which offloads are in force.

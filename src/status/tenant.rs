@@ -1,7 +1,7 @@
 //! One tenant as everyone may see it.
 
 use super::text::{self, Count};
-use super::{Conditions, Event, SiteSnapshot, SiteState};
+use super::{Backend, Conditions, Event, SiteSnapshot, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, TenantName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -106,6 +106,12 @@ pub struct TenantSnapshot {
     /// The link its tunnels come out of, in that namespace.
     #[serde(default)]
     pub device: Option<String>,
+    /// What carries its tunnels.
+    #[serde(default)]
+    pub backend: Backend,
+    /// Why it is that, for a person.
+    #[serde(default)]
+    pub backend_reason: String,
     /// The UDP port its customers send to.
     pub listen_port: u16,
     /// The host its customers dial, when the class names one.

@@ -84,10 +84,10 @@ pub struct PeerSample {
     pub received_bytes: u64,
     /// Datagram bytes sent.
     pub sent_bytes: u64,
-    /// Packets received through the tunnel.
-    pub received_packets: u64,
-    /// Packets sent through the tunnel.
-    pub sent_packets: u64,
+    /// Packets received through the tunnel; the kernel does not count them.
+    pub received_packets: Option<u64>,
+    /// Packets sent through the tunnel; the kernel does not count them.
+    pub sent_packets: Option<u64>,
     /// Handshakes completed.
     pub handshakes: u64,
     /// Handshakes begun by us that no answer came to in time.

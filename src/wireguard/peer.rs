@@ -178,8 +178,8 @@ impl Peer {
             last_sent: counters.last_sent.map(|at| now.wall_of(at)),
             received_bytes: counters.received_bytes,
             sent_bytes: counters.sent_bytes,
-            received_packets: counters.received_packets,
-            sent_packets: counters.sent_packets,
+            received_packets: Some(counters.received_packets),
+            sent_packets: Some(counters.sent_packets),
             handshakes: counters.handshakes,
             handshake_timeouts: counters.handshake_timeouts,
         }

@@ -449,3 +449,60 @@ proptest! {
         lockgate::config::fuzz(&bytes);
     }
 }
+
+/// The backend is chosen while the documents are checked.
+#[test]
+fn the_kernel_carries_tunnels_where_it_can_unless_something_else_is_needed() {
+    use lockgate::model::Ability::{Missing, Present, Unknown};
+    use lockgate::model::{Ability, Backend, BackendChoice, BackendReason, KernelFeatures};
+    let class = |backend: &str| {
+        format!(
+            "---\napiVersion: lockgate.dev/v1alpha1\nkind: ConnectivityClass\n\
+             metadata: {{name: default}}\nspec: {{backend: {backend}}}\n"
+        )
+    };
+    let checked = |text: &str, wireguard: Ability| {
+        let kernel = KernelFeatures { wireguard, ..KernelFeatures::default() };
+        let options = Options { kernel, ..Options::default() };
+        run_with(text, &Secrets::default(), &Allocations::new(), &options)
+    };
+    let chosen = |text: &str, wireguard: Ability| {
+        let outcome = checked(text, wireguard);
+        assert!(outcome.errors.is_empty(), "{}", outcome.errors);
+        let BackendChoice { backend, reason } =
+            outcome.config.tenants[&tenant("a/gw")].backend.clone();
+        (backend, reason)
+    };
+    let with = |more: &str| [gateway("a", "gw", more), site("a", "gw", "hq", 1, "")].concat();
+    let hq = || BackendReason::Alias("hq".parse().unwrap());
+    assert_eq!(chosen(&with(""), Present), (Backend::Kernel, BackendReason::Present));
+    assert_eq!(chosen(&with(""), Missing), (Backend::Userspace, BackendReason::Missing));
+    assert_eq!(chosen(&with(""), Unknown), (Backend::Userspace, BackendReason::Unknown));
+    let asked = |backend| (backend, BackendReason::Asked);
+    for ability in [Present, Missing, Unknown] {
+        let text = with("  backend: Userspace\n");
+        assert_eq!(chosen(&text, ability), asked(Backend::Userspace));
+        assert_eq!(chosen(&with("  backend: Kernel\n"), ability), asked(Backend::Kernel));
+    }
+    // The class speaks for those that do not.
+    let text = class("Userspace") + &with("");
+    assert_eq!(chosen(&text, Present), asked(Backend::Userspace));
+    let text = class("Userspace") + &with("  backend: Auto\n");
+    assert_eq!(chosen(&text, Present), (Backend::Kernel, BackendReason::Present));
+
+    // The kernel renames no networks.
+    let alias = |text: &str| {
+        text.replace("{cidr: 192.168.1.0/24}", "{cidr: 192.168.1.0/24, alias: 10.200.1.0/24}")
+    };
+    assert_eq!(chosen(&alias(&with("")), Present), (Backend::Userspace, hq()));
+    for text in [with("  backend: Kernel\n"), class("Kernel") + &with("")] {
+        let outcome = checked(&alias(&text), Present);
+        let text = outcome.errors.to_string();
+        assert!(text.contains("spec.prefixes[0].alias: is possible only with backend"), "{text}");
+        assert!(outcome.config.tenants.is_empty());
+    }
+    // That this machine could not is worth a note; it is no error.
+    let notes = |ability| checked(&with("  backend: Kernel\n"), ability).notes.to_string();
+    assert!(notes(Missing).contains("load the module `wireguard`"), "{}", notes(Missing));
+    assert_eq!((notes(Present), notes(Unknown)), (String::new(), String::new()));
+}

@@ -97,7 +97,10 @@ fn isolation_is_not_open_at_any_step() {
 /// Whether the tenant's tunnels and something else are up together.
 fn forwards(namespace: &Namespace) -> bool {
     let ours = |kind: &LinkKind| *kind != LinkKind::Foreign;
-    let tunnel = namespace.links.values().any(|link| link.kind == LinkKind::Tun && link.up);
+    let tunnel = namespace
+        .links
+        .values()
+        .any(|link| matches!(link.kind, LinkKind::Tun | LinkKind::WireGuard) && link.up);
     tunnel && 1 < namespace.links.values().filter(|link| link.up && ours(&link.kind)).count()
 }
 

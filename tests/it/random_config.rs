@@ -2,8 +2,9 @@
 //! the very same networks, sites overlap with other priorities, families mix.
 
 use lockgate::model::{
-    Allow, Attachment, Class, Config, Direction, Fabric, FabricLink, Placement, Ports, Protocol,
-    Site, SitePrefix, Tenant, Vlan, VlanAttachment, VlanLink, VlanProtocol, WireGuardPeer,
+    Allow, Attachment, Backend, BackendChoice, Class, Config, Direction, Fabric, FabricLink,
+    Placement, Ports, Protocol, Site, SitePrefix, Tenant, Vlan, VlanAttachment, VlanLink,
+    VlanProtocol, WireGuardPeer,
 };
 use lockgate::net::{Mtu, PublicKey, TenantName, VlanId};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
         private_key: None,
         listen_port: 51_820,
         tunnel_mtu: Mtu::new(1420).unwrap(),
+        backend: BackendChoice::default(),
         app_prefixes: Vec::new(),
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("{name}-app").parse().unwrap() },
@@ -128,6 +130,7 @@ fn random_tenant(lot: &mut Lot, name: &str, index: usize, placement: Placement) 
     let with_v6 = lot.one_in(2);
     let usable = |text: &&str| with_v6 || !text.contains("::");
     tenant.tunnel_mtu = Mtu::new(lot.pick(&[1280, 1420])).unwrap();
+    tenant.backend.backend = lot.pick(&[Backend::Userspace, Backend::Kernel]);
     let apps = ["10.136.40.0/24", "10.137.0.0/16", "172.16.130.0/24", "2001:db8:40::/64"];
     tenant.app_prefixes =
         lot.some(&apps).iter().filter(|t| usable(t)).map(|t| t.parse().unwrap()).collect();

@@ -3,10 +3,10 @@
 use lockgate::model::limits;
 use lockgate::net::{SiteName, TenantName, Timestamp};
 use lockgate::status::{
-    AttachmentKind, ConditionReason, ConditionStatus, ConditionType, Conditions, Count, DropPlace,
-    DropSnapshot, EventReason, History, PrefixSource, RefusedDocument, Reload, ReloadOutcome,
-    RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot,
-    TenantSnapshot,
+    AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions, Count,
+    DropPlace, DropSnapshot, EventReason, History, PrefixSource, RefusedDocument, Reload,
+    ReloadOutcome, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot,
+    SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -46,8 +46,8 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
     up.last_sent_time = Some(ago(0));
     up.received_bytes = Count(1_234_567_890);
     up.sent_bytes = Count(u64::MAX);
-    up.received_packets = Count(1_000_000);
-    up.sent_packets = Count(17);
+    up.received_packets = Some(Count(1_000_000));
+    up.sent_packets = Some(Count(17));
     up.handshakes = Count(63);
     up.prefixes[0].alias = Some("10.200.1.0/24".parse().unwrap());
     let mut stale = site("gdansk", SiteState::Stale, SiteReason::SessionExpired);
@@ -77,6 +77,8 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
         netns: name.netns(),
         name,
         device: Some("lg-wg".to_owned()),
+        backend: Backend::Userspace,
+        backend_reason: "the kernel has no WireGuard (module `wireguard`)".to_owned(),
         listen_port: 51_834,
         endpoint_host: Some("vpn.example.net".to_owned()),
         public_key: Some("HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=".parse().unwrap()),

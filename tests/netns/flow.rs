@@ -1,7 +1,12 @@
 //! [`Flow`]: numbered datagrams one way at a steady pace, and [`Stream`]: one
 //! TCP connection that carries bytes as long as a test runs; and what became of
 //! them.
-#![allow(clippy::disallowed_methods, reason = "a flow has a pace, and arrivals have a time")]
+#![allow(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "a tool is kept whether or not a test takes it up today; \
+              a flow has a pace, and arrivals have a time"
+)]
 
 use crate::lab::{Lab, PATIENCE, wait_until};
 use crate::wireguard_stage::socket;

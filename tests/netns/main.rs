@@ -22,6 +22,7 @@ mod isolation;
 mod kernel;
 mod lab;
 mod matrix;
+mod no_kernel_wireguard;
 #[path = "../it/random_config.rs"]
 mod random_config;
 mod reconcile_converge;

@@ -161,7 +161,7 @@ spec:
 /// The documents of all of them.
 pub(crate) fn documents(tenants: &[Tenant]) -> String {
     let class = "apiVersion: lockgate.dev/v1alpha1\nkind: ConnectivityClass\n\
-                 metadata: {name: default}\nspec: {advertisedHost: vpn.example.net}\n";
+                 metadata: {name: default}\nspec: {advertisedHost: vpn.example.net, backend: Userspace}\n";
     class.to_owned() + &tenants.iter().map(Tenant::documents).collect::<String>()
 }
 

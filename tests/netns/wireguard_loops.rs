@@ -68,7 +68,7 @@ impl<'lab> Scene<'lab> {
     /// Packets sealed for any site.
     fn sealed(&self) -> u64 {
         let tenant = self.gateway.tenant(TENANT);
-        tenant.sites.iter().map(|site| site.sent_packets.0).sum()
+        tenant.sites.iter().map(|site| site.sent_packets.unwrap().0).sum()
     }
 
     /// Sends packets from the app, the first of them a large one, and waits

@@ -95,7 +95,7 @@ pub(crate) fn tenant_document_on(link: &str, more: &str) -> String {
         "apiVersion: lockgate.dev/v1alpha1
 kind: ConnectivityClass
 metadata: {{name: default}}
-spec: {{advertisedHost: vpn.example.net}}
+spec: {{advertisedHost: vpn.example.net, backend: Userspace}}
 ---
 apiVersion: lockgate.dev/v1alpha1
 kind: TenantGateway

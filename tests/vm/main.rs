@@ -9,10 +9,14 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+mod alone;
 #[path = "../netns/capture.rs"]
 mod capture;
+#[path = "../netns/flow.rs"]
+mod flow;
 #[path = "../netns/gateway.rs"]
 mod gateway;
+mod kernel_wireguard;
 #[path = "../netns/lab.rs"]
 mod lab;
 mod links;
@@ -22,3 +26,7 @@ mod vlan;
 mod vlan_sites;
 mod vlan_stage;
 mod wireguard;
+#[path = "../netns/wireguard_router.rs"]
+mod wireguard_router;
+#[path = "../netns/wireguard_stage.rs"]
+mod wireguard_stage;

@@ -5,7 +5,7 @@ use super::overview::age;
 use crate::cli::output::{self, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
-use crate::status::Ago;
+use crate::status::{Ago, AttachmentKind, Count};
 
 pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
     let mut out = facts(place, now, style);
@@ -29,8 +29,13 @@ fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> Str
     let key = |key: Option<crate::net::PublicKey>| {
         key.map_or_else(|| "—".to_owned(), |key| key.to_string())
     };
-    let traffic = |bytes: u64, packets: u64, at: Option<Timestamp>| {
-        format!("{} in {packets} packets, last {}", output::bytes(bytes), age(at, now))
+    let traffic = |bytes: u64, packets: Option<Count>, at: Option<Timestamp>| {
+        let packets = packets.map(|count| format!(" in {count} packets")).unwrap_or_default();
+        format!("{}{packets}, last {}", output::bytes(bytes), age(at, now))
+    };
+    let backend = match site.kind {
+        AttachmentKind::WireGuard => format!("{}: {}", tenant.backend, tenant.backend_reason),
+        AttachmentKind::Vlan => "—".to_owned(),
     };
     let ours = match &tenant.endpoint_host {
         Some(host) => format!("{host}:{}", tenant.listen_port),
@@ -46,13 +51,14 @@ fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> Str
         ("their key", key(site.public_key)),
         ("our key", key(tenant.public_key)),
         ("our endpoint", ours),
+        ("backend", backend),
         ("handshake", with_time(site.last_handshake_time)),
         ("handshakes", format!("{}, unanswered {}", site.handshakes, site.handshake_timeouts)),
         (
             "received",
-            traffic(site.received_bytes.0, site.received_packets.0, site.last_received_time),
+            traffic(site.received_bytes.0, site.received_packets, site.last_received_time),
         ),
-        ("sent", traffic(site.sent_bytes.0, site.sent_packets.0, site.last_sent_time)),
+        ("sent", traffic(site.sent_bytes.0, site.sent_packets, site.last_sent_time)),
     ];
     let mut table = output::table(style, &[]);
     table.add_row([text("state"), output::state(site.state)]);

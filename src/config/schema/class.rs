@@ -1,7 +1,7 @@
 //! `ConnectivityClass`: what the platform allows and offers to its tenants.
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
 
-use super::Condition;
+use super::{BackendMode, Condition};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,10 @@ pub struct ConnectivityClassSpec {
     /// Whether a site may be the default route, 0.0.0.0/0 or ::/0.
     #[serde(default)]
     pub allow_default_route: bool,
+
+    /// What carries the tunnels of tenants that do not say.
+    #[serde(default)]
+    pub backend: BackendMode,
 }
 
 impl Default for ConnectivityClassSpec {
@@ -77,6 +81,7 @@ impl Default for ConnectivityClassSpec {
             alias_pool: Vec::new(),
             maximum_prefixes: maximum_prefixes(),
             allow_default_route: false,
+            backend: BackendMode::Auto,
         }
     }
 }

@@ -55,6 +55,10 @@ pub struct TenantGatewaySpec {
     #[schemars(range(min = 576, max = 65455))]
     pub tunnel_mtu: Option<u32>,
 
+    /// What carries its tunnels. Absent is what its class says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendMode>,
+
     /// The Secret that holds its private key. Absent lets the gateway make one
     /// once and keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +97,18 @@ pub struct SecretKeyRef {
     /// The key within it.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
+}
+
+/// What carries a tenant's tunnels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackendMode {
+    /// The kernel's WireGuard where there is one, unless a site has an alias.
+    #[default]
+    Auto,
+    /// The kernel's WireGuard. Without it the tenant has no tunnels.
+    Kernel,
+    /// The gateway's own WireGuard.
+    Userspace,
 }
 
 /// How application pods are attached.

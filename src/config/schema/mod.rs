@@ -22,7 +22,7 @@ pub use fabric::{
     FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, VlanProtocolName,
 };
 pub use gateway::{
-    AttachMode, AttachSpec, EndpointStatus, SecretKeyRef, SiteCounts, TenantGateway,
+    AttachMode, AttachSpec, BackendMode, EndpointStatus, SecretKeyRef, SiteCounts, TenantGateway,
     TenantGatewaySpec, TenantGatewayStatus,
 };
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -4,7 +4,7 @@ use super::finding::Findings;
 use crate::config::error::{Forbidden, Problem};
 use crate::config::host::parse_host;
 use crate::config::overlap::{ForbiddenSet, always_forbidden};
-use crate::config::schema::ConnectivityClassSpec;
+use crate::config::schema::{BackendMode, ConnectivityClassSpec};
 use crate::model::{Class, limits};
 use crate::net::{LinkName, Prefix, SiteName};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(super) struct CheckedClass {
     pub(super) forbidden: ForbiddenSet,
     /// Not for anyone's networks.
     pub(super) nobodys: ForbiddenSet,
+    /// What carries the tunnels of tenants that do not say.
+    pub(super) backend: BackendMode,
     parents: Option<Vec<Parent>>,
 }
 
@@ -82,7 +84,17 @@ pub(super) fn check(
     });
     let forbidden = ForbiddenSet::new(all);
     let (first_port, last_port) = (first_port?, last_port?);
-    Some(CheckedClass { class, first_port, last_port, alias_pool, forbidden, nobodys, parents })
+    let backend = spec.backend;
+    Some(CheckedClass {
+        class,
+        first_port,
+        last_port,
+        alias_pool,
+        forbidden,
+        nobodys,
+        backend,
+        parents,
+    })
 }
 
 fn prefixes(path: &str, texts: &[String], found: &mut Findings) -> Vec<Prefix> {

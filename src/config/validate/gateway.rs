@@ -4,8 +4,8 @@ use super::class::CheckedClass;
 use super::finding::Findings;
 use super::{Inputs, Unresolved, fabric};
 use crate::config::error::Problem;
-use crate::config::schema::TenantGatewaySpec;
-use crate::model::{Fabric, limits};
+use crate::config::schema::{BackendMode, TenantGatewaySpec};
+use crate::model::{Ability, Backend, Fabric, limits};
 use crate::net::{Mtu, Prefix, PrivateKey, PublicKey, TenantName};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -17,6 +17,10 @@ pub(super) struct CheckedGateway {
     pub(super) class: Arc<CheckedClass>,
     pub(super) listen_port: Option<u16>,
     pub(super) tunnel_mtu: Mtu,
+    /// What is to carry its tunnels; `None` leaves the choice to us.
+    pub(super) backend: Option<Backend>,
+    /// Whether the kernel can.
+    pub(super) kernel: Ability,
     pub(super) private_key: Option<PrivateKey>,
     /// Its public key, where that is known here.
     pub(super) public_key: Option<PublicKey>,
@@ -55,6 +59,11 @@ pub(super) fn check(
         inputs.options.placement,
         found,
     );
+    let backend = match spec.backend.unwrap_or(class.backend) {
+        BackendMode::Auto => None,
+        BackendMode::Kernel => Some(Backend::Kernel),
+        BackendMode::Userspace => Some(Backend::Userspace),
+    };
     let mut unresolved = None;
     let mut private_key = None;
     if let Some(secret) = &spec.private_key_secret_ref {
@@ -70,6 +79,8 @@ pub(super) fn check(
         class,
         listen_port: listen_port.flatten(),
         tunnel_mtu: tunnel_mtu?,
+        backend,
+        kernel: inputs.options.kernel.wireguard,
         private_key,
         public_key,
         app_prefixes_written,

@@ -6,7 +6,9 @@ use super::site::CheckedSite;
 use crate::config::document::Documents;
 use crate::config::error::{Errors, Forbidden, Problem};
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
-use crate::model::{Attachment, Refusal, RefusalReason, Tenant, limits};
+use crate::model::{
+    Ability, Attachment, Backend, BackendChoice, Refusal, RefusalReason, Site, Tenant, limits,
+};
 use crate::net::{PrivateKey, PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,6 +90,9 @@ impl Draft {
                 sites.insert(site.name.clone(), site);
             }
         }
+        let aliased = sites.values().find(|site| has_tunnelled_alias(site));
+        let aliased = aliased.map(|site: &Site| &site.name);
+        let backend = BackendChoice::new(gateway.backend, aliased, gateway.kernel);
         let refused = refused
             .into_iter()
             .map(|(site, (reason, message))| refusal(Some(site), reason, message));
@@ -98,6 +103,7 @@ impl Draft {
             private_key: gateway.private_key,
             listen_port,
             tunnel_mtu: gateway.tunnel_mtu,
+            backend,
             app_prefixes: gateway
                 .app_prefixes_written
                 .into_iter()
@@ -116,6 +122,11 @@ pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>)
     let mut problems = Vec::new();
     check_keys(gateway, &draft.sites, documents, &mut problems, &mut set.notes);
     check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
+    check_backend(gateway, &draft.sites, &mut problems);
+    if gateway.backend == Some(Backend::Kernel) && gateway.kernel == Ability::Missing {
+        let document = &documents.gateways[draft.document];
+        set.notes.push(document.error("spec.backend", Problem::NoKernelWireGuard));
+    }
     problems.truncate(limits::REPORTED_ERRORS + 1);
     for (place, path, problem) in problems {
         let error = match place {
@@ -135,6 +146,30 @@ enum Place {
 }
 
 type Problems = Vec<(Place, String, Problem)>;
+
+/// Whether the site has a network that is renamed on its way through a tunnel.
+fn has_tunnelled_alias(site: &Site) -> bool {
+    let is_tunnelled = matches!(site.attachment, Attachment::WireGuard(_));
+    is_tunnelled && site.prefixes.iter().any(|prefix| prefix.alias.is_some())
+}
+
+/// The kernel renames no networks.
+fn check_backend(
+    gateway: &CheckedGateway,
+    sites: &[(usize, CheckedSite)],
+    problems: &mut Problems,
+) {
+    if gateway.backend != Some(Backend::Kernel) {
+        return;
+    }
+    for (index, CheckedSite { site, .. }) in sites {
+        if has_tunnelled_alias(site) {
+            let first = site.prefixes.iter().position(|prefix| prefix.alias.is_some());
+            let path = format!("spec.prefixes[{}].alias", first.unwrap_or_default());
+            problems.push((Place::Site(*index), path, Problem::AliasInKernel));
+        }
+    }
+}
 
 /// Each site has keys of its own, and none of them is a secret.
 ///

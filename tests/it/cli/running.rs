@@ -96,6 +96,7 @@ fn status_of_a_site_shows_everything_about_it() {
             their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
             our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
             our endpoint  vpn.example.net:51834
+            backend       Userspace: the kernel has no WireGuard (module `wireguard`)
             handshake     12 s ago (2026-11-24T02:59:48Z)
             handshakes    63, unanswered 0
             received      1.15 GiB in 1000000 packets, last 1 s ago
@@ -131,10 +132,11 @@ fn status_of_a_site_that_is_down_is_a_finding() {
             their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
             our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
             our endpoint  vpn.example.net:51834
+            backend       Userspace: the kernel has no WireGuard (module `wireguard`)
             handshake     4 d 8 h ago (2026-11-19T18:50:00Z)
             handshakes    0, unanswered 40
-            received      0 B in 0 packets, last never
-            sent          0 B in 0 packets, last never
+            received      0 B, last never
+            sent          0 B, last never
 
             PREFIX          SEEN AS         INSTALLED
             192.168.1.0/24  192.168.1.0/24  yes
@@ -159,67 +161,65 @@ fn a_site_as_yaml() {
         &["status", "krakow", "-o", "yaml"],
         1,
         expect![[r#"
-        tenant: acme/gw
-        name: krakow
-        type: WireGuard
-        state: Down
-        reason: handshake_timeout
-        message: It was connected; handshakes are no longer answered.
-        since: "2026-11-24T00:55:00Z"
-        publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-        endpoint: null
-        lastHandshakeTime: "2026-11-19T18:50:00Z"
-        lastReceivedTime: null
-        lastSentTime: null
-        receivedBytes: "0"
-        sentBytes: "0"
-        receivedPackets: "0"
-        sentPackets: "0"
-        handshakes: "0"
-        handshakeTimeouts: "40"
-        prefixes:
-        - cidr: 192.168.1.0/24
-          alias: null
-          source: Static
-          installed: true
-        conditions:
-        - type: Accepted
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-        - type: ResolvedRefs
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-        - type: Programmed
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-        - type: Connected
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-        - type: Reachable
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-        - type: BGPEstablished
-          status: Unknown
-          reason: Pending
-          message: ""
-          lastTransitionTime: "2026-11-24T00:55:00Z"
-          observedGeneration: 3
-    "#]],
+            tenant: acme/gw
+            name: krakow
+            type: WireGuard
+            state: Down
+            reason: handshake_timeout
+            message: It was connected; handshakes are no longer answered.
+            since: "2026-11-24T00:55:00Z"
+            publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            endpoint: null
+            lastHandshakeTime: "2026-11-19T18:50:00Z"
+            lastReceivedTime: null
+            lastSentTime: null
+            receivedBytes: "0"
+            sentBytes: "0"
+            handshakes: "0"
+            handshakeTimeouts: "40"
+            prefixes:
+            - cidr: 192.168.1.0/24
+              alias: null
+              source: Static
+              installed: true
+            conditions:
+            - type: Accepted
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+            - type: ResolvedRefs
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+            - type: Programmed
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+            - type: Connected
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+            - type: Reachable
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+            - type: BGPEstablished
+              status: Unknown
+              reason: Pending
+              message: ""
+              lastTransitionTime: "2026-11-24T00:55:00Z"
+              observedGeneration: 3
+        "#]],
     );
 }
 

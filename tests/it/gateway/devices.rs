@@ -1,10 +1,10 @@
 //! The device beside the namespace: attached behind its rules, taken away, lost.
 
 use super::world::{World, config, key, keyed, name, peer, usual, with_sites};
-use lockgate::model::{Endpoint, Host};
-use lockgate::net::ManagedName;
+use lockgate::model::{Backend, BackendChoice, BackendReason, Endpoint, Host, Tenant};
+use lockgate::net::{ManagedName, Prefix};
 use lockgate::reconcile::Step;
-use lockgate::status::{ConditionReason, ConditionType};
+use lockgate::status::{ConditionReason, ConditionType, EventReason};
 use lockgate::wireguard::PeerSample;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -184,4 +184,108 @@ fn names_are_not_asked_for_when_nobody_has_them_any_more() {
     let log = world.log();
     assert!(log.contains(&"resolve other.example.net".to_owned()));
     assert!(!log.contains(&"resolve hq.example.net".to_owned()));
+}
+
+/// The usual tenant, with its tunnels in the kernel.
+fn in_kernel(namespace: &str) -> Tenant {
+    let backend = BackendChoice { backend: Backend::Kernel, reason: BackendReason::Present };
+    Tenant { backend, ..usual(namespace) }
+}
+
+#[test]
+fn another_backend_gets_the_device_after_the_first_has_let_go_of_it() {
+    let mut world = World::new();
+    let acme = name("acme");
+    let (ours, kernels) = (config(vec![usual("acme")]), config(vec![in_kernel("acme")]));
+    world.serve(&ours);
+    assert_eq!(world.snapshot().backend, lockgate::status::Backend::Userspace);
+    for (wanted, link, verb) in [(&kernels, "wireguard", "adopt"), (&ours, "tun", "attach")] {
+        world.log();
+        world.serve(wanted);
+        let log = world.log();
+        let place = |line: &str| {
+            let found = log.iter().position(|logged| logged.trim() == line);
+            found.unwrap_or_else(|| panic!("no `{line}` in {log:#?}"))
+        };
+        let order = [
+            "detach acme/gw".to_owned(),
+            "acme/gw - link lg-wg".to_owned(),
+            format!("acme/gw + link lg-wg {link}"),
+            format!("{verb} acme/gw"),
+        ];
+        let places: Vec<usize> = order.iter().map(|line| place(line)).collect();
+        assert!(places.is_sorted(), "{log:#?}");
+        world.assert_settled(wanted);
+        let tenant = world.tenant(&acme);
+        assert!(tenant.conditions.holds(ConditionType::Programmed));
+        let expected = wanted.tenants[&acme].backend.clone();
+        assert_eq!(tenant.backend, expected.backend.into());
+        assert_eq!(tenant.backend_reason, expected.reason.to_string());
+    }
+    // And back again before it was done.
+    world.load(&kernels);
+    world.load(&ours);
+    world.drain();
+    world.pass(Duration::from_secs(5));
+    world.assert_settled(&ours);
+}
+
+#[test]
+fn a_kernel_without_wireguard_is_one_tenants_matter() {
+    let mut world = World::new();
+    let (acme, bolt) = (name("acme"), name("bolt"));
+    world.broken_kinds.insert("wireguard");
+    world.serve(&config(vec![in_kernel("acme"), usual("bolt")]));
+    world.pass(Duration::from_secs(60));
+    let condition = world.tenant(&acme).conditions;
+    let programmed = condition.find(ConditionType::Programmed).unwrap();
+    assert_eq!(programmed.reason, ConditionReason::ApplyFailed);
+    assert!(programmed.message.contains("no such kind"), "{}", programmed.message);
+    let failures = |tenant: &lockgate::status::TenantSnapshot| {
+        let failed = |it: &&lockgate::status::Event| it.reason == EventReason::StepFailed;
+        tenant.events.iter().filter(failed).map(|it| it.count.0).sum::<u64>()
+    };
+    assert_eq!(failures(&world.tenant(&acme)), 1, "however often it is tried");
+    let other = world.tenant(&bolt);
+    assert!(other.conditions.holds(ConditionType::Programmed));
+    assert!(world.devices.contains_key(&bolt));
+    // Once it can, it is.
+    world.broken_kinds.clear();
+    world.pass(Duration::from_secs(120));
+    assert!(world.tenant(&acme).conditions.holds(ConditionType::Programmed));
+}
+
+/// A new process that finds a kernel's device at work gives no network to
+/// another key or site than the one that has it.
+#[test]
+fn what_serves_when_a_device_is_taken_up_goes_on_to_serve() {
+    let prefix = &["192.168.1.0/24"];
+    let mut rotating = keyed("hq", 1, prefix);
+    peer(&mut rotating).next_public_key = Some(key(2));
+    peer(&mut rotating).keepalive = Some(Duration::from_secs(25));
+    let mut backup = keyed("backup", 3, prefix);
+    backup.priority = 50;
+    let tenant = Tenant {
+        sites: [rotating, backup].map(|it| (it.name.clone(), it)).into(),
+        ..in_kernel("acme")
+    };
+    let (acme, config) = (name("acme"), config(vec![tenant]));
+    let network: Prefix = prefix[0].parse().unwrap();
+    for (ages, owner) in [([900, 100, 50], 2), ([900, 800, 50], 3), ([60, 800, 50], 1)] {
+        let mut world = World::new();
+        let handshakes = ages.map(|age| Some(world.now.wall.before(Duration::from_secs(age))));
+        let found = [1, 2, 3].map(|number: u8| {
+            let last_handshake = handshakes[usize::from(number) - 1];
+            (key(number), PeerSample { last_handshake, handshakes: 1, ..PeerSample::default() })
+        });
+        world.load(&config);
+        world.sample(&acme, &found);
+        world.drain();
+        let first = world.log().into_iter().filter(|line| line.starts_with("configure")).count();
+        assert_eq!(first, 0, "it was right from the start");
+        let peers = &world.devices[&acme].peers;
+        let owners: Vec<u8> =
+            (1..=3).filter(|number| peers[&key(*number)].allowed_ips.contains(&network)).collect();
+        assert_eq!(owners, [owner], "{ages:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::random_config::{site, tenant};
 use crate::sim_kernel::SimKernel;
 use lockgate::gateway::{Gateway, Identity, Output};
-use lockgate::model::{Attachment, Config, Placement, Site, Tenant, WireGuardPeer};
+use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
 use lockgate::reconcile::{Device, LinkKind, Step, StepFailure};
 use lockgate::status::{SiteSnapshot, Snapshot, TenantSnapshot};
@@ -22,12 +22,16 @@ pub(crate) struct World {
     pub(crate) kernel: SimKernel,
     /// The datapath.
     pub(crate) devices: BTreeMap<TenantName, DeviceConfig>,
+    /// What has each of them.
+    carriers: BTreeMap<TenantName, Backend>,
     /// DNS.
     pub(crate) names: BTreeMap<String, Vec<IpAddr>>,
     /// Tenants whose next steps fail.
     pub(crate) broken: BTreeSet<TenantName>,
     /// Links that nothing can be done about.
     pub(crate) broken_links: BTreeSet<ManagedName>,
+    /// Kinds of links the kernel does not know.
+    pub(crate) broken_kinds: BTreeSet<&'static str>,
     /// What was asked for and has not been done.
     pub(crate) pending: VecDeque<Output>,
     pub(crate) now: Now,
@@ -47,9 +51,11 @@ impl World {
             gateway: Gateway::new(kernel.placement, "test".to_owned(), now),
             kernel,
             devices: BTreeMap::new(),
+            carriers: BTreeMap::new(),
             names: BTreeMap::new(),
             broken: BTreeSet::new(),
             broken_links: BTreeSet::new(),
+            broken_kinds: BTreeSet::new(),
             pending: VecDeque::new(),
             now,
             log: Vec::new(),
@@ -116,9 +122,12 @@ impl World {
                 let result = self.apply(&name, &steps);
                 self.gateway.handle_applied(&name, result, now);
             }
-            Output::Attach(name, config) => {
-                self.log.push(format!("attach {name}"));
-                let result = self.attach(&name, config);
+            Output::Attach(name, backend, config) => {
+                self.log.push(match backend {
+                    Backend::Userspace => format!("attach {name}"),
+                    Backend::Kernel => format!("adopt {name}"),
+                });
+                let result = self.attach(&name, backend, config);
                 self.gateway.handle_attached(&name, result, now);
             }
             Output::Configure(name, config) => {
@@ -130,6 +139,7 @@ impl World {
             Output::Detach(name) => {
                 self.log.push(format!("detach {name}"));
                 self.devices.remove(&name);
+                self.carriers.remove(&name);
                 self.gateway.handle_detached(&name, now);
             }
             Output::Resolve(name) => {
@@ -159,6 +169,12 @@ impl World {
                 failed.push(StepFailure { device, message: format!("{step}: no trunk") });
                 continue;
             }
+            if let Step::CreateLink(_, kind) = step
+                && self.broken_kinds.iter().any(|it| kind.to_string().starts_with(it))
+            {
+                failed.push(StepFailure { device, message: format!("{step}: no such kind") });
+                continue;
+            }
             self.log.push(format!("  {name} {step}"));
             if matches!(step, Step::DeleteNetns) {
                 assert!(!self.devices.contains_key(name), "{name} still carries packets");
@@ -169,27 +185,38 @@ impl World {
         failed
     }
 
-    fn attach(&mut self, name: &TenantName, config: DeviceConfig) -> Result<(), String> {
+    fn attach(
+        &mut self,
+        name: &TenantName,
+        backend: Backend,
+        config: DeviceConfig,
+    ) -> Result<(), String> {
         let namespace = self.kernel.state.tenants.get(name).ok_or("no namespace")?;
         assert!(namespace.ruleset.is_some(), "{name} is to carry packets without rules");
-        if !self.has_tun(name) {
-            return Err("no TUN".to_owned());
+        if !self.has_link(name, backend) {
+            return Err("no link".to_owned());
         }
+        self.carriers.insert(name.clone(), backend);
         let old = self.devices.insert(name.clone(), config);
         assert!(old.is_none(), "{name} has a device already");
         Ok(())
     }
 
-    fn has_tun(&self, name: &TenantName) -> bool {
-        let tun = Device::Managed(ManagedName::wireguard());
+    fn has_link(&self, name: &TenantName, backend: Backend) -> bool {
+        let device = Device::Managed(ManagedName::wireguard());
+        let kind = match backend {
+            Backend::Userspace => LinkKind::Tun,
+            Backend::Kernel => LinkKind::WireGuard,
+        };
         let links = self.kernel.state.tenants.get(name).map(|namespace| &namespace.links);
-        links.and_then(|links| links.get(&tun)).is_some_and(|link| link.kind == LinkKind::Tun)
+        links.and_then(|links| links.get(&device)).is_some_and(|link| link.kind == kind)
     }
 
     /// Tells of devices whose TUN is not there any more.
     pub(crate) fn lose_tuns(&mut self) {
-        let lost: Vec<TenantName> =
-            self.devices.keys().filter(|name| !self.has_tun(name)).cloned().collect();
+        let carriers = self.carriers.iter();
+        let lost = carriers.filter(|(name, backend)| !self.has_link(name, **backend));
+        let lost: Vec<TenantName> = lost.map(|(name, _)| name.clone()).collect();
         for name in lost {
             self.gateway.handle_device_failure(&name, "the TUN was lost".to_owned(), self.now);
         }

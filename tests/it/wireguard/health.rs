@@ -24,7 +24,7 @@ fn sample(
         last_received: received.map(when),
         last_sent: sent.map(when),
         received_bytes: received.unwrap_or(0) * 100,
-        sent_packets: sent.unwrap_or(0),
+        sent_packets: sent,
         handshakes: u64::from(handshake.is_some()),
         handshake_timeouts: timeouts,
         ..PeerSample::default()

@@ -26,7 +26,7 @@ fn a_packet_without_a_session_brings_one_about_and_arrives() {
     for (node, peer) in [(0, 2), (1, 1)] {
         let sample = net.sample(node, peer);
         assert_eq!((sample.handshakes, sample.handshake_timeouts), (1, 0));
-        assert_eq!((sample.sent_packets, sample.received_packets), (1, 1));
+        assert_eq!((sample.sent_packets, sample.received_packets), (Some(1), Some(1)));
         assert_eq!(sample.last_handshake, Some(net.now.wall));
     }
     // Initiation, the packet of 100 bytes padded to 112; response, the packet of

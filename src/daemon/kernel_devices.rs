@@ -1,0 +1,128 @@
+//! The tenants whose tunnels the kernel carries: beside the datapath the other
+//! carrier of devices, with the same three verbs.
+//!
+//! A device here is the kernel's. Letting go of it changes nothing: it goes on
+//! without us, and whoever comes next takes it up as it is. Everything here
+//! blocks for as long as the kernel takes to answer. No lock is held while
+//! another tenant's device is asked.
+
+use super::clock::Clock;
+use crate::linux::{DeviceError, WireGuardLink};
+use crate::net::TenantName;
+use crate::wireguard::{DeviceConfig, KernelSampler, Sample, kernel_changes};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The kernel's devices that carry tenants' tunnels.
+pub(super) struct KernelDevices {
+    clock: Clock,
+    devices: Mutex<BTreeMap<TenantName, Arc<Mutex<Carried>>>>,
+}
+
+/// One of them.
+struct Carried {
+    link: WireGuardLink,
+    /// What it was made to be.
+    config: DeviceConfig,
+    sampler: KernelSampler,
+}
+
+/// How the devices are.
+#[derive(Default)]
+pub(super) struct KernelSamples {
+    pub(super) samples: BTreeMap<TenantName, Sample>,
+    /// Those that are not there any more, or cannot be made what they should be,
+    /// and why.
+    pub(super) lost: Vec<(TenantName, DeviceError)>,
+}
+
+impl KernelDevices {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, devices: Mutex::default() }
+    }
+
+    /// Takes up the device of a link and changes what differs.
+    pub(super) fn attach(
+        &self,
+        tenant: TenantName,
+        mut link: WireGuardLink,
+        config: DeviceConfig,
+    ) -> Result<(), DeviceError> {
+        let found = link.read()?;
+        link.change(&kernel_changes(&config, None, &found, self.clock.now().wall))?;
+        let carried = Carried { link, config, sampler: KernelSampler::default() };
+        lock(&self.devices).insert(tenant, Arc::new(Mutex::new(carried)));
+        Ok(())
+    }
+
+    /// Whether the tenant's device is among them.
+    pub(super) fn has(&self, tenant: &TenantName) -> bool {
+        lock(&self.devices).contains_key(tenant)
+    }
+
+    /// Makes a device what `config` says. Nothing is done for a tenant that is
+    /// not among them.
+    pub(super) fn configure(
+        &self,
+        tenant: &TenantName,
+        config: DeviceConfig,
+    ) -> Result<(), DeviceError> {
+        let Some(carried) = self.find(tenant) else { return Ok(()) };
+        let mut carried = lock(&carried);
+        let found = carried.link.read()?;
+        let now = self.clock.now().wall;
+        let changes = kernel_changes(&config, Some(&carried.config), &found, now);
+        carried.link.change(&changes)?;
+        carried.config = config;
+        Ok(())
+    }
+
+    /// Lets go of a device, so that nothing of ours keeps its namespace alive.
+    pub(super) fn detach(&self, tenant: &TenantName) {
+        lock(&self.devices).remove(tenant);
+    }
+
+    /// How every device is. What another hand changed is put right.
+    pub(super) fn sample_all(&self) -> KernelSamples {
+        let all = lock(&self.devices).clone();
+        let mut samples = KernelSamples::default();
+        for (tenant, carried) in all {
+            match self.sample(&tenant, &mut lock(&carried)) {
+                Ok(sample) => drop(samples.samples.insert(tenant, sample)),
+                // Unless it was let go of meanwhile.
+                Err(error) if self.has(&tenant) => samples.lost.push((tenant, error)),
+                Err(_) => {}
+            }
+        }
+        samples
+    }
+
+    fn sample(&self, tenant: &TenantName, carried: &mut Carried) -> Result<Sample, DeviceError> {
+        let found = carried.link.read()?;
+        let now = self.clock.now();
+        let config = &carried.config;
+        let changes = kernel_changes(config, Some(config), &found, now.wall);
+        if !changes.is_empty() {
+            tracing::warn!(%tenant, "the WireGuard device was changed by another hand; it is put right");
+            carried.link.change(&changes)?;
+        }
+        Ok(carried.sampler.sample(&found, now))
+    }
+
+    fn find(&self, tenant: &TenantName) -> Option<Arc<Mutex<Carried>>> {
+        lock(&self.devices).get(tenant).cloned()
+    }
+}
+
+/// How a device that an earlier process left is; `None` when there is none that
+/// serves anybody yet.
+pub(super) fn look(mut link: WireGuardLink, clock: Clock) -> Option<Sample> {
+    let found = link.read().ok().filter(|found| !found.peers.is_empty())?;
+    Some(KernelSampler::default().sample(&found, clock.now()))
+}
+
+/// Nothing that is locked here is left half changed by a panic: it is read again
+/// before anything is done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
