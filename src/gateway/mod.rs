@@ -18,18 +18,19 @@
 //! It has one owner and no lock; it never reads a clock, and never waits.
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
-//! wanted), `device` (its WireGuard device), `site` (how a site is), `view`
-//! (the snapshot).
+//! wanted), `device` (its WireGuard device), `names` (where its peers are), `site`
+//! and `leg` (how a site is), `takeover` (who serves instead), `view` (the snapshot).
 
 mod device;
 mod leg;
+mod names;
 mod site;
 mod takeover;
 mod tenant;
 mod view;
 
 use crate::model::{
-    Attachment, Backend, Config, FabricLink, Host, Placement, Tenant, VlanAttachment, VlanLink,
+    Attachment, Backend, Config, FabricLink, Placement, Tenant, VlanAttachment, VlanLink,
     WireGuardPeer, limits,
 };
 use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
@@ -39,19 +40,13 @@ use crate::reconcile::{
 };
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
+use names::Names;
 use site::Sites;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tenant::{TenantMachine, Wanted};
 use view::ConditionMemory;
-
-/// How long an answer from DNS is believed. The system's resolver does not tell
-/// how long it may be, and customers' addresses change by the hour.
-const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
-
-/// How soon a name without an address is asked for again.
-const RESOLVE_RETRY: Duration = Duration::from_secs(10);
 
 /// Something for the daemon to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,14 +86,6 @@ impl Identity {
     }
 }
 
-/// How a DNS name stands.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lookup {
-    address: Option<IpAddr>,
-    asked: bool,
-    ask_at: Option<Instant>,
-}
-
 /// The gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -114,7 +101,7 @@ pub struct Gateway {
     tenants: BTreeMap<TenantName, TenantMachine>,
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
-    lookups: BTreeMap<String, Lookup>,
+    names: Names,
     /// What of the config is not programmed, and why.
     left_out: BTreeMap<TenantName, Vec<Unprogrammable>>,
     generation: u64,
@@ -142,7 +129,7 @@ impl Gateway {
             tenants: BTreeMap::new(),
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
-            lookups: BTreeMap::new(),
+            names: Names::default(),
             left_out: BTreeMap::new(),
             generation: 0,
             applied_generation: 0,
@@ -290,15 +277,8 @@ impl Gateway {
             ) else {
                 continue;
             };
-            let lookups = &self.lookups;
-            let unresolved = |peer: &WireGuardPeer| {
-                peer.endpoint.as_ref().is_some_and(|endpoint| match &endpoint.host {
-                    Host::Address(_) => false,
-                    Host::Name(name) => lookups
-                        .get(name)
-                        .is_some_and(|lookup| lookup.address.is_none() && lookup.ask_at.is_some()),
-                })
-            };
+            let names = &self.names;
+            let unresolved = |peer: &WireGuardPeer| names.is_unresolved(peer);
             let device = machine.device_wanted().cloned();
             let history = &mut machine.history;
             if sites.handle_sample(tenant, device.as_ref(), sample, unresolved, history, now) {
@@ -371,25 +351,13 @@ impl Gateway {
             .collect();
         // A name is whatever the customer's DNS says at the moment; nobody is to
         // reach pods or nodes with it.
-        let is_usable = |address: &IpAddr| {
+        let may_be_dialled = |address: &IpAddr| {
             let forbidden = |tenant: &&Tenant| {
                 tenant.class.forbidden_prefixes.iter().any(|prefix| prefix.contains(*address))
             };
-            is_usable_endpoint(*address) && !tenants.iter().any(forbidden)
+            !tenants.iter().any(forbidden)
         };
-        let Some(lookup) = self.lookups.get_mut(name) else { return };
-        lookup.asked = false;
-        // An address that is still among the answers is kept, so that a name
-        // with several does not move the peer at every turn.
-        let old = lookup.address.filter(is_usable);
-        let address = match old {
-            Some(old) if addresses.contains(&old) => Some(old),
-            old => addresses.iter().copied().filter(is_usable).min().or(old),
-        };
-        let wait = if addresses.is_empty() { RESOLVE_RETRY } else { RESOLVE_AGAIN };
-        lookup.ask_at = Some(now.mono + wait);
-        if lookup.address != address {
-            lookup.address = address;
+        if self.names.handle_resolved(name, addresses, may_be_dialled, now) {
             let tenants: Vec<TenantName> =
                 tenants.into_iter().map(|tenant| tenant.name.clone()).collect();
             for tenant in tenants {
@@ -451,13 +419,7 @@ impl Gateway {
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let tenants = self.tenants.values().filter_map(TenantMachine::poll_timeout).min();
-        let lookups = self
-            .lookups
-            .values()
-            .filter(|lookup| !lookup.asked)
-            .filter_map(|lookup| lookup.ask_at)
-            .min();
-        [tenants, lookups].into_iter().flatten().min()
+        [tenants, self.names.poll_timeout()].into_iter().flatten().min()
     }
 
     // Questions.
@@ -622,11 +584,7 @@ impl Gateway {
         let tenant: &Tenant = self.config.tenants.get(name)?;
         let nobody = BTreeMap::new();
         let nowhere = Sites::default();
-        let addresses = self
-            .lookups
-            .iter()
-            .filter_map(|(name, lookup)| Some((name.clone(), lookup.address?)))
-            .collect();
+        let addresses = self.names.addresses();
         let sites = self.sites.get(name).unwrap_or(&nowhere);
         device::wireguard_sites(tenant).next()?;
         Some(device::device(
@@ -641,23 +599,12 @@ impl Gateway {
         ))
     }
 
-    /// Lets go of names that no site has any more, and takes up new ones.
     fn forget_names(&mut self) {
-        let wanted: BTreeSet<String> =
-            self.config.tenants.values().flat_map(device::names).map(ToOwned::to_owned).collect();
-        self.lookups.retain(|name, _| wanted.contains(name));
-        for name in wanted {
-            self.lookups.entry(name).or_default();
-        }
+        self.names.keep(self.config.tenants.values().flat_map(device::names));
     }
 
     fn resolve(&mut self, now: Now) {
-        for (name, lookup) in &mut self.lookups {
-            if !lookup.asked && lookup.ask_at.is_none_or(|at| at <= now.mono) {
-                lookup.asked = true;
-                self.outputs.push_back(Output::Resolve(name.clone()));
-            }
-        }
+        self.outputs.extend(self.names.ask(now).into_iter().map(Output::Resolve));
     }
 
     fn advance(&mut self, now: Now) {
@@ -667,15 +614,4 @@ impl Gateway {
             self.last_applied = Some(now.wall);
         }
     }
-}
-
-/// Whether a name may lead there: not to this machine itself and not to what is
-/// nobody's, whatever the customer's DNS says.
-fn is_usable_endpoint(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || link_local)
 }
