@@ -23,13 +23,7 @@ pub(crate) struct Capture {
 impl Lab {
     /// Begins to record every frame on `link` at `at`, both directions.
     pub(crate) fn capture<'a>(&self, at: impl Into<At<'a>>, link: &str) -> Capture {
-        self.within(at, || {
-            // Any socket of the namespace will do to ask with.
-            let any = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-            let index = rustix::net::netdevice::name_to_index(any, link)
-                .unwrap_or_else(|errno| panic!("{link}: {errno}"));
-            Capture::open(i32::try_from(index).unwrap())
-        })
+        self.within(at, || Capture::open(link_index(link)))
     }
 
     /// Begins to record every frame on every link at `at`, also on links that
@@ -120,6 +114,24 @@ impl Capture {
     }
 }
 
+/// The index of a link in the namespace of the calling thread.
+fn link_index(link: &str) -> i32 {
+    // Any socket of the namespace will do to ask with.
+    let any = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let index = rustix::net::netdevice::name_to_index(any, link)
+        .unwrap_or_else(|errno| panic!("{link}: {errno}"));
+    i32::try_from(index).unwrap()
+}
+
+/// A socket that puts whole frames on a link in the namespace of the calling
+/// thread, and records nothing.
+pub(crate) fn frame_socket(link: &str) -> Socket {
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0))).unwrap();
+    let silent = address_of(link_index(link), 0);
+    socket.bind(&silent).unwrap();
+    socket
+}
+
 fn set(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) {
     // SAFETY: the value is an int and lives through the call.
     let outcome = unsafe {
@@ -136,13 +148,18 @@ fn set(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_in
 
 /// All protocols on the link with this index.
 fn packet_address(index: i32) -> SockAddr {
+    address_of(index, libc::ETH_P_ALL as u16)
+}
+
+/// One protocol, or with 0 none, on the link with this index.
+fn address_of(index: i32, protocol: u16) -> SockAddr {
     // SAFETY: the storage is zeroed and large enough for a `sockaddr_ll`, and
     // the length given back is that of one.
     unsafe {
         let fill = |storage: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
             let address = storage.cast::<libc::sockaddr_ll>();
             (*address).sll_family = libc::AF_PACKET as libc::sa_family_t;
-            (*address).sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+            (*address).sll_protocol = protocol.to_be();
             (*address).sll_ifindex = index;
             *len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
             Ok(())

@@ -14,6 +14,7 @@ mod alone;
 mod capture;
 #[path = "../netns/flow.rs"]
 mod flow;
+mod frames;
 #[path = "../netns/gateway.rs"]
 mod gateway;
 mod kernel_wireguard;
@@ -23,8 +24,12 @@ mod links;
 mod mixed_sites;
 mod netem;
 mod vlan;
+mod vlan_hostile;
+mod vlan_neighbours;
 mod vlan_sites;
+mod vlan_sources;
 mod vlan_stage;
+mod vlan_tags;
 mod wireguard;
 #[path = "../netns/wireguard_router.rs"]
 mod wireguard_router;

@@ -152,7 +152,9 @@ pub(crate) fn connect(lab: &Lab, customer: &Customer) {
 /// Puts a tenant's application on the fabric's other end, which is there now.
 pub(crate) fn app(lab: &Lab, customer: &Customer) {
     let app = customer.app();
-    lab.add(&app);
+    if !lab.ip(At::Underlay, "netns list").contains(&app) {
+        lab.add(&app);
+    }
     lab.ip(At::Underlay, &format!("link set apps-{} netns {app} name eth0", customer.name));
     let app = app.as_str();
     lab.ip(app, "link set eth0 up");
