@@ -8,8 +8,10 @@
 use super::apply::ApplyError;
 use super::netlink::{Netlink, NetlinkError};
 use super::rtnl::{self, ShownLink};
+use super::sysctl::{self, SettingError};
 use crate::model::Vlan;
 use crate::net::ManagedName;
+use crate::reconcile::{Device, Family, LinkSetting, Scope, Sysctl};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,10 +102,34 @@ pub(super) fn create(
                 .index
         }
     };
+    shut(outer_name)?;
     rtnl::set_up(&mut route, outer_index).map_err(|error| refused(error, &outer))?;
     let inner = (vlan.inner_id.unwrap_or(vlan.id), crate::model::VlanProtocol::Dot1q);
     rtnl::create_vlan(&mut route, name.as_str(), outer_index, inner, tenant)
         .map_err(|error| refused(error, vlan))
+}
+
+/// Takes the host itself off the link of an outer tag. The link is there to stand
+/// on, and is in the underlay: who sends that tag alone would otherwise be heard
+/// by everything that listens on the host, and believed to be its router.
+fn shut(outer: ManagedName) -> Result<(), ApplyError> {
+    let scope = Scope::Link(Device::Managed(outer));
+    for (family, setting, value) in [
+        (Family::V6, LinkSetting::DisableIpv6, 1),
+        // Without an address there no answer goes back there, so none may come.
+        (Family::V4, LinkSetting::RpFilter, 1),
+        (Family::V4, LinkSetting::Forwarding, 0),
+        // Not for any address of the host's.
+        (Family::V4, LinkSetting::ArpIgnore, 8),
+    ] {
+        let sysctl = Sysctl { family, scope: scope.clone(), setting };
+        match sysctl::write(&sysctl, value) {
+            // A kernel without the family.
+            Err(SettingError::Unknown(_)) => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 fn is_outer(link: &ShownLink, outer: &Vlan, trunk: u32) -> bool {

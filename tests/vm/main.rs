@@ -26,6 +26,7 @@ mod netem;
 mod vlan;
 mod vlan_hostile;
 mod vlan_neighbours;
+mod vlan_outer;
 mod vlan_sites;
 mod vlan_sources;
 mod vlan_stage;
