@@ -130,7 +130,7 @@ pub(crate) fn v6(from: &str, to: &str, next: u8, hops: u8, body: &[u8]) -> Vec<u
     packet
 }
 
-/// A UDP datagram from port 9000, alone.
+/// A UDP datagram, alone.
 pub(crate) fn datagram(from: &str, to: &str, ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
     let mut datagram = Vec::new();
     for half in [ports[0], ports[1], 8 + payload.len() as u16, 0] {

@@ -23,6 +23,7 @@ mod lab;
 mod links;
 mod mixed_sites;
 mod netem;
+mod netem_wireguard;
 mod vlan;
 mod vlan_hostile;
 mod vlan_neighbours;
@@ -30,9 +31,12 @@ mod vlan_outer;
 mod vlan_sites;
 mod vlan_sources;
 mod vlan_stage;
+mod vlan_state;
 mod vlan_tags;
 mod wireguard;
 #[path = "../netns/wireguard_router.rs"]
 mod wireguard_router;
+#[path = "../netns/wireguard_flow.rs"]
+mod wireguard_flow;
 #[path = "../netns/wireguard_stage.rs"]
 mod wireguard_stage;

@@ -14,7 +14,7 @@ use crate::vlan_stage::{ACME, APP, BOLT, Customer, OWN, app, connect, trunk, wor
 use lockgate::reconcile::DropReason;
 use lockgate::status::{DropPlace, SiteState};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A host of a customer's network, which may send to the applications.
@@ -94,11 +94,13 @@ fn mark(number: usize) -> Vec<u8> {
 }
 
 /// The numbers of the marks in a frame.
-fn marks(frame: &[u8]) -> impl Iterator<Item = usize> {
+fn marks(frame: &[u8]) -> BTreeSet<usize> {
     let at = frame.windows(MARK.len()).enumerate().filter(|(_, it)| *it == MARK);
-    at.filter_map(|(at, _)| {
-        std::str::from_utf8(frame.get(at + MARK.len()..at + MARK.len() + 4)?).ok()?.parse().ok()
-    })
+    let number = |at: usize| {
+        let digits = frame.get(at + MARK.len()..at + MARK.len() + 4)?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    };
+    at.filter_map(|(at, _)| number(at)).collect()
 }
 
 /// The gateway and everything around it.
@@ -266,7 +268,7 @@ impl Row {
         let is_elsewhere = |ours: Place| all.iter().any(|it| ![ours, Place::Trunk].contains(it));
         let count = |wanted: &[Place]| all.iter().filter(|place| wanted.contains(place)).count();
         // What the gateway sends to its customers is on the trunk too, and nothing else is.
-        let sent = self.frames.iter().filter(|frame| marks(frame).next().is_some()).count();
+        let sent = self.frames.iter().filter(|frame| !marks(frame).is_empty()).count();
         let to_sites = count(&[Place::AcmeSite, Place::BoltSite]);
         let is_stray = count(&[Place::Trunk]) != sent + to_sites;
         let is_right = !is_stray

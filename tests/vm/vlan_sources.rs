@@ -24,15 +24,9 @@ spec:
   prefixes: [{cidr: 192.168.2.0/24}, {cidr: '2001:db8:bb::/48'}]
 ";
 
-const fn family(address: &str) -> usize {
-    let mut at = 0;
-    while at < address.len() {
-        if address.as_bytes()[at] == b':' {
-            return 1;
-        }
-        at += 1;
-    }
-    0
+/// Which of two addresses goes with this one.
+fn family(address: &str) -> usize {
+    usize::from(address.contains(':'))
 }
 
 fn spoofed(scene: &Scene<'_>, table: &mut Table) {

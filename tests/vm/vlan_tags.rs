@@ -1,7 +1,7 @@
 //! Tags, addresses and kinds of frames: a tenant's VLAN takes what has its one
 //! tag, and nothing else becomes a packet of anyone's.
 
-use crate::frames::{FOE, Mac, frame, udp};
+use crate::frames::{FOE, Mac, ethertype, frame, udp};
 use crate::links::{self, Tag};
 use crate::vlan_hostile::{Fate, HOST, PORTS, Place, Scene, Table, both, tag};
 use crate::vlan_stage::{ACME, APP, BOLT};
@@ -30,150 +30,150 @@ fn words(tags: &[Tag]) -> Vec<[u8; 4]> {
 }
 
 #[test]
-fn no_stack_of_tags_leads_to_another_tenant() {
+fn a_vlan_takes_what_has_its_one_tag_and_is_what_it_says() {
     links::run(|lab| {
         let scene = Scene::new(lab, &both());
-        let gateway = scene.wire.gateway;
-        let (acme, bolt) = (tag(&ACME), tag(&BOLT));
         let mut table = Table::default();
-        let tagged = |table: &mut Table, fate, tags: &[[u8; 4]]| {
-            for family in [0, 1] {
-                table.add(format!("tags {tags:02x?}, packet {family}"), fate, |mark| {
-                    let packet = legitimate(family, mark);
-                    frame(gateway, FOE, tags, crate::frames::ethertype(&packet), &packet)
-                });
-            }
-        };
-        tagged(&mut table, Fate::Arrives(Place::AcmeApp), &words(&[acme]));
-        tagged(&mut table, Fate::Arrives(Place::BoltApp), &words(&[bolt]));
-        // Every priority, and whether it may be dropped, is of the one VLAN.
-        for priority in 0..16_u8 {
-            let word = [0x81, 0, priority << 4, 30];
-            tagged(&mut table, Fate::Arrives(Place::AcmeApp), &[word]);
-        }
-        // Tag 0 is a priority and no VLAN (802.1Q §6.9.1), however many there are.
-        tagged(&mut table, Fate::Gone, &[]);
-        tagged(&mut table, Fate::Gone, &words(&[Tag::C(0)]));
-        tagged(&mut table, Fate::Gone, &[[0x81, 0, 0xe0, 0]]);
-        tagged(&mut table, Fate::AtMost(Place::AcmeApp), &words(&[Tag::C(0), acme]));
-        tagged(&mut table, Fate::AtMost(Place::AcmeApp), &words(&[acme, Tag::C(0)]));
-        let mut deep = [Tag::C(0); 8];
-        deep[0] = acme;
-        tagged(&mut table, Fate::AtMost(Place::AcmeApp), &words(&deep));
-        deep[7] = bolt;
-        tagged(&mut table, Fate::Gone, &words(&deep));
-        tagged(&mut table, Fate::Gone, &words(&[Tag::C(0); 8]));
-        for id in [1, 29, 32, 33, 286, 2_078, 4_094, 4_095] {
-            tagged(&mut table, Fate::Gone, &words(&[Tag::C(id)]));
-            tagged(&mut table, Fate::Gone, &words(&[Tag::C(id), bolt]));
-            tagged(&mut table, Fate::Gone, &words(&[acme, Tag::C(id)]));
-        }
-        let stacks: [&[Tag]; 9] = [
-            &[acme, bolt],
-            &[bolt, acme],
-            &[acme, acme],
-            &[Tag::S(30)],
-            &[Tag::S(30), bolt],
-            &[Tag::S(31), acme],
-            &[Tag::S(0), Tag::S(30)],
-            &[acme, Tag::S(31)],
-            &[acme; 8],
-        ];
-        for stack in stacks {
-            tagged(&mut table, Fate::Gone, &words(stack));
-        }
-        // Tags from before 802.1ad.
-        for old in [[0x91, 0], [0x92, 0], [0x93, 0]] {
-            tagged(&mut table, Fate::Gone, &[[old[0], old[1], 0, 31]]);
-            tagged(&mut table, Fate::Gone, &[acme.bytes(), [old[0], old[1], 0, 31]]);
-        }
+        stacks(&scene, &mut table);
+        lies(&scene, &mut table);
         scene.suffer(&table);
         scene.assert_unharmed();
     });
 }
 
-#[test]
-fn frames_that_lie_or_are_for_bridges_are_not_forwarded() {
-    links::run(|lab| {
-        let scene = Scene::new(lab, &both());
-        let gateway = scene.wire.gateway;
-        let acme = [tag(&ACME).bytes()];
-        let mut table = Table::default();
+/// Stacks of tags, none of which leads to another tenant.
+fn stacks(scene: &Scene<'_>, table: &mut Table) {
+    let gateway = scene.wire.gateway;
+    let (acme, bolt) = (tag(&ACME), tag(&BOLT));
+    let tagged = |table: &mut Table, fate, tags: &[[u8; 4]]| {
         for family in [0, 1] {
-            for to in NOT_OURS {
-                table.add(format!("packet {family} to {to:02x?}"), Fate::Gone, |mark| {
-                    let packet = legitimate(family, mark);
-                    frame(to, FOE, &acme, crate::frames::ethertype(&packet), &packet)
-                });
-            }
-            // Nothing is learned of a source: it is not what tells who sent.
-            for from in [gateway, [0; 6], [0xff; 6], [0x01, 0x80, 0xc2, 0, 0, 0]] {
-                let fate = Fate::Arrives(Place::AcmeApp);
-                table.add(format!("packet {family} from {from:02x?}"), fate, |mark| {
-                    let packet = legitimate(family, mark);
-                    frame(gateway, from, &acme, crate::frames::ethertype(&packet), &packet)
-                });
-            }
-        }
-        // A packet in an 802.3 frame: LLC, SNAP, and SNAP around another's tag, with
-        // lengths that are right, too long, too short and none.
-        let llc: [&[u8]; 3] = [
-            &[0x06, 0x06, 0x03],
-            &[0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00],
-            &[0xaa, 0xaa, 0x03, 0, 0, 0, 0x81, 0x00, 0, 31, 0x08, 0x00],
-        ];
-        for head in llc {
-            for lie in [0, 400, -40, -1_000] {
-                table.add(format!("{head:02x?} and {lie}"), Fate::Gone, |mark| {
-                    let body = [head, &legitimate(0, mark)].concat();
-                    let length = (body.len() as i16 + lie).max(0) as u16;
-                    frame(gateway, FOE, &acme, length, &body)
-                });
-            }
-        }
-        // Protocols of the link and of providers: pause, LACP, LLDP, CFM, PTP, MACsec,
-        // MPLS, PPPoE, EAPOL, what is not assigned.
-        let kinds = [
-            0x8808, 0x8809, 0x88cc, 0x8902, 0x88f7, 0x88e5, 0x8847, 0x8848, 0x8863, 0x8864, 0x888e,
-            0x1234, 0xffff,
-        ];
-        for kind in kinds {
-            for to in [gateway, NOT_OURS[3], NOT_OURS[7]] {
-                table.add(format!("{kind:04x} to {to:02x?}"), Fate::Gone, |mark| {
-                    frame(to, FOE, &acme, kind, &legitimate(0, mark))
-                });
-            }
-        }
-        // Cut off inside the tag, inside the header, before the end.
-        for length in [14, 15, 16, 17, 18, 19, 20, 37, 38, 46, 57] {
-            table.add(format!("{length} bytes"), Fate::Gone, |mark| {
-                let mut whole = scene.wire.frame(&[tag(&ACME)], &legitimate(0, mark));
-                whole.truncate(length);
-                whole
+            table.add(format!("tags {tags:02x?}, packet {family}"), fate, |mark| {
+                let packet = legitimate(family, mark);
+                frame(gateway, FOE, tags, ethertype(&packet), &packet)
             });
         }
-        // Headers that say what is not so: version, length, total length, checksum.
-        let lies: [(usize, u8); 8] =
-            [(0, 0x55), (0, 0x05), (0, 0x44), (0, 0x4f), (2, 0xff), (3, 10), (3, 19), (10, 0)];
-        for (at, value) in lies {
-            table.add(format!("header byte {at} is {value:#x}"), Fate::Gone, |mark| {
-                let mut packet = legitimate(0, mark);
-                packet[at] = value;
-                frame(gateway, FOE, &acme, 0x0800, &packet)
+    };
+    tagged(table, Fate::Arrives(Place::AcmeApp), &words(&[acme]));
+    tagged(table, Fate::Arrives(Place::BoltApp), &words(&[bolt]));
+    // Every priority, and whether it may be dropped, is of the one VLAN.
+    for priority in 0..16_u8 {
+        let word = [0x81, 0, priority << 4, 30];
+        tagged(table, Fate::Arrives(Place::AcmeApp), &[word]);
+    }
+    // Tag 0 is a priority and no VLAN (802.1Q §6.9.1), however many there are.
+    tagged(table, Fate::Gone, &[]);
+    tagged(table, Fate::Gone, &words(&[Tag::C(0)]));
+    tagged(table, Fate::Gone, &[[0x81, 0, 0xe0, 0]]);
+    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&[Tag::C(0), acme]));
+    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&[acme, Tag::C(0)]));
+    let mut deep = [Tag::C(0); 8];
+    deep[0] = acme;
+    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&deep));
+    deep[7] = bolt;
+    tagged(table, Fate::Gone, &words(&deep));
+    tagged(table, Fate::Gone, &words(&[Tag::C(0); 8]));
+    for id in [1, 29, 32, 33, 286, 2_078, 4_094, 4_095] {
+        tagged(table, Fate::Gone, &words(&[Tag::C(id)]));
+        tagged(table, Fate::Gone, &words(&[Tag::C(id), bolt]));
+        tagged(table, Fate::Gone, &words(&[acme, Tag::C(id)]));
+    }
+    let stacks: [&[Tag]; 9] = [
+        &[acme, bolt],
+        &[bolt, acme],
+        &[acme, acme],
+        &[Tag::S(30)],
+        &[Tag::S(30), bolt],
+        &[Tag::S(31), acme],
+        &[Tag::S(0), Tag::S(30)],
+        &[acme, Tag::S(31)],
+        &[acme; 8],
+    ];
+    for stack in stacks {
+        tagged(table, Fate::Gone, &words(stack));
+    }
+    // Tags from before 802.1ad.
+    for old in [[0x91, 0], [0x92, 0], [0x93, 0]] {
+        tagged(table, Fate::Gone, &[[old[0], old[1], 0, 31]]);
+        tagged(table, Fate::Gone, &[acme.bytes(), [old[0], old[1], 0, 31]]);
+    }
+}
+
+/// Frames for bridges, for somebody else, that lie about what is in them.
+fn lies(scene: &Scene<'_>, table: &mut Table) {
+    let gateway = scene.wire.gateway;
+    let acme = [tag(&ACME).bytes()];
+    for family in [0, 1] {
+        for to in NOT_OURS {
+            table.add(format!("packet {family} to {to:02x?}"), Fate::Gone, |mark| {
+                let packet = legitimate(family, mark);
+                frame(to, FOE, &acme, ethertype(&packet), &packet)
             });
         }
-        table.add("an IPv6 length beyond the end", Fate::Gone, |mark| {
-            let mut packet = legitimate(1, mark);
-            packet[4] = 0x10;
-            frame(gateway, FOE, &acme, 0x86dd, &packet)
+        // Nothing is learned of a source: it is not what tells who sent.
+        for from in [gateway, [0; 6], [0xff; 6], [0x01, 0x80, 0xc2, 0, 0, 0]] {
+            let fate = Fate::Arrives(Place::AcmeApp);
+            table.add(format!("packet {family} from {from:02x?}"), fate, |mark| {
+                let packet = legitimate(family, mark);
+                frame(gateway, from, &acme, ethertype(&packet), &packet)
+            });
+        }
+    }
+    // A packet in an 802.3 frame: LLC, SNAP, and SNAP around another's tag, with
+    // lengths that are right, too long, too short and none.
+    let llc: [&[u8]; 3] = [
+        &[0x06, 0x06, 0x03],
+        &[0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00],
+        &[0xaa, 0xaa, 0x03, 0, 0, 0, 0x81, 0x00, 0, 31, 0x08, 0x00],
+    ];
+    for head in llc {
+        for lie in [0, 400, -40, -1_000] {
+            table.add(format!("{head:02x?} and {lie}"), Fate::Gone, |mark| {
+                let body = [head, &legitimate(0, mark)].concat();
+                let length = (body.len() as i16 + lie).max(0) as u16;
+                frame(gateway, FOE, &acme, length, &body)
+            });
+        }
+    }
+    // Protocols of the link and of providers: pause, LACP, LLDP, CFM, PTP, MACsec,
+    // MPLS, PPPoE, EAPOL, what is not assigned.
+    let kinds = [
+        0x8808, 0x8809, 0x88cc, 0x8902, 0x88f7, 0x88e5, 0x8847, 0x8848, 0x8863, 0x8864, 0x888e,
+        0x1234, 0xffff,
+    ];
+    for kind in kinds {
+        for to in [gateway, NOT_OURS[3], NOT_OURS[7]] {
+            table.add(format!("{kind:04x} to {to:02x?}"), Fate::Gone, |mark| {
+                frame(to, FOE, &acme, kind, &legitimate(0, mark))
+            });
+        }
+    }
+    // Cut off inside the tag, inside the header, before the end.
+    for length in [14, 15, 16, 17, 18, 19, 20, 37, 38, 46, 57] {
+        table.add(format!("{length} bytes"), Fate::Gone, |mark| {
+            let mut whole = scene.wire.frame(&[tag(&ACME)], &legitimate(0, mark));
+            whole.truncate(length);
+            whole
         });
-        table.add("IPv6 called IPv4", Fate::Gone, |mark| {
-            frame(gateway, FOE, &acme, 0x0800, &legitimate(1, mark))
+    }
+    // Headers that say what is not so: version, length, total length, checksum.
+    let lies: [(usize, u8); 8] =
+        [(0, 0x55), (0, 0x05), (0, 0x44), (0, 0x4f), (2, 0xff), (3, 10), (3, 19), (10, 0)];
+    for (at, value) in lies {
+        table.add(format!("header byte {at} is {value:#x}"), Fate::Gone, |mark| {
+            let mut packet = legitimate(0, mark);
+            packet[at] = value;
+            frame(gateway, FOE, &acme, 0x0800, &packet)
         });
-        table.add("IPv4 called IPv6", Fate::Gone, |mark| {
-            frame(gateway, FOE, &acme, 0x86dd, &legitimate(0, mark))
-        });
-        scene.suffer(&table);
-        scene.assert_unharmed();
+    }
+    table.add("an IPv6 length beyond the end", Fate::Gone, |mark| {
+        let mut packet = legitimate(1, mark);
+        packet[4] = 0x10;
+        frame(gateway, FOE, &acme, 0x86dd, &packet)
+    });
+    table.add("IPv6 called IPv4", Fate::Gone, |mark| {
+        frame(gateway, FOE, &acme, 0x0800, &legitimate(1, mark))
+    });
+    table.add("IPv4 called IPv6", Fate::Gone, |mark| {
+        frame(gateway, FOE, &acme, 0x86dd, &legitimate(0, mark))
     });
 }
