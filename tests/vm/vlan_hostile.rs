@@ -298,14 +298,20 @@ fn is_from(frame: &[u8], address: &str) -> bool {
     }
 }
 
-/// Adds a namespace whose links do not ask for routers: such questions are
-/// counted as martians.
+/// Adds a namespace that speaks of no groups and asks for no routers: that would be
+/// counted as martian at some time or other.
 fn quiet(lab: &Lab, name: &str) {
     lab.add(name);
-    lab.within(name, || {
-        let setting = "/proc/sys/net/ipv6/conf/default/router_solicitations";
-        std::fs::write(setting, "0").unwrap();
-    });
+    lab.nft(
+        name,
+        "table inet quiet {
+            chain output {
+                type filter hook output priority 0
+                icmpv6 type { 131, 132, 133, 143 } drop
+                ip protocol igmp drop
+            }
+        }\n",
+    );
 }
 
 /// Has a namespace answer nothing that comes from [`HOST`]; it is recorded before.
