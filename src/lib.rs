@@ -22,6 +22,8 @@
 //!  TUN ⇄ wireguard::Device ⇄ UDP      (threads that own their tenants; the above never
 //!                                      touches a packet: DeviceConfig down, Sample up)
 //! ```
+//! Where the kernel's WireGuard carries a tenant's tunnels (`model::Backend`), the
+//! same two types go over netlink to its device, by way of [`linux`].
 //!
 //! # Rooms, in reading order
 //! Ground floor, pure: no clock, socket, file, environment, thread, lock or
@@ -72,6 +74,7 @@
 //! | what the kernel should hold | `reconcile/desired.rs`, `reconcile/desired_rules.rs` |
 //! | the order of steps | `reconcile/plan.rs` |
 //! | how a step is done | `linux/apply.rs` |
+//! | what the kernel's WireGuard is told | `wireguard/kernel.rs`, `linux/wireguard.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |

@@ -7,7 +7,7 @@ use crate::lab::{self, At, Lab};
 use crate::random_config::{Lot, random_config};
 use crate::sim_kernel::SimKernel;
 use lockgate::linux::{Kernel, KernelOptions};
-use lockgate::model::{Attachment, Placement, Site};
+use lockgate::model::{Ability, Attachment, BackendChoice, Placement, Site};
 use lockgate::net::TenantName;
 use lockgate::reconcile::{Device, KernelState, LinkKind, Namespace, Step, desired, plan};
 
@@ -92,7 +92,11 @@ async fn assert_holds(kernel: &Kernel, desired: &KernelState, placement: Placeme
 
 fn somewhere(lot: &mut Lot, placement: Placement) -> KernelState {
     let mut config = random_config(lot, placement);
-    if lockgate::linux::features().vlan != lockgate::model::Ability::Present {
+    let features = lockgate::linux::features();
+    if features.wireguard != Ability::Present {
+        config.tenants.values_mut().for_each(|it| it.backend = BackendChoice::default());
+    }
+    if features.vlan != Ability::Present {
         let tunnelled = |site: &Site| matches!(site.attachment, Attachment::WireGuard(_));
         config.tenants.values_mut().for_each(|it| it.sites.retain(|_, site| tunnelled(site)));
     }

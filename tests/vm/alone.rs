@@ -47,6 +47,7 @@ fn a_change_of_one_peer_leaves_the_others_their_sessions() {
             assert_eq!(has_second, text.contains("192.168.2.0/24"), "{wide:?}");
         }
         let arrivals = flow.stop();
+        println!("{} sent, {} lost", arrivals.sent, arrivals.lost().len());
         assert_eq!(arrivals.lost(), [0; 0], "of {} datagrams", arrivals.sent);
         let after = peer(lab, key(CUSTOMER).public());
         assert_eq!((after.handshake, after.endpoint), (before.handshake, before.endpoint));
