@@ -82,9 +82,10 @@ pub enum ApplyError {
 
 /// What became of a tenant's steps.
 ///
-/// A step that fails about one link takes the later ones about that link along,
-/// and leaves the rest be: one site's missing trunk is not the others' matter.
-/// Any other failure ends the whole.
+/// A link that cannot be made or taken takes the later steps about it along; any
+/// other step that fails about a link, as one for its MTU, takes none, and both
+/// leave the rest be: one site's missing trunk is not the others' matter.
+/// A failure that is about no link ends the whole.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// The steps that failed, and why.
@@ -98,7 +99,7 @@ impl Applied {
     }
 }
 
-/// Links that a step has failed about, and what came of the rest.
+/// Links that are not to be had, and what came of the rest.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     broken: BTreeSet<Device>,
@@ -113,7 +114,7 @@ impl Progress {
         Self { failed, is_over: true, broken: BTreeSet::new() }
     }
 
-    /// Whether the step is about a link that one before it failed about.
+    /// Whether the step is about a link that is not to be had.
     pub(super) fn is_moot(&self, step: &Step) -> bool {
         step.device().is_some_and(|device| self.broken.contains(&device))
     }
@@ -121,9 +122,12 @@ impl Progress {
     /// Takes what came of a step.
     pub(super) fn note(&mut self, step: &Step, outcome: Result<(), ApplyError>) {
         let Err(error) = outcome else { return };
-        match step.device() {
-            Some(device) => drop(self.broken.insert(device)),
-            None => self.is_over = true,
+        match (step, step.device()) {
+            (Step::CreateLink(..) | Step::TakeLink(_), Some(device)) => {
+                self.broken.insert(device);
+            }
+            (_, Some(_)) => {}
+            (_, None) => self.is_over = true,
         }
         self.failed.push((step.clone(), error));
     }

@@ -34,9 +34,9 @@ mod vlan_stage;
 mod vlan_state;
 mod vlan_tags;
 mod wireguard;
-#[path = "../netns/wireguard_router.rs"]
-mod wireguard_router;
 #[path = "../netns/wireguard_flow.rs"]
 mod wireguard_flow;
+#[path = "../netns/wireguard_router.rs"]
+mod wireguard_router;
 #[path = "../netns/wireguard_stage.rs"]
 mod wireguard_stage;

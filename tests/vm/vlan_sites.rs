@@ -5,7 +5,7 @@ use crate::gateway::Gateway;
 use crate::lab::{At, Lab, PATIENCE, wait_until};
 use crate::links::{self, Tag, tags};
 use crate::vlan_stage::{
-    ACME, BOLT, Customer, DEVICE, app, connect, documents, set, socket, trunk, works,
+    ACME, BOLT, Customer, DEVICE, app, connect, documents, readdress, set, socket, trunk, works,
 };
 use lockgate::status::{ConditionStatus, ConditionType, SiteReason, SiteSnapshot, SiteState};
 
@@ -143,13 +143,14 @@ fn a_trunk_may_come_go_and_come_back() {
         assert_eq!(silent.state, SiteState::Down);
         assert_eq!(gateway.site(&BOLT.tenant(), "lab").state, SiteState::Up);
         lab.ip("cust-acme", "link set uplink up");
-        lab.address("cust-acme", "uplink", "2001:db8:1::1/64");
+        readdress(lab, &ACME);
         gateway.wait_state(&ACME.tenant(), "lab", SiteState::Up);
 
         // Carrier is lost, and comes back.
         lab.ip("wan", "link set trunk down");
         assert_eq!(wait_reason(&gateway, &ACME, SiteReason::LinkDown).state, SiteState::Down);
         lab.ip("wan", "link set trunk up");
+        readdress(lab, &ACME);
         gateway.wait_state(&ACME.tenant(), "lab", SiteState::Up);
 
         // Renamed, it is not the trunk of the documents.

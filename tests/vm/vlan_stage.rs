@@ -144,8 +144,19 @@ pub(crate) fn connect(lab: &Lab, customer: &Customer) {
             lab.ip(site, &format!("address add {device}/{host} dev lo"));
         }
     }
+    routes(lab, customer);
+}
+
+/// Gives a customer back what its link took along as it went down.
+pub(crate) fn readdress(lab: &Lab, customer: &Customer) {
+    lab.address(customer.site().as_str(), "uplink", &format!("{}/64", ROUTER[1]));
+    routes(lab, customer);
+}
+
+/// A customer's routes to the applications.
+fn routes(lab: &Lab, customer: &Customer) {
     for (network, via) in [("10.136.40.0/24", OWN[0]), ("2001:db8:40::/64", OWN[1])] {
-        lab.route(site, network, via.split('/').next().unwrap());
+        lab.route(customer.site().as_str(), network, via.split('/').next().unwrap());
     }
 }
 
