@@ -82,9 +82,10 @@ pub enum ApplyError {
 
 /// What became of a tenant's steps.
 ///
-/// A link that cannot be made or taken takes the later steps about it along; any
-/// other step that fails about a link, as one for its MTU, takes none, and both
-/// leave the rest be: one site's missing trunk is not the others' matter.
+/// A link that cannot be made, taken or removed, or whose settings are refused, takes the
+/// later steps about it along: it is not set up without what guards it. Any other
+/// step that fails about a link, as one for its MTU, takes none. Both leave the
+/// rest be: one site's missing trunk is not the others' matter.
 /// A failure that is about no link ends the whole.
 #[derive(Debug, Default)]
 pub struct Applied {
@@ -123,7 +124,14 @@ impl Progress {
     pub(super) fn note(&mut self, step: &Step, outcome: Result<(), ApplyError>) {
         let Err(error) = outcome else { return };
         match (step, step.device()) {
-            (Step::CreateLink(..) | Step::TakeLink(_), Some(device)) => {
+            (
+                Step::CreateLink(..)
+                | Step::DeleteLink(_)
+                | Step::TakeLink(_)
+                | Step::ReturnLink(_)
+                | Step::SetSysctl(..),
+                Some(device),
+            ) => {
                 self.broken.insert(device);
             }
             (_, Some(_)) => {}

@@ -80,8 +80,8 @@ impl Step {
 /// A step that was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepFailure {
-    /// The link it is about. When that could not be made or taken, other steps
-    /// about it were not tried; all others were, unless this one is about none.
+    /// The link it is about. When that could not be made, taken or guarded, other
+    /// steps about it were not tried; all others were, unless this one is about none.
     pub device: Option<Device>,
     /// The step and why, for a person.
     pub message: String,

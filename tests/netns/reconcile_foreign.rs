@@ -6,7 +6,10 @@ use crate::random_config::{site, tenant};
 use lockgate::linux::{ApplyError, Dirty, Kernel, KernelOptions, Watch, missing};
 use lockgate::model::{Config, FabricLink, Placement};
 use lockgate::net::TenantName;
-use lockgate::reconcile::{DropReason, KernelState, Ruleset, Step, desired, plan};
+use lockgate::reconcile::{
+    Device, DropReason, Family, KernelState, LinkSetting, Ruleset, Scope, Step, Sysctl, desired,
+    plan,
+};
 use std::time::Duration;
 
 const NETNS: &str = "lockgate.acme.gw";
@@ -203,6 +206,33 @@ fn a_link_that_is_not_there_is_named() {
             assert!(matches!(step, Step::TakeLink(_)), "{step}");
             assert_eq!(error.to_string(), "there is no link ens9");
         });
+    });
+}
+
+/// What guards a link is written before it comes up.
+#[test]
+fn a_link_whose_settings_are_refused_was_set_up() {
+    lab::run(|lab| {
+        let kernel = kernel();
+        let apply = |steps| lab.block_on(kernel.apply(&acme(), steps));
+        assert!(apply(vec![Step::CreateNetns]).is_ok());
+        for link in ["one", "two"] {
+            lab.ip(NETNS, &format!("link add {link} type bridge"));
+        }
+        let device = |name: &str| name.parse::<Device>().unwrap();
+        let scope = Scope::Link(device("one"));
+        // There is no such setting for IPv6.
+        let unknown = Sysctl { family: Family::V6, scope, setting: LinkSetting::ArpIgnore };
+        let narrow = lockgate::net::Mtu::new(1_280).unwrap();
+        let applied = apply(vec![
+            Step::SetSysctl(unknown, 1),
+            Step::SetMtu(device("one"), narrow),
+            Step::SetUp(device("one")),
+            Step::SetUp(device("two")),
+        ]);
+        assert!(matches!(&applied.failed[..], [(Step::SetSysctl(..), _)]), "{applied:?}");
+        let is_up = |link: &str| lab.ip(NETNS, &format!("link show {link}")).contains(",UP");
+        assert_eq!((is_up("one"), is_up("two")), (false, true));
     });
 }
 
