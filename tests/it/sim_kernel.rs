@@ -25,7 +25,7 @@ impl SimKernel {
         let mut kernel = Self {
             state: KernelState::default(),
             placement,
-            underlay: ["ens0", "ens1", "ens2", "eth0"].map(str::to_owned).into(),
+            underlay: ["ens0", "ens1", "ens2", "eth0", "eth2"].map(str::to_owned).into(),
         };
         if placement == Placement::Current {
             let mut pod = fresh();

@@ -20,9 +20,10 @@ fn acme() -> TenantName {
 /// The links the simulated kernel begins with, made in the box.
 fn furnish(lab: &Lab, placement: Placement) {
     lab.add("world");
-    for name in ["ens0", "ens1", "ens2", "eth0"] {
+    for name in ["ens0", "ens1", "ens2", "eth0", "eth2"] {
         lab.veth((At::Underlay, name), (At::Netns("world"), name));
-        if placement == Placement::PerTenant {
+        // The trunk is up, as on a box: nothing that stands on it would be else.
+        if placement == Placement::PerTenant && name != "eth2" {
             lab.ip(At::Underlay, &format!("link set {name} down"));
         }
     }

@@ -114,14 +114,20 @@ fn misdirected(scene: &Scene<'_>, table: &mut Table) {
         "ff0e::1",
     ];
     let others = ["10.2.0.7", "2001:db8:2::7", FABRIC[0], FABRIC[1]];
-    let ours = [OWN[0], OWN[1], "10.1.0.255", "10.136.40.255"];
-    let around =
-        ["192.168.1.77", "2001:db8:aa::77", "192.168.2.10", "2001:db8:bb::10", "10.1.0.99"];
+    let ours = [OWN[0], OWN[1], "10.136.40.255"];
+    let around = [
+        "192.168.1.77",
+        "2001:db8:aa::77",
+        "192.168.2.10",
+        "2001:db8:bb::10",
+        "10.1.0.99",
+        "10.1.0.255",
+    ];
     let fates = [
         (&martians[..], Fate::Counted(D::Martian)),
         (&others[..], Fate::Counted(D::WrongLink)),
         (&ours[..], Fate::Counted(D::ToGateway)),
-        (&around[..], Fate::Counted(D::NotForwarded)),
+        (&around[..], Fate::Counted(D::NotAppDestination)),
         (&["::1"][..], Fate::Gone),
     ];
     for (targets, fate) in fates {
@@ -131,7 +137,7 @@ fn misdirected(scene: &Scene<'_>, table: &mut Table) {
             });
         }
     }
-    // Pods, services, nodes, the whole Internet: there is no way, and we say so.
+    // Pods, services, nodes, the whole Internet: there is no way, and it is counted.
     let nowhere = [
         "10.96.0.1",
         "10.244.0.5",
@@ -143,13 +149,12 @@ fn misdirected(scene: &Scene<'_>, table: &mut Table) {
         "2001:db8:41::1",
     ];
     for (number, to) in nowhere.into_iter().enumerate() {
-        // Errors are limited by whom they go to.
         let from = [format!("192.168.1.{}", 100 + number), format!("2001:db8:aa:{number}::66")];
-        table.add(format!("to {to}"), Fate::Refused, |mark| {
+        table.add(format!("to {to}"), Fate::Counted(D::NotAppDestination), |mark| {
             scene.wire.frame(&acme, &udp(&from[family(to)], to, PORTS, mark))
         });
     }
-    table.add("between hosts of the VLAN", Fate::Counted(D::NotForwarded), |mark| {
+    table.add("between hosts of the VLAN", Fate::Counted(D::NotAppDestination), |mark| {
         scene.wire.frame(&acme, &udp("2001:db8:1::66", "2001:db8:1::99", PORTS, mark))
     });
     table.add("at its last hop", Fate::Refused, |mark| {

@@ -120,7 +120,7 @@ fn fragments_and_storms(scene: &Scene<'_>) {
         ("224.0.0.5", D::Martian),
         ("255.255.255.255", D::Martian),
         ("10.136.40.255", D::ToGateway),
-        ("10.1.0.255", D::ToGateway),
+        ("10.1.0.255", D::NotAppDestination),
     ] {
         table.add_all(format!("500 to {to}"), Fate::Counted(reason), |mark| {
             vec![put(&[acme], &udp(HOST[0], to, PORTS, mark)); 500]
