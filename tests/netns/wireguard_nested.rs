@@ -27,8 +27,8 @@ const CAMPUS: &str = "10.200.77.10";
 
 fn documents() -> String {
     let tenant = tenant_document("").replace(
-        "{advertisedHost: vpn.example.net}",
-        "{advertisedHost: vpn.example.net, allowDefaultRoute: true}",
+        "{advertisedHost: vpn.example.net,",
+        "{advertisedHost: vpn.example.net, allowDefaultRoute: true,",
     );
     let site = |index: usize, prefix: &str, more: &str| {
         let tunnel = format!("tunnelAddresses: [10.255.{index}.0/31]");
