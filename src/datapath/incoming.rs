@@ -1,6 +1,6 @@
 //! From the peer to the TUN.
 //!
-//! One call hands over up to 16 datagrams or trains of datagrams. Each is opened
+//! One call hands over up to 32 datagrams or trains of datagrams. Each is opened
 //! where it lies; what belongs together is written to the TUN as one.
 
 use super::buffer::{Buffers, PIECE_LEN};

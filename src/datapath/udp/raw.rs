@@ -19,7 +19,7 @@ use std::ptr;
 const CONTROL_LEN: usize = 128;
 
 /// Datagrams (or trains of them) received in one call.
-pub(in crate::datapath) const BATCH: usize = 16;
+pub(in crate::datapath) const BATCH: usize = 32;
 
 /// Control messages, aligned as the kernel wants them.
 #[repr(C, align(8))]
