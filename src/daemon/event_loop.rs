@@ -109,6 +109,8 @@ pub(super) struct EventLoop {
     counted: BTreeMap<TenantName, Instant>,
     /// When the VLANs of each tenant were last looked at.
     legs_sampled: BTreeMap<TenantName, Instant>,
+    /// The tenants whose VLANs are being looked at: one look at a time.
+    legs_asked: BTreeSet<TenantName>,
     /// When the next snapshot may be published.
     publish_at: Instant,
     unpublished: bool,
@@ -138,6 +140,7 @@ impl EventLoop {
             uplink_mtu: None,
             counted: BTreeMap::new(),
             legs_sampled: BTreeMap::new(),
+            legs_asked: BTreeSet::new(),
             publish_at: Instant::now(),
             unpublished: true,
             journal: Journal::default(),
@@ -275,7 +278,10 @@ impl EventLoop {
             Input::Applied(tenant, failed) => gateway.handle_applied(&tenant, failed, now),
             Input::Attached(tenant, result) => gateway.handle_attached(&tenant, result, now),
             Input::Counters(tenant, counters) => gateway.handle_drops(&tenant, counters),
-            Input::Legs(tenant, samples) => gateway.handle_legs(&tenant, &samples, now),
+            Input::Legs(tenant, samples) => {
+                self.legs_asked.remove(&tenant);
+                gateway.handle_legs(&tenant, &samples, now);
+            }
             Input::Detached(tenant) => gateway.handle_detached(&tenant, now),
             Input::Loaded(loaded, watcher) => self.handle_loaded(loaded, watcher),
             Input::Observed(tenant, observed) => gateway.handle_observed(&tenant, observed, now),
@@ -444,6 +450,7 @@ impl EventLoop {
             .config()
             .tenants
             .keys()
+            .filter(|tenant| !self.legs_asked.contains(*tenant))
             .map(|tenant| (self.legs_sampled.get(tenant).copied(), tenant))
             .filter(|(sampled, _)| sampled.is_none_or(|at| at + LEGS <= due))
             .collect();
@@ -452,6 +459,7 @@ impl EventLoop {
         let legs: Vec<_> = legs.filter(|(_, legs)| !legs.is_empty()).take(LEGS_AT_ONCE).collect();
         for (tenant, legs) in legs {
             self.legs_sampled.insert(tenant.clone(), due);
+            self.legs_asked.insert(tenant.clone());
             self.tasks.sample_legs(tenant, legs);
         }
     }

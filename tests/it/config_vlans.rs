@@ -50,6 +50,41 @@ fn each_family_needs_a_router_unless_it_is_on_the_link() {
     assert!(!on_link.contains("is not on the link"), "{on_link}");
 }
 
+/// It was seen only by the kernel, which gave it to whoever came first.
+#[test]
+fn an_outer_tag_alone_and_one_with_a_tag_inside_were_both_taken() {
+    let site = |name: &str, tags: &str| {
+        format!(
+            "---\napiVersion: lockgate.dev/v1alpha1\nkind: TenantGateway\n\
+             metadata: {{name: gw, namespace: {name}}}\nspec:\n  appPrefixes: [10.136.40.0/24]\n  \
+             fabric: {{veth: {{peer: apps-{name}, addresses: [172.16.0.1/24]}}}}\n---\n\
+             apiVersion: lockgate.dev/v1alpha1\nkind: SiteAttachment\nmetadata: {{name: lab, namespace: {name}}}\n\
+             spec:\n  gatewayRef: {{name: gw}}\n  type: VLAN\n  vlan: {{parent: eth2, {tags}, \
+             addresses: [10.1.0.7/24], nextHop: 10.1.0.1}}\n  prefixes: [{LAN}]\n"
+        )
+    };
+    let errors = |one: &str, other: &str| {
+        let text = site("a", one) + &site("b", other);
+        let documents = Documents::parse([("a.yaml", text.as_bytes())]);
+        let (none, options) = (Secrets::default(), Options::default());
+        let outcome = validate(&documents, &none, &Allocations::new(), &options);
+        outcome.errors.iter().map(|it| it.to_string()).collect::<Vec<_>>()
+    };
+    let (alone, inside) = ("id: 100, protocol: 802.1ad", "id: 100, protocol: 802.1ad, innerId: 30");
+    for (one, other) in [(alone, inside), (inside, alone)] {
+        let told = errors(one, other);
+        assert!(
+            matches!(&told[..], [it] if it.contains("SiteAttachment/b/lab") && it.contains("is already")),
+            "{told:?}"
+        );
+    }
+    for other in
+        ["id: 100, protocol: 802.1ad, innerId: 31", "id: 100", "id: 101, protocol: 802.1ad"]
+    {
+        assert_eq!(errors(inside, other), [] as [&str; 0], "{other}");
+    }
+}
+
 #[test]
 fn an_alias_on_a_vlan_is_refused() {
     let vlan = format!("{LINK}, nextHop: 10.1.0.1");

@@ -123,11 +123,23 @@ fn claim(
     resource: Resource,
     owner: String,
 ) -> Option<Problem> {
-    if let Some(other) = owners.get(&resource) {
+    if let Some(other) = owners.get(&resource).or_else(|| around(owners, &resource)) {
         return Some(Problem::Claimed { what: resource.describe(), owner: other.clone() });
     }
     owners.insert(resource, owner);
     None
+}
+
+/// Who has the outer tag alone that a double-tagged VLAN stands on, or one that
+/// stands on this tag: a tag by itself takes the frames of all tags inside it.
+fn around<'a>(owners: &'a BTreeMap<Resource, String>, resource: &Resource) -> Option<&'a String> {
+    let Resource::Vlan { parent, id, dot1ad, inner_id } = resource else { return None };
+    let with =
+        |inner_id| Resource::Vlan { parent: parent.clone(), id: *id, dot1ad: *dot1ad, inner_id };
+    match inner_id {
+        Some(_) => owners.get(&with(None)),
+        None => owners.range(with(Some(0))..=with(Some(u16::MAX))).next().map(|(_, owner)| owner),
+    }
 }
 
 /// A trunk stays in the underlay, so it cannot be given away as an interface.
