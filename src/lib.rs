@@ -30,7 +30,7 @@
 //! randomness; all of these are arguments.
 //! [`net`] (the words of the wire), [`model`] (what was asked for), [`config`]
 //! (documents into that), [`packet`] (what is inside a datagram), [`wireguard`]
-//! (the protocol without sockets), [`reconcile`] (desired against observed),
+//! and [`bgp`] (the protocols without sockets), [`reconcile`] (desired against observed),
 //! [`status`] (how it is, as one value), [`customer`] (the other end's
 //! configuration), [`gateway`] (the machine).
 //!
@@ -85,6 +85,7 @@ pub mod net;
 
 pub mod model;
 
+pub mod bgp;
 pub mod config;
 pub mod customer;
 pub mod gateway;

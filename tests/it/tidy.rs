@@ -11,6 +11,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("config", &["net", "model"]),
     ("customer", &["net", "model"]),
     ("packet", &["net"]),
+    ("bgp", &["net", "model"]),
     ("wireguard", &["net", "packet", "model"]),
     ("reconcile", &["net", "model"]),
     ("status", &["net", "model", "config", "reconcile", "wireguard", "packet"]),
