@@ -3,6 +3,7 @@
 //! A device may have ten thousand of them, most of them idle, so what is large
 //! (keys, a running handshake) is boxed and goes with its use.
 
+use super::constants::REKEY_TIMEOUT;
 use super::cookie::Stamper;
 use super::handshake::{Initiator, STAMP_LEN};
 use super::messages::RESPONSE_LEN;
@@ -63,6 +64,10 @@ pub(super) struct Peer {
     /// A session the peer began and did not use yet.
     pub(super) next: Option<Box<Session>>,
     pub(super) initiation: Option<Box<Initiation>>,
+    /// The initiation that went to where a possible replay came from. It has no
+    /// part in the timers: whoever replays is not to hold up our own handshakes.
+    pub(super) call_back: Option<Box<Initiation>>,
+    pub(super) called_back: Option<Instant>,
     pub(super) cookies: Stamper,
 
     /// The latest stamp of an initiation taken of it.
@@ -97,6 +102,8 @@ impl Peer {
             current: None,
             next: None,
             initiation: None,
+            call_back: None,
+            called_back: None,
             cookies: Stamper::default(),
             greatest_stamp: [0; STAMP_LEN],
             initiation_taken: None,
@@ -122,6 +129,18 @@ impl Peer {
     pub(super) fn roam(&mut self, from: SocketAddr, to: Option<IpAddr>) {
         self.endpoint = Some(from);
         self.local = to;
+    }
+
+    /// The handshake we began with our index `local`. Of a call back no answer
+    /// is awaited for longer than of any other.
+    pub(super) fn begun(&mut self, local: u32, now: Instant) -> Option<&mut Initiation> {
+        if self.called_back.is_some_and(|called| REKEY_TIMEOUT <= now.since(called))
+            && self.call_back.as_ref().is_some_and(|begun| begun.index == local)
+        {
+            return None;
+        }
+        let all = [&mut self.initiation, &mut self.call_back];
+        all.into_iter().flatten().map(|begun| &mut **begun).find(|begun| begun.index == local)
     }
 
     /// The session with our index `local`.
@@ -166,7 +185,8 @@ impl Peer {
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
         let sessions = [&self.previous, &self.current, &self.next];
         let sessions = sessions.into_iter().flatten().map(|session| session.local);
-        sessions.chain(self.initiation.as_ref().map(|initiation| initiation.index))
+        let begun = [&self.initiation, &self.call_back].into_iter().flatten();
+        sessions.chain(begun.map(|begun| begun.index))
     }
 
     pub(super) fn sample(&self, now: Now) -> PeerSample {

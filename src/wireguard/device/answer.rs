@@ -1,6 +1,6 @@
 //! Handshake messages that come.
 
-use super::{Device, enqueue, may_initiate, schedule};
+use super::{Device, enqueue, forget_begun, may_call_back, schedule};
 use crate::model::limits::COOKIE_REPLIES;
 use crate::net::{Now, PublicKey};
 use crate::wireguard::constants::{FORGED_RESPONSES, PEER_INITIATION_INTERVAL};
@@ -61,7 +61,7 @@ impl Device {
         let index = self.peers.find(&key).ok_or(DropReason::UnknownPeer)?;
         let peer = self.peers.get(index).ok_or(DropReason::UnknownPeer)?;
         if responder.stamp <= peer.greatest_stamp {
-            if stamp::is_ahead(&peer.greatest_stamp, now.wall) && may_initiate(peer, now.mono) {
+            if stamp::is_ahead(&peer.greatest_stamp, now.wall) && may_call_back(peer, now.mono) {
                 // Its clock ran ahead. If it has been put right, none of its
                 // initiations will count as new for as long as it was wrong.
                 // Ours tells it from a replay: only the peer can answer.
@@ -120,8 +120,7 @@ impl Device {
         let local = receiver(Kind::Response, message);
         let slot = self.indices.slot(local).ok_or(DropReason::UnknownIndex)?;
         let peer = self.peers.at(slot).ok_or(DropReason::UnknownIndex)?;
-        let initiation = peer.initiation.as_mut().filter(|begun| begun.index == local);
-        let initiation = initiation.ok_or(DropReason::UnknownIndex)?;
+        let initiation = peer.begun(local, now.mono).ok_or(DropReason::UnknownIndex)?;
         // No cookie is asked for, even under load: the index shows that the
         // sender saw our initiation, and there are only as many of those as we
         // sent. To ask would hold up our own handshakes after a restart.
@@ -133,7 +132,10 @@ impl Device {
         let session = Session::new(&keys, local, sender(message), true, now.mono)?;
 
         // Its index is the session's from now on.
-        peer.initiation = None;
+        for begun in [&mut peer.initiation, &mut peer.call_back] {
+            begun.take_if(|begun| begun.index == local);
+        }
+        forget_begun(peer, &mut self.indices);
         for gone in peer.install_begun(session).into_iter().flatten() {
             self.indices.free(gone.local);
         }

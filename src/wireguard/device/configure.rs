@@ -1,7 +1,7 @@
 //! How a device becomes what is wanted: only what differs is touched, so that
 //! no running session notices a change elsewhere.
 
-use super::{Device, enqueue, forget_initiation, forget_sessions, schedule};
+use super::{Device, enqueue, forget_begun, forget_sessions, schedule};
 use crate::net::{Instant, Now, PublicKey};
 use crate::wireguard::constants::{SPREAD_BATCH, SPREAD_INTERVAL};
 use crate::wireguard::cookie::{Checker, Stamper};
@@ -33,7 +33,7 @@ impl Device {
                     starts.push(peer.index);
                 }
                 forget_sessions(peer, &mut self.indices);
-                forget_initiation(peer, &mut self.indices);
+                forget_begun(peer, &mut self.indices);
                 peer.owed.response = None;
                 peer.handshake_sent = None;
                 peer.timers.reset();
@@ -131,7 +131,7 @@ impl Device {
         if old.preshared_key != wanted.preshared_key {
             start = is_wanted(peer);
             forget_sessions(peer, &mut self.indices);
-            forget_initiation(peer, &mut self.indices);
+            forget_begun(peer, &mut self.indices);
             peer.owed.response = None;
             peer.handshake_sent = None;
             peer.cookies = Stamper::default();

@@ -30,7 +30,7 @@ use super::cookie::Checker;
 use super::index::IndexTable;
 use super::limiter::Limiter;
 use super::messages::{COOKIE_LEN, HEADER_LEN, INITIATION_LEN, TAG_LEN};
-use super::peer::Peer;
+use super::peer::{Initiation, Peer};
 use super::random::Random;
 use super::reason::COUNT;
 use super::timers::Due;
@@ -204,7 +204,7 @@ fn do_due(
             peer.attempts += 1;
             if MAX_ATTEMPTS <= peer.attempts {
                 peer.timers.gave_up(now);
-                forget_initiation(peer, indices);
+                forget_begun(peer, indices);
                 return peer.staging.clear();
             }
             peer.local = None;
@@ -224,7 +224,7 @@ fn do_due(
         Due::ZeroKeys => {
             forget_sessions(peer, indices);
             if !peer.timers.awaits_answer() {
-                forget_initiation(peer, indices);
+                forget_begun(peer, indices);
             }
         }
     }
@@ -274,9 +274,21 @@ fn may_initiate(peer: &Peer, now: Instant) -> bool {
     peer.handshake_sent.is_none_or(|sent| REKEY_TIMEOUT <= now.since(sent))
 }
 
-fn forget_initiation(peer: &mut Peer, indices: &mut IndexTable) {
-    if let Some(initiation) = peer.initiation.take() {
-        indices.free(initiation.index);
+/// Whether the last call back is long enough ago.
+fn may_call_back(peer: &Peer, now: Instant) -> bool {
+    peer.called_back.is_none_or(|called| REKEY_TIMEOUT <= now.since(called))
+}
+
+/// Ends the handshakes we began.
+fn forget_begun(peer: &mut Peer, indices: &mut IndexTable) {
+    for begun in [&mut peer.initiation, &mut peer.call_back] {
+        forget(begun, indices);
+    }
+}
+
+fn forget(begun: &mut Option<Box<Initiation>>, indices: &mut IndexTable) {
+    if let Some(begun) = begun.take() {
+        indices.free(begun.index);
     }
 }
 

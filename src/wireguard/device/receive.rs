@@ -1,6 +1,6 @@
 //! Datagrams from the customers: which peer's they are, and the packets in them.
 
-use super::{Device, ask_handshake, enqueue, forget_initiation, schedule};
+use super::{Device, ask_handshake, enqueue, forget_begun, schedule};
 use crate::net::Now;
 use crate::wireguard::alias::{inward, is_alias};
 use crate::wireguard::inner::inspect;
@@ -52,7 +52,7 @@ impl Device {
         }
         if is_first {
             // The peer's handshake made ours needless.
-            forget_initiation(peer, &mut self.indices);
+            forget_begun(peer, &mut self.indices);
             peer.handshake_done(now);
             enqueue(&mut self.queue, peer);
         }

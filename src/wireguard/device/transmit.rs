@@ -2,7 +2,7 @@
 //! that were staged, keepalives.
 
 use super::send::seal;
-use super::{Device, ask_handshake, forget_initiation, schedule};
+use super::{Device, ask_handshake, forget, schedule};
 use crate::net::Now;
 use crate::wireguard::handshake::Initiator;
 use crate::wireguard::messages::{HEADER_LEN, INITIATION_NOISE, TAG_LEN, start_initiation};
@@ -38,8 +38,7 @@ impl Device {
     fn transmit_owed(&mut self, slot: u32, buffer: &mut [u8], now: Now) -> Option<Transmit> {
         let peer = self.peers.at(slot)?;
         if let Some(destination) = peer.owed.call_back.take() {
-            let len = self.initiate(slot, buffer, now)?;
-            self.handshake_sent(slot, len, now);
+            let len = self.call_back(slot, buffer, now)?;
             return Some(transmit(destination, len));
         }
         let destination = peer.destination()?;
@@ -114,7 +113,33 @@ impl Device {
     /// Writes an initiation; the one before it is answered no more.
     fn initiate(&mut self, slot: u32, buffer: &mut [u8], now: Now) -> Option<usize> {
         let peer = self.peers.at(slot)?;
-        forget_initiation(peer, &mut self.indices);
+        forget(&mut peer.initiation, &mut self.indices);
+        peer.handshake_sent = Some(now.mono);
+        peer.timers.handshake_begun(&mut self.random, now.mono);
+        let (begun, len) = self.begin(slot, buffer, now)?;
+        self.peers.at(slot)?.initiation = Some(begun);
+        Some(len)
+    }
+
+    /// Writes one for where a possible replay came from.
+    fn call_back(&mut self, slot: u32, buffer: &mut [u8], now: Now) -> Option<usize> {
+        let peer = self.peers.at(slot)?;
+        forget(&mut peer.call_back, &mut self.indices);
+        peer.called_back = Some(now.mono);
+        let (begun, len) = self.begin(slot, buffer, now)?;
+        let peer = self.peers.at(slot)?;
+        peer.call_back = Some(begun);
+        peer.counters.sent_bytes += len as u64;
+        Some(len)
+    }
+
+    fn begin(
+        &mut self,
+        slot: u32,
+        buffer: &mut [u8],
+        now: Now,
+    ) -> Option<(Box<Initiation>, usize)> {
+        let peer = self.peers.at(slot)?;
         let index = self.indices.allocate(slot, &mut self.random);
         let stamp = stamp::next(now.wall, self.stamp_floor, peer.last_stamp);
         peer.last_stamp = stamp;
@@ -128,13 +153,11 @@ impl Device {
             self.random.bytes(),
             message.get_mut(INITIATION_NOISE).unwrap_or_default(),
         );
-        peer.handshake_sent = Some(now.mono);
-        peer.timers.handshake_begun(&mut self.random, now.mono);
         match noise {
             Ok(noise) => {
-                peer.initiation = Some(Box::new(Initiation { index, noise, forged: 0 }));
                 peer.cookies.stamp(&peer.key, &mut message, now.mono);
-                self.put(buffer, &message)
+                let len = self.put(buffer, &message)?;
+                Some((Box::new(Initiation { index, noise, forged: 0 }), len))
             }
             Err(reason) => {
                 self.indices.free(index);

@@ -3,6 +3,7 @@
 use super::net::{Flight, Net, endpoint, packet, public, secs};
 use lockgate::net::Timestamp;
 use lockgate::wireguard::{Device, DropReason, Received};
+use std::time::Duration;
 
 fn there(mark: u8) -> Vec<u8> {
     packet("10.1.0.1", "10.0.0.1", 100, mark)
@@ -76,6 +77,47 @@ fn who_replays_initiations_of_a_clock_that_ran_ahead_gets_no_session_and_no_more
     net.send(1, &there(2));
     net.settle();
     assert_eq!(net.take_inbox(0), [there(2)]);
+}
+
+#[test]
+fn who_replays_an_initiation_of_a_clock_that_ran_ahead_held_up_our_own_handshakes() {
+    let (mut net, initiation) = ahead(DAY);
+    let replay = Flight { from: endpoint(66), ..initiation };
+    // The session has ended, and the true peer is away for a while.
+    net.pass(secs(200));
+    net.send(0, &packet("10.0.0.1", "10.1.0.1", 100, 3));
+    let (mut to_peer, mut to_thief) = (Vec::new(), 0);
+    for step in 0..120 {
+        // As often as it likes, and at the worst moments.
+        net.deliver(0, &replay);
+        net.pass_losing(Duration::from_millis(250), |flight| {
+            if flight.to == endpoint(66) {
+                to_thief += 1;
+            } else if flight.from == endpoint(0) {
+                to_peer.push(step);
+            }
+            true
+        });
+    }
+    // 30 s: at once, and after every five seconds and a third at most.
+    assert!(6 <= to_peer.len() && to_peer[0] == 0, "{to_peer:?}");
+    assert!((1..=7).contains(&to_thief), "{to_thief}");
+    net.deliver(0, &replay);
+    net.pass(secs(6));
+    assert_eq!(net.take_inbox(1).len(), 1, "and the first that arrives is answered");
+}
+
+#[test]
+fn a_call_back_reaches_a_peer_that_moved_while_we_call_its_old_place() {
+    let (mut net, _) = ahead(DAY);
+    site_starts_again(&mut net, Timestamp::default());
+    net.nodes[1].address = endpoint(7);
+    net.send(0, &packet("10.0.0.1", "10.1.0.1", 100, 4));
+    net.pass(Duration::from_millis(300));
+    net.send(1, &there(1));
+    net.settle();
+    assert_eq!(net.take_inbox(0), [there(1)], "though our own handshake was under way");
+    assert_eq!(net.sample(0, 2).endpoint, Some(endpoint(7)));
 }
 
 #[test]
