@@ -6,6 +6,7 @@
 //! each tenant, so there are never more tasks than twice the tenants.
 
 use super::clock::Clock;
+use super::first_set::FirstSet;
 use super::journal::Journal;
 use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
@@ -119,6 +120,8 @@ pub(super) struct EventLoop {
     unresolved: BTreeSet<String>,
     /// The generation after which memory was given back last.
     given_back: u64,
+    /// The set of documents that is kept for a restart.
+    kept: Option<[u8; 32]>,
     /// The ports given out; those in `parts.memory` are what was written.
     ports: BTreeMap<TenantName, u16>,
     /// No device has sent a stamp after this one.
@@ -146,6 +149,7 @@ impl EventLoop {
             journal: Journal::default(),
             unresolved: BTreeSet::new(),
             given_back: 0,
+            kept: None,
             ports,
             last_initiation,
         }
@@ -156,11 +160,14 @@ impl EventLoop {
     /// from that, as which site serves a network, is not to be found out anew.
     pub(super) fn begin(
         &mut self,
-        loaded: Loaded,
+        first: FirstSet,
         present: Vec<TenantName>,
         adopted: BTreeMap<TenantName, Sample>,
     ) {
-        self.handle_loaded(Ok(loaded), None);
+        self.handle_loaded(Ok(first.loaded), None);
+        if let Some(refused) = first.refused {
+            self.handle_loaded(refused, None);
+        }
         let now = self.now();
         self.parts.gateway.handle_samples(adopted, now);
         self.parts.gateway.handle_present(present, now);
@@ -368,6 +375,11 @@ impl EventLoop {
         let first = parts.gateway.generation() == 0;
         match parts.reload.handle_loaded(loaded, watcher, first) {
             Judgement::Take(loaded) => {
+                if loaded.errors.is_empty() && self.kept != Some(loaded.digest) {
+                    self.kept = Some(loaded.digest);
+                    let documents = parts.reload.source.documents.clone();
+                    self.tasks.keep(&parts.state, documents, loaded.files);
+                }
                 let Loaded { config, identities, errors, ports, documents, uplink_mtu, .. } =
                     *loaded;
                 let tenants = config.tenants.len();

@@ -3,8 +3,9 @@
 //! It runs on a thread that may block, so that reading and checking a large set
 //! delays no one.
 
+use super::accepted::Files;
 use super::keys::{self, KeyFileError};
-use super::source::{Source, SourceError};
+use super::source::{Reading, Source, SourceError};
 use crate::config::{self, Documents, ObjectName, Options};
 use crate::gateway::Identity;
 use crate::linux;
@@ -46,6 +47,8 @@ pub struct Loaded {
     pub gone: Vec<ObjectName>,
     /// The same for two readings of the same files.
     pub digest: [u8; 32],
+    /// What was read.
+    pub files: Files,
 }
 
 /// Why nothing could be loaded.
@@ -69,7 +72,26 @@ pub fn load(
     placement: Placement,
     earlier: &Earlier,
 ) -> Result<Loaded, LoadError> {
-    let reading = source.read()?;
+    Ok(check(source.read()?, state, placement, earlier))
+}
+
+/// Checks `files` in place of the documents that are there now.
+///
+/// # Errors
+/// When the secrets cannot be read. Errors in the documents are part of the
+/// result.
+pub fn load_kept(
+    source: &Source,
+    files: Files,
+    state: &Path,
+    placement: Placement,
+    earlier: &Earlier,
+) -> Result<Loaded, LoadError> {
+    let reading = Reading { files, secrets: source.read_secrets()? };
+    Ok(check(reading, state, placement, earlier))
+}
+
+fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier) -> Loaded {
     let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let mut documents = Documents::parse(files);
     let mut errors = Vec::new();
@@ -99,11 +121,12 @@ pub fn load(
     // Without its key a tenant cannot be served; with another it would be
     // a stranger to its customers.
     config.tenants.retain(|name, _| identities.contains_key(name));
-    let (ports, digest) = (outcome.allocations, digest(&reading.files));
-    Ok(Loaded { config, identities, errors, ports, uplink_mtu, documents, gone, digest })
+    let (ports, files) = (outcome.allocations, reading.files);
+    let digest = digest(&files);
+    Loaded { config, identities, errors, ports, uplink_mtu, documents, gone, digest, files }
 }
 
-fn digest(files: &[(String, Vec<u8>)]) -> [u8; 32] {
+fn digest(files: &Files) -> [u8; 32] {
     let mut digest = Sha256::new();
     for (name, bytes) in files {
         for part in [name.as_bytes(), bytes] {

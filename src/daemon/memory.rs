@@ -9,11 +9,10 @@
 //! It holds no secret. A torn or foreign file is reported and not used: all of
 //! it can be learned again.
 
-use super::file;
+use super::{envelope, file};
 use crate::net::{PublicKey, TenantName, Timestamp};
 use crate::reconcile::Borrowed;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -60,13 +59,6 @@ impl Memory {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
-    version: u32,
-    sha256: String,
-    body: Body,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     stamp_ceiling: (u64, u32),
@@ -103,22 +95,19 @@ pub fn read(path: &Path) -> Result<Memory, MemoryError> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Memory> {
-    let written: Written = serde_json::from_slice(bytes).ok()?;
-    if written.version != VERSION || written.sha256 != checksum(&written.body)? {
-        return None;
-    }
-    let (seconds, nanoseconds) = written.body.stamp_ceiling;
+    let body: Body = envelope::open(VERSION, bytes)?;
+    let (seconds, nanoseconds) = body.stamp_ceiling;
     let stamp_ceiling = Timestamp::new(seconds, nanoseconds);
     let mut memory = Memory { stamp_ceiling, ..Memory::default() };
     let mut settings = BTreeMap::new();
-    for (sysctl, value) in written.body.settings_before {
+    for (sysctl, value) in body.settings_before {
         settings.insert(sysctl.parse().ok()?, value);
     }
     memory.borrowed = Borrowed::new(settings);
-    for (tenant, port) in written.body.ports {
+    for (tenant, port) in body.ports {
         memory.ports.insert(tenant.parse().ok()?, port);
     }
-    for (tenant, endpoints) in written.body.endpoints {
+    for (tenant, endpoints) in body.endpoints {
         let tenant: TenantName = tenant.parse().ok()?;
         for (key, endpoint) in endpoints {
             memory.endpoints.insert((tenant.clone(), key.parse().ok()?), endpoint);
@@ -147,13 +136,6 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
         let peers = body.endpoints.entry(tenant.to_string()).or_default();
         peers.insert(key.to_string(), *endpoint);
     }
-    let Some(sha256) = checksum(&body) else { return Ok(()) };
-    let written = Written { version: VERSION, sha256, body };
-    let bytes = serde_json::to_vec(&written).map_err(|source| error(source.into()))?;
+    let bytes = envelope::seal(VERSION, body).map_err(|source| error(source.into()))?;
     file::replace(path, &bytes).map_err(error)
-}
-
-fn checksum(body: &Body) -> Option<String> {
-    let digest = Sha256::digest(serde_json::to_vec(body).ok()?);
-    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -4,12 +4,16 @@
 //! It introduces the shells to one another and decides nothing itself.
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `kernel_devices`, `reload` and
-//! `load` ([`load::Loaded`]), [`source`], `journal`, [`keys`], [`memory`], `file`,
+//! `load` ([`load::Loaded`]), `first_set`, [`source`], `journal`, [`keys`], [`memory`] and
+//! [`accepted`], `envelope`, `file`,
 //! [`Clock`].
 
+pub mod accepted;
 mod clock;
+mod envelope;
 mod event_loop;
 mod file;
+mod first_set;
 mod journal;
 mod kernel_devices;
 pub mod keys;

@@ -2,8 +2,9 @@
 
 use super::Clock;
 use super::event_loop::{EventLoop, Notices, Parts};
+use super::first_set;
 use super::kernel_devices;
-use super::load::{self, Earlier};
+use super::load::Earlier;
 use super::memory::{self, Memory};
 use super::reload::Reload;
 use super::serving::Serving;
@@ -109,13 +110,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let (documents_changed, documents) = mpsc::channel(1);
     let watcher = options.source.watch(documents_changed.clone());
     let earlier = Earlier { ports: memory.ports.clone(), ..Earlier::default() };
-    let loaded = load::load(&options.source, &options.state, options.placement, &earlier)?;
-    if loaded.config.tenants.is_empty() && !loaded.errors.is_empty() {
-        for error in &loaded.errors {
-            tracing::error!("{error}");
-        }
-        bail!("no tenant is left to serve; `lockgate check` shows the errors");
-    }
+    let first = first_set::choose(&options, &earlier)?;
 
     let watcher = match watcher {
         Ok(watcher) => Some(watcher),
@@ -134,7 +129,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     };
 
     let present = kernel.tenants().await.context("cannot list network namespaces")?;
-    let adopted = adopted(&kernel, &loaded.config, clock).await;
+    let adopted = adopted(&kernel, &first.loaded.config, clock).await;
     let mut event_loop = EventLoop::new(Parts {
         clock,
         gateway,
@@ -148,7 +143,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         ticks,
         keep: options.keep,
     });
-    event_loop.begin(loaded, present, adopted);
+    event_loop.begin(first, present, adopted);
     event_loop.run(notices).await;
 
     serving.end();

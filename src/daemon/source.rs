@@ -106,7 +106,11 @@ impl Source {
         Ok(Reading { files, secrets: self.read_secrets()? })
     }
 
-    fn read_secrets(&self) -> Result<Secrets, SourceError> {
+    /// Reads the secrets; that there are none is no error here.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read_secrets(&self) -> Result<Secrets, SourceError> {
         let mut secrets = Secrets::default();
         if !self.secrets.is_dir() {
             return Ok(secrets);

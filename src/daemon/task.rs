@@ -1,6 +1,7 @@
 //! What may take time: each piece runs as a task of its own, and what came of
 //! it goes back to the loop as an [`Input`]. Nothing here decides anything.
 
+use super::accepted::{self, Files};
 use super::clock::Clock;
 use super::kernel_devices::{KernelDevices, KernelSamples};
 use super::load::{self, Earlier, LoadError, Loaded};
@@ -15,7 +16,7 @@ use crate::wireguard::DeviceConfig;
 use notify::RecommendedWatcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -59,6 +60,8 @@ pub(super) struct Tasks {
     input: mpsc::Sender<Input>,
     /// Lets so many names be looked up at once.
     lookups: Arc<Semaphore>,
+    /// Lets one set of documents be kept at a time.
+    keeping: Arc<Semaphore>,
 }
 
 impl Tasks {
@@ -70,7 +73,8 @@ impl Tasks {
     ) -> Self {
         let lookups = Arc::new(Semaphore::new(limits::LOOKUPS));
         let devices = Arc::new(KernelDevices::new(clock));
-        Self { kernel, datapath, devices, input, lookups }
+        let keeping = Arc::new(Semaphore::new(1));
+        Self { kernel, datapath, devices, input, lookups, keeping }
     }
 
     /// Carries out what the gateway says. A device that is attached sends no
@@ -141,6 +145,19 @@ impl Tasks {
             let read = tokio::task::spawn_blocking(load).await;
             let (loaded, watcher) = read.unwrap_or((Err(LoadError::Lost), None));
             Some(Input::Loaded(loaded, watcher))
+        });
+    }
+
+    /// Keeps the files of the set that is in force now, after those before.
+    pub(super) fn keep(&self, state: &Path, documents: PathBuf, files: Files) {
+        let (path, turn) = (state.join(accepted::FILE), Arc::clone(&self.keeping));
+        self.spawn(async move {
+            let _turn = turn.acquire_owned().await;
+            let write = move || accepted::write(&path, &documents, files);
+            if let Err(error) = tokio::task::spawn_blocking(write).await.ok()? {
+                tracing::warn!("{}", text(error));
+            }
+            None
         });
     }
 

@@ -1,6 +1,7 @@
 //! What the daemon keeps on disk: keys that are never made twice, a memory that
 //! is never half written, documents read in order.
 
+use lockgate::daemon::accepted::{self, AcceptedError};
 use lockgate::daemon::keys::{self, KeyFileError};
 use lockgate::daemon::memory::{self, Memory, MemoryError};
 use lockgate::daemon::source::{Source, SourceError};
@@ -9,6 +10,7 @@ use lockgate::reconcile::Borrowed;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -88,6 +90,29 @@ fn a_torn_memory_is_told_and_not_used() {
     let text = String::from_utf8(whole).unwrap();
     fs::write(&path, text.replace("51820", "51821")).unwrap();
     assert!(matches!(memory::read(&path), Err(MemoryError::Damaged(_))), "a changed digit");
+}
+
+#[test]
+fn the_accepted_set_is_read_as_it_was_written_and_for_its_own_place_alone() {
+    let state = state();
+    let (path, place) = (state.path().join("accepted.json"), Path::new("/etc/lockgate"));
+    assert_eq!(accepted::read(&path, place).unwrap(), None);
+    let files = vec![("a.yaml".to_owned(), "é: 1\n".as_bytes().to_vec())];
+    accepted::write(&path, place, files.clone()).unwrap();
+    assert_eq!(accepted::read(&path, place).unwrap(), Some(files));
+    assert_eq!(accepted::read(&path, Path::new("/etc/other")).unwrap(), None);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let whole = fs::read(&path).unwrap();
+    for len in 0..whole.len() {
+        fs::write(&path, &whole[..len]).unwrap();
+        let error = accepted::read(&path, place).unwrap_err();
+        assert!(matches!(error, AcceptedError::Damaged(_)), "{error} at {len}");
+    }
+    let text = String::from_utf8(whole).unwrap();
+    fs::write(&path, text.replace(": 1", ": 2")).unwrap();
+    let damaged = accepted::read(&path, place);
+    assert!(matches!(damaged, Err(AcceptedError::Damaged(_))), "a changed digit");
 }
 
 /// A process that ends at any moment leaves a bound of all stamps it sent,

@@ -131,9 +131,18 @@ impl<'lab> Gateway<'lab> {
         }
     }
 
+    /// Starts the process with the documents as they are, or are not.
+    pub(crate) fn spawn_as_it_is(&mut self) {
+        self.run_program(&[env!("CARGO_BIN_EXE_lockgate")]);
+    }
+
     fn spawn_by(&mut self, program: &[&str]) {
-        assert!(self.process.is_none(), "it runs already");
         self.write_class();
+        self.run_program(program);
+    }
+
+    fn run_program(&mut self, program: &[&str]) {
+        assert!(self.process.is_none(), "it runs already");
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut words: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
         words.extend(["--runtime-dir".to_owned(), text(self.path("run"))]);

@@ -3,12 +3,13 @@
 
 use crate::flow::{Flow, Stream};
 use crate::gateway::Gateway;
-use crate::lab::{self, At, Lab};
+use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     FAMILIES, PORT, PREFIXES, SITE, Stage, TENANT, TUNNEL, V4, V6, key, site_document, socket,
     tenant_document,
 };
+use lockgate::daemon::accepted;
 use lockgate::net::Timestamp;
 use lockgate::status::{ReloadOutcome, SiteState};
 use rustix::process::Signal;
@@ -134,7 +135,7 @@ fn a_reload_is_not_noticed_by_whom_it_is_not_about() {
                     });
                     scene.gateway.wait_programmed();
                 }
-                lab::wait_until("the stream to go on", lab::PATIENCE, || {
+                wait_until("the stream to go on", PATIENCE, || {
                     let received = stream.received();
                     if before < received { Ok(()) } else { Err(received) }
                 });
@@ -198,6 +199,43 @@ fn a_set_with_errors_changes_nothing_and_is_told_everywhere() {
         gateway.apply(&(unchanged() + &other_tenant(51_901, "192.168.2.0/24", "")));
         assert_eq!(gateway.tenant("bolt/gw").listen_port, 51_901);
         assert_eq!(gateway.id(), id);
+        scene.stage.assert_traffic(V6);
+    });
+}
+
+#[test]
+fn a_gateway_that_started_again_with_an_error_in_its_documents_served_less_than_before() {
+    lab::run(|lab| {
+        let mut scene = Scene::new(lab);
+        let kept = scene.gateway.path("state").join(accepted::FILE);
+        wait_until("the set to be kept", PATIENCE, || kept.exists().then_some(()).ok_or(()));
+        let good = unchanged() + &other_tenant(51_900, "192.168.2.0/24", "");
+        // The error is the other tenant's; the change is of the one that is sound.
+        let wrong = good.replace("51900", "70000").replace(PREFIXES[0], "192.168.99.0/24");
+        for documents in [Some(wrong.as_str()), None] {
+            scene.gateway.kill();
+            match documents {
+                Some(documents) => scene.gateway.write("documents.yaml", documents),
+                None => {
+                    std::fs::remove_file(scene.gateway.path("config").join("documents.yaml"))
+                        .unwrap();
+                }
+            }
+            scene.gateway.spawn_as_it_is();
+            let snapshot = scene.gateway.wait("the set it had", |snapshot| {
+                snapshot.tenants.len() == 2
+                    && snapshot.config.last_reload.as_ref().is_some_and(|reload| {
+                        reload.outcome == ReloadOutcome::Refused && !reload.errors.is_empty()
+                    })
+            });
+            assert!(snapshot.refused.is_empty(), "{:?}", snapshot.refused);
+            assert_eq!(scene.gateway.tenant("bolt/gw").listen_port, 51_900);
+            scene.stage.wait_traffic("device", "app", V4.app);
+            scene.stage.assert_traffic(V4);
+        }
+        // What is put back is taken.
+        scene.gateway.apply(&(unchanged() + &other_tenant(51_901, "192.168.2.0/24", "")));
+        assert_eq!(scene.gateway.tenant("bolt/gw").listen_port, 51_901);
         scene.stage.assert_traffic(V6);
     });
 }
