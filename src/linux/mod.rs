@@ -8,7 +8,8 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
 //! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, `wireguard`, `uplink`, `watch` (who is to be looked at again), and `syscall` (what needs `unsafe`).
+//! `tun`, `wireguard`, [`tcp`], `uplink`, `watch` (who is to be looked at again), and `syscall`
+//! (what needs `unsafe`).
 
 mod apply;
 mod capability;
@@ -27,6 +28,7 @@ mod own_memory;
 mod rtnl;
 mod syscall;
 mod sysctl;
+pub mod tcp;
 mod tun;
 mod uplink;
 mod vlan;

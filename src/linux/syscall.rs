@@ -1,12 +1,14 @@
 //! The calls that need `unsafe`, each behind a function that does not.
 //!
 //! Nothing here decides anything: arguments in, the kernel's answer out.
-#![allow(unsafe_code, reason = "ioctls of TUN, unshare and one socket option have no safe form")]
+#![allow(unsafe_code, reason = "ioctls of TUN, unshare and some socket options have no safe form")]
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io;
 use rustix::ioctl::{self, IntegerSetter, Opcode, Setter, opcode};
 use rustix::thread::UnshareFlags;
+use std::net::IpAddr;
+use zeroize::Zeroize;
 
 // <linux/if_tun.h>
 const TUNSETIFF: Opcode = opcode::write::<libc::c_int>(b'T', 202);
@@ -101,5 +103,69 @@ pub(super) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
     } else {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
         Err(io::Errno::from_raw_os_error(errno))
+    }
+}
+
+/// Has TCP packets that arrive at `socket` with a TTL, or hop limit, below `ttl`
+/// dropped before anything looks at them (RFC 5082). `is_v4` is the socket's family.
+pub(super) fn set_minimum_ttl(socket: impl AsFd, is_v4: bool, ttl: u8) -> io::Result<()> {
+    let value = libc::c_int::from(ttl);
+    match is_v4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &value),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &value),
+    }
+}
+
+/// `struct tcp_md5sig` of `<linux/tcp.h>`.
+#[repr(C)]
+struct TcpMd5 {
+    address: libc::sockaddr_storage,
+    flags: u8,
+    prefix_length: u8,
+    key_length: u16,
+    interface: libc::c_int,
+    key: [u8; libc::TCP_MD5SIG_MAXKEYLEN],
+}
+
+/// Has every segment to and from `peer` signed with `key` (RFC 2385), of at most
+/// 80 bytes; an empty one ends that.
+pub(super) fn set_tcp_md5(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> io::Result<()> {
+    // SAFETY: all of its fields are numbers, for which zero is a value.
+    let mut md5: TcpMd5 = unsafe { std::mem::zeroed() };
+    let Some(room) = md5.key.get_mut(..key.len()) else { return Err(io::Errno::INVAL) };
+    room.copy_from_slice(key);
+    md5.key_length = u16::try_from(key.len()).unwrap_or(0);
+    let storage = &raw mut md5.address;
+    match peer {
+        IpAddr::V4(address) => {
+            // SAFETY: a `sockaddr_storage` has room for, and is aligned as, any of them.
+            let peer = unsafe { &mut *storage.cast::<libc::sockaddr_in>() };
+            peer.sin_family = libc::AF_INET as libc::sa_family_t;
+            peer.sin_addr.s_addr = u32::from_ne_bytes(address.octets());
+        }
+        IpAddr::V6(address) => {
+            // SAFETY: as above.
+            let peer = unsafe { &mut *storage.cast::<libc::sockaddr_in6>() };
+            peer.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            peer.sin6_addr.s6_addr = address.octets();
+        }
+    }
+    let outcome = set_option(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &md5);
+    md5.key.zeroize();
+    outcome
+}
+
+/// Sets a socket option whose value is of type `T`, plain data.
+fn set_option<T>(socket: impl AsFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads `len` bytes from `value`, which is that long.
+    let answer = unsafe { libc::setsockopt(fd, level, name, (&raw const *value).cast(), len) };
+    match answer {
+        0 => Ok(()),
+        _ => {
+            let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+            Err(io::Errno::from_raw_os_error(errno))
+        }
     }
 }

@@ -8,6 +8,7 @@
 )]
 mod aging;
 mod answerer;
+mod bgp_tcp;
 mod canary;
 mod capture;
 mod crash;
