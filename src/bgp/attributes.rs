@@ -3,11 +3,12 @@
 //! Attributes nobody here knows are not kept: no route that was learned is
 //! passed on.
 
+use crate::net::{Community, ExtendedCommunity, LargeCommunity};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The path attributes of a route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attributes {
     /// How the route began (RFC 4271 §5.1.1).
     pub origin: Origin,
@@ -49,12 +50,12 @@ pub enum Origin {
 }
 
 /// The systems a route came through.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsPath(pub Vec<AsSegment>);
 
 /// A part of a path. Its numbers are as they came: also those that nobody may
 /// have, like 23456 (RFC 6793).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AsSegment {
     /// One after the other.
     Sequence(Vec<u32>),
@@ -78,6 +79,11 @@ impl AsPath {
             AsSegment::Sequence(systems) | AsSegment::Set(systems) => systems,
         });
         all.copied()
+    }
+
+    /// Whether a part of it is in no order (AS_SET).
+    pub fn has_set(&self) -> bool {
+        self.0.iter().any(|segment| matches!(segment, AsSegment::Set(_)))
     }
 
     /// The system it was heard of from, when that can be told.
@@ -109,30 +115,5 @@ impl fmt::Display for AsPath {
             }
         }
         Ok(())
-    }
-}
-
-/// A community of RFC 1997: two numbers of sixteen bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Community(pub u32);
-
-/// A community of RFC 8092: three numbers of thirty-two bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LargeCommunity(pub [u32; 3]);
-
-/// A community of RFC 4360: its eight bytes. A route target is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExtendedCommunity(pub [u8; 8]);
-
-impl fmt::Display for Community {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0 >> 16, self.0 & 0xffff)
-    }
-}
-
-impl fmt::Display for LargeCommunity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [global, first, second] = self.0;
-        write!(f, "{global}:{first}:{second}")
     }
 }

@@ -11,9 +11,12 @@
 //! [`Attributes`] (what is said of it), [`Update`] (what one message says).
 
 mod attributes;
+mod policy;
+mod reject;
 mod update;
 
-pub use attributes::{
-    AsPath, AsSegment, Attributes, Community, ExtendedCommunity, LargeCommunity, Origin,
-};
+pub use crate::net::{Community, ExtendedCommunity, LargeCommunity};
+pub use attributes::{AsPath, AsSegment, Attributes, Origin};
+pub use policy::ImportPolicy;
+pub use reject::{Reject, Verdict};
 pub use update::{Announcement, Family, Nlri, RouteDistinguisher, Update};

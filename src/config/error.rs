@@ -6,7 +6,7 @@
 
 use super::document::ObjectName;
 use crate::model::limits;
-use crate::net::{KeyError, NameError, NumberError, Prefix, PrefixError};
+use crate::net::{CommunityError, KeyError, NameError, NumberError, Prefix, PrefixError};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -321,10 +321,12 @@ pub enum Problem {
     Ports(String),
     #[error("needs spec.fabric.bgp of its TenantGateway, for the AS number")]
     NoLocalAsn,
-    #[error("`{0}` is not a community such as 64512:40")]
-    Community(String),
-    #[error("{le} is below the prefix's own length, {length}, or beyond its family's longest")]
-    ImportLength { le: u32, length: u8 },
+    #[error("`{0}` {1}")]
+    Community(String, CommunityError),
+    #[error("{value} is outside {least}–{longest}, the lengths a prefix inside this one has")]
+    ImportLength { value: u32, least: u8, longest: u8 },
+    #[error("{le} is below ge, {ge}")]
+    ImportLengths { ge: u8, le: u8 },
     #[error("{value} is above the class's {max}")]
     AboveClass { value: u32, max: u32 },
 }

@@ -3,7 +3,7 @@
 //! Policies are default deny in both directions (RFC 8212): what is not named
 //! is refused and counted.
 
-use crate::net::{Asn, Prefix};
+use crate::net::{Asn, Community, LargeCommunity, Prefix, RouteTarget};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -40,23 +40,40 @@ pub struct BgpNeighbor {
 }
 
 /// What to accept from the fabric.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BgpImport {
-    /// Networks, each with the longest length accepted inside it.
-    pub prefixes: Vec<(Prefix, u8)>,
-    /// Communities of which a route must carry one; empty asks for none.
-    pub communities: Vec<String>,
-    /// Route targets of which a VPN route must carry one.
-    pub route_targets: Vec<String>,
+    /// Networks to accept. Empty accepts nothing.
+    pub prefixes: Vec<ImportPrefix>,
+    /// Communities of which, or of `large_communities`, a route must carry one;
+    /// both empty ask for none.
+    pub communities: Vec<Community>,
+    /// Large communities, as `communities`.
+    pub large_communities: Vec<LargeCommunity>,
+    /// Route targets of which a VPN route must carry one. Empty accepts no VPN
+    /// route: one that is nobody's is never anybody's.
+    pub route_targets: Vec<RouteTarget>,
     /// More prefixes than this end the session (Cease/1, RFC 4486).
-    pub maximum_prefixes: Option<u32>,
+    pub maximum_prefixes: u32,
+}
+
+/// A network to accept, and how long prefixes inside it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImportPrefix {
+    /// The network.
+    pub prefix: Prefix,
+    /// The shortest length accepted, not below the network's own.
+    pub ge: u8,
+    /// The longest length accepted, not below `ge`.
+    pub le: u8,
 }
 
 /// What to attach to what we advertise to the fabric.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BgpExport {
     /// Communities.
-    pub communities: Vec<String>,
+    pub communities: Vec<Community>,
+    /// Large communities.
+    pub large_communities: Vec<LargeCommunity>,
     /// The multi-exit discriminator.
     pub med: Option<u32>,
 }

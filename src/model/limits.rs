@@ -50,8 +50,24 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Neighbors of one tenant on the fabric.
 pub const NEIGHBORS_PER_TENANT: usize = 64;
 
-/// Networks, communities or route targets in one import or export policy.
+/// Networks in one import policy.
 pub const POLICY_ENTRIES: usize = 1_024;
+
+/// Communities or route targets in one import or export policy: all of them are
+/// on everything we advertise, and 64 large ones take 768 bytes of a message.
+pub const COMMUNITIES_PER_POLICY: usize = 64;
+
+/// Prefixes one neighbor may announce when nothing is asked: ten times what five
+/// thousand nodes have between them, and 10 MB.
+pub const DEFAULT_PREFIXES_PER_NEIGHBOR: u32 = 100_000;
+
+/// Prefixes one neighbor may ever announce: the whole Internet's table, which is
+/// somebody's mistake here, fits; 100 MB.
+pub const PREFIXES_PER_NEIGHBOR: u32 = 1_000_000;
+
+/// Next hops the routes of one tenant may have between them: each is resolved
+/// again when a link or the way to it changes, and a cluster has one a node.
+pub const NEXT_HOPS_PER_TENANT: usize = 8_192;
 
 /// Addresses of one interface.
 pub const ADDRESSES_PER_LINK: usize = 16;

@@ -23,7 +23,7 @@ pub struct Class {
     pub advertised_host: Option<String>,
     /// Networks no site may name and no neighbor may advertise: pod, service
     /// and node networks and the like, those that are nobody's
-    /// (`crate::config::ALWAYS_FORBIDDEN`) among them.
+    /// ([`crate::net::ALWAYS_FORBIDDEN`]) among them.
     pub forbidden_prefixes: Vec<Prefix>,
     /// Whether a site may be the default route, `0.0.0.0/0` or `::/0`.
     pub allow_default_route: bool,

@@ -6,16 +6,21 @@
 //! In reading order: [`Instant`] and [`Timestamp`] (time), [`PublicKey`] and
 //! its secret siblings (keys), [`Prefix`] (networks) and [`PrefixMap`] (what
 //! belongs to them), [`TenantName`], [`SiteName`] and [`ManagedName`] (names),
-//! [`Mtu`], [`VlanId`], [`Asn`] (numbers with a range).
+//! [`Mtu`], [`VlanId`], [`Asn`] (numbers with a range), [`Community`] and its
+//! like (what routes are marked with).
 
+mod community;
 mod key;
+mod martians;
 mod name;
 mod number;
 mod prefix;
 mod prefix_map;
 mod time;
 
+pub use community::{Community, CommunityError, ExtendedCommunity, LargeCommunity, RouteTarget};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use martians::ALWAYS_FORBIDDEN;
 pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};
 pub use number::{Asn, Mtu, NumberError, VlanId};
 pub use prefix::{InterfaceAddress, Prefix, PrefixError};

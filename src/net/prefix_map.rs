@@ -52,6 +52,41 @@ impl<T> PrefixMap<T> {
     }
 }
 
+impl<T> PrefixMap<T> {
+    /// The values of all networks that hold every address of `prefix`, its own
+    /// among them, the widest first.
+    pub fn covering(&self, prefix: Prefix) -> impl Iterator<Item = &T> {
+        let (mut v4, mut v6) = (None, None);
+        match prefix.address() {
+            IpAddr::V4(address) => {
+                v4 = Some(self.v4.cover_values(&(address.to_bits(), prefix.length())));
+            }
+            IpAddr::V6(address) => {
+                v6 = Some(self.v6.cover_values(&(address.to_bits(), prefix.length())));
+            }
+        }
+        v4.into_iter().flatten().chain(v6.into_iter().flatten())
+    }
+
+    /// Every value, v4 before v6.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.v4.values().chain(self.v6.values())
+    }
+
+    /// Whether some address is both in `prefix` and in a network that has a value.
+    pub fn meets(&self, prefix: Prefix) -> bool {
+        let inside = match prefix.address() {
+            IpAddr::V4(address) => {
+                self.v4.children(&(address.to_bits(), prefix.length())).next().is_some()
+            }
+            IpAddr::V6(address) => {
+                self.v6.children(&(address.to_bits(), prefix.length())).next().is_some()
+            }
+        };
+        inside || self.covering(prefix).next().is_some()
+    }
+}
+
 impl<T> FromIterator<(Prefix, T)> for PrefixMap<T> {
     fn from_iter<I: IntoIterator<Item = (Prefix, T)>>(entries: I) -> Self {
         let mut map = Self::default();

@@ -58,6 +58,7 @@ pub use rule_text::RuleError;
 pub use ruleset::{
     Base, Chain, ChainName, Dispatch, DropReason, Hook, List, Policy, Ruleset, SetName,
 };
+pub use serving::serving;
 pub use state::{KernelState, Namespace, ROUTE_PROTOCOL, TABLE};
 pub use step::{Plan, Step, StepFailure};
 pub use sysctl::{LinkSetting, Scope, Sysctl, SysctlError};

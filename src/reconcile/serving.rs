@@ -27,7 +27,7 @@ pub(super) fn vlans(tenant: &Tenant) -> impl Iterator<Item = (&Site, &VlanAttach
 }
 
 /// The visible networks and the site each is served by. The longest match counts.
-pub(super) fn serving(tenant: &Tenant) -> BTreeMap<Prefix, &Site> {
+pub fn serving(tenant: &Tenant) -> BTreeMap<Prefix, &Site> {
     let mut best: BTreeMap<Prefix, &Site> = BTreeMap::new();
     for site in tenant.sites.values() {
         for prefix in site.prefixes.iter().map(|prefix| prefix.visible()) {

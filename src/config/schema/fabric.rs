@@ -163,31 +163,39 @@ pub struct NeighborSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FabricImportSpec {
-    /// Networks, each with the longest prefix length accepted inside it.
+    /// Networks, each with the lengths of prefixes accepted inside it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub prefixes: Vec<ImportPrefixSpec>,
-    /// Communities of which a route must carry one, `ASN:value`. Empty asks for none.
+    /// Communities of which a route must carry one, `ASN:value` or, large ones,
+    /// `ASN:value:value`. Empty asks for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub communities: Vec<String>,
-    /// Route targets of which a VPN route must carry one, `ASN:value`. Empty asks for none.
+    /// Route targets of which a VPN route must carry one, `ASN:value` or
+    /// `address:value`; an AS of four bytes below 65536 is written `0.ASN:value`.
+    /// Empty takes no VPN route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub route_targets: Vec<String>,
-    /// More prefixes than this end the session. Absent sets no end but the gateway's own.
+    /// More prefixes than this end the session. Absent is 100000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub maximum_prefixes: Option<u32>,
 }
 
-/// A network to accept, and what inside it.
+/// A network to accept, and what inside it. Without `ge` and `le` the network itself only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportPrefixSpec {
     /// The network.
     pub cidr: String,
-    /// The longest prefix length accepted inside it. Absent accepts the network itself only.
+    /// The shortest prefix length accepted inside it. Absent is the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 128))]
+    pub ge: Option<u32>,
+    /// The longest prefix length accepted inside it. Absent is the network's own
+    /// or, with `ge`, the family's longest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 128))]
     pub le: Option<u32>,
@@ -197,7 +205,7 @@ pub struct ImportPrefixSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FabricExportSpec {
-    /// Communities, `ASN:value`.
+    /// Communities, `ASN:value` or, large ones, `ASN:value:value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub communities: Vec<String>,

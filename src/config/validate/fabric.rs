@@ -2,14 +2,14 @@
 
 use super::class::CheckedClass;
 use super::finding::Findings;
+use super::policy::{check_export, check_import};
 use crate::config::error::Problem;
 use crate::config::schema::{FabricBgpSpec, FabricSpec, NeighborSpec, VlanProtocolName};
 use crate::config::shape::clip;
 use crate::model::{
-    BgpExport, BgpImport, BgpNeighbor, Fabric, FabricBgp, FabricLink, Placement, Vlan,
-    VlanProtocol, limits,
+    BgpNeighbor, Fabric, FabricBgp, FabricLink, Placement, Vlan, VlanProtocol, limits,
 };
-use crate::net::{InterfaceAddress, Prefix, SiteName};
+use crate::net::{InterfaceAddress, SiteName};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a pod's CNI calls its link.
@@ -152,15 +152,8 @@ fn check_bgp(
             neighbors.push(neighbor);
         }
     }
-    let import = check_import(spec, found);
-    let export = BgpExport {
-        communities: communities(
-            &format!("{path}.export.communities"),
-            &spec.export.communities,
-            found,
-        ),
-        med: spec.export.med,
-    };
+    let import = check_import(&spec.import, found);
+    let export = check_export(&spec.export, found);
     Some(FabricBgp { local_asn: local_asn?, router_id: router_id?, neighbors, import, export })
 }
 
@@ -196,61 +189,4 @@ fn check_neighbor(
             .as_ref()
             .map(|secret| (secret.name.clone(), secret.key.clone())),
     })
-}
-
-fn check_import(spec: &FabricBgpSpec, found: &mut Findings) -> BgpImport {
-    let path = "spec.fabric.bgp.import";
-    let mut prefixes: Vec<(Prefix, u8)> = Vec::new();
-    if limits::POLICY_ENTRIES < spec.import.prefixes.len() {
-        found.note(format!("{path}.prefixes"), Problem::TooMany { max: limits::POLICY_ENTRIES });
-    } else {
-        for (index, entry) in spec.import.prefixes.iter().enumerate() {
-            let path = format!("{path}.prefixes[{index}]");
-            let Some(prefix) = found.prefix(&format!("{path}.cidr"), &entry.cidr) else { continue };
-            let longest = if prefix.is_v4() { 32 } else { 128 };
-            let le = entry.le.map_or_else(|| Some(prefix.length()), |le| u8::try_from(le).ok());
-            match le.filter(|le| (prefix.length()..=longest).contains(le)) {
-                Some(le) => prefixes.push((prefix, le)),
-                None => found.note(
-                    format!("{path}.le"),
-                    Problem::ImportLength {
-                        le: entry.le.unwrap_or_default(),
-                        length: prefix.length(),
-                    },
-                ),
-            }
-        }
-    }
-    if let Some(most) = spec.import.maximum_prefixes {
-        found.ranged::<u32>(&format!("{path}.maximumPrefixes"), most, 1, 1_000_000);
-    }
-    BgpImport {
-        prefixes,
-        communities: communities(&format!("{path}.communities"), &spec.import.communities, found),
-        route_targets: communities(
-            &format!("{path}.routeTargets"),
-            &spec.import.route_targets,
-            found,
-        ),
-        maximum_prefixes: spec.import.maximum_prefixes,
-    }
-}
-
-/// Communities (RFC 1997), large communities (RFC 8092) or route targets
-/// (RFC 4360): two or three numbers with colons between.
-fn communities(path: &str, texts: &[String], found: &mut Findings) -> Vec<String> {
-    if limits::POLICY_ENTRIES < texts.len() {
-        found.note(path, Problem::TooMany { max: limits::POLICY_ENTRIES });
-        return Vec::new();
-    }
-    for (index, text) in texts.iter().enumerate() {
-        let numbers: Vec<&str> = text.split(':').collect();
-        let is_number = |part: &&str| {
-            part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u32>().is_ok()
-        };
-        if !(2..=3).contains(&numbers.len()) || !numbers.iter().all(is_number) {
-            found.note(format!("{path}[{index}]"), Problem::Community(clip(text)));
-        }
-    }
-    texts.to_vec()
 }

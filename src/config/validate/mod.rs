@@ -14,6 +14,7 @@ mod class;
 mod fabric;
 mod finding;
 mod gateway;
+mod policy;
 mod site;
 mod tenant;
 mod vlan;
