@@ -4,7 +4,7 @@ use super::tenant::TenantMachine;
 use super::{Gateway, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
-use crate::reconcile::{Device, Namespace, RouteKey, RouteTarget, UnprogrammableReason, vlan_link};
+use crate::reconcile::{Device, Namespace, RouteKey, UnprogrammableReason, vlan_link};
 use crate::status::{
     AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions,
     ConfigSnapshot, Count, DropPlace, DropSnapshot, PrefixSource, RefusedDocument, RouteSnapshot,
@@ -375,16 +375,17 @@ fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
     }
     let mut routes = Vec::new();
     for (key, route) in &wanted.namespace.routes {
-        let RouteTarget::Link { device, via, .. } = &route.target else { continue };
         let site = owners.get(&key.prefix);
-        routes.push(RouteSnapshot {
-            prefix: key.prefix,
-            via: *via,
-            link: device.to_string(),
-            site: site.filter(|_| !fabric(device)).map(|site| site.name.clone()),
-            source: if fabric(device) { RouteSource::App } else { RouteSource::Static },
-            installed: observed.routes.get(key) == Some(route),
-        });
+        for (device, via) in route.hops() {
+            routes.push(RouteSnapshot {
+                prefix: key.prefix,
+                via,
+                link: device.to_string(),
+                site: site.filter(|_| !fabric(device)).map(|site| site.name.clone()),
+                source: if fabric(device) { RouteSource::App } else { RouteSource::Static },
+                installed: observed.routes.get(key) == Some(route),
+            });
+        }
     }
     routes
 }

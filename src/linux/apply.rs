@@ -5,7 +5,7 @@
 
 use super::netlink::{Netlink, NetlinkError};
 use super::nft::{self, NftError, Reading};
-use super::rtnl::{self, ShownLink, Way};
+use super::rtnl::{self, ShownLink, Target, Way};
 use super::sysctl::{self, SettingError};
 use super::tun::{self, Offload, TunError};
 use super::vlan::Underlay;
@@ -417,7 +417,7 @@ impl<'a> Shell<'a> {
                 continue;
             }
             let request = match route {
-                Some(route) => self.way(route).map(|way| rtnl::replace_route(*key, way)),
+                Some(route) => self.target(route).map(|target| rtnl::replace_route(*key, target)),
                 None => Ok(rtnl::remove_route(*key)),
             };
             match request {
@@ -440,12 +440,21 @@ impl<'a> Shell<'a> {
         }
     }
 
-    fn way(&mut self, route: &Route) -> Result<Option<Way>, ApplyError> {
+    fn target(&mut self, route: &Route) -> Result<Target, ApplyError> {
         match &route.target {
             RouteTarget::Link { device, via, source } => {
-                Ok(Some(Way { index: self.index(device)?, via: *via, source: *source }))
+                let way = Way { index: self.index(device)?, via: *via };
+                Ok(Target::Link(way, *source))
             }
-            RouteTarget::Unreachable => Ok(None),
+            RouteTarget::Multipath(hops) => {
+                let mut ways = Vec::with_capacity(hops.len());
+                for hop in hops {
+                    ways.push(Way { index: self.index(&hop.device)?, via: hop.via });
+                }
+                Ok(Target::Multipath(ways))
+            }
+            RouteTarget::Blackhole => Ok(Target::Blackhole),
+            RouteTarget::Unreachable => Ok(Target::Unreachable),
             RouteTarget::Unrecognized => Err(ApplyError::NotOurs),
         }
     }

@@ -8,8 +8,8 @@ use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownTarget};
 use super::sysctl::{self, SettingError};
 use super::vlan::Underlay;
-use crate::reconcile::{Device, Link, LinkKind, Namespace, Route, RouteTarget, Scope};
-use std::collections::BTreeMap;
+use crate::reconcile::{Device, Hop, Link, LinkKind, Namespace, Route, RouteTarget, Scope};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Why a namespace could not be read.
@@ -81,6 +81,20 @@ pub(super) fn observe(
                 // By the loopback, or by a link that came after we listed them.
                 None => RouteTarget::Unrecognized,
             },
+            ShownTarget::Multipath(ways) => {
+                let hop = |(index, via): (u32, Option<IpAddr>)| {
+                    devices.get(&index).map(|device| Hop { device: device.clone(), via })
+                };
+                let shown = ways.len();
+                let hops: BTreeSet<Hop> = ways.into_iter().filter_map(hop).collect();
+                // Two of the same way, or one out of a link not listed.
+                if hops.len() == shown && 1 < shown {
+                    RouteTarget::Multipath(hops)
+                } else {
+                    RouteTarget::Unrecognized
+                }
+            }
+            ShownTarget::Blackhole => RouteTarget::Blackhole,
             ShownTarget::Unreachable => RouteTarget::Unreachable,
             ShownTarget::Other => RouteTarget::Unrecognized,
         };

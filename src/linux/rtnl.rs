@@ -25,8 +25,8 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-    RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -63,6 +63,8 @@ pub(super) struct ShownRoute {
 #[derive(Clone, Debug)]
 pub(super) enum ShownTarget {
     Link { index: u32, via: Option<IpAddr>, source: Option<IpAddr> },
+    Multipath(Vec<(u32, Option<IpAddr>)>),
+    Blackhole,
     Unreachable,
     Other,
 }
@@ -192,6 +194,7 @@ fn shown_route(family: Family, message: RouteMessage) -> Option<ShownRoute> {
     let mut table = u32::from(header.table);
     let mut destination = family.everything().address();
     let (mut metric, mut index, mut via, mut source, mut plain) = (0, None, None, None, true);
+    let mut several = None;
     for attribute in message.attributes {
         match attribute {
             RouteAttribute::Table(one) => table = one,
@@ -199,11 +202,13 @@ fn shown_route(family: Family, message: RouteMessage) -> Option<ShownRoute> {
             RouteAttribute::Oif(one) => index = Some(one),
             RouteAttribute::Destination(one) => destination = ip(&one)?,
             RouteAttribute::Gateway(one) => via = ip(&one),
+            RouteAttribute::Via(one) => match ip_of_via(&one) {
+                Some(one) => via = Some(one),
+                None => plain = false,
+            },
             RouteAttribute::PrefSource(one) => source = ip(&one),
-            RouteAttribute::MultiPath(_)
-            | RouteAttribute::Via(_)
-            | RouteAttribute::NhId(_)
-            | RouteAttribute::Encap(_) => plain = false,
+            RouteAttribute::MultiPath(hops) => several = Some(hops),
+            RouteAttribute::NhId(_) | RouteAttribute::Encap(_) => plain = false,
             _ => {}
         }
     }
@@ -211,12 +216,34 @@ fn shown_route(family: Family, message: RouteMessage) -> Option<ShownRoute> {
         return None;
     }
     let prefix = Prefix::containing_address(destination, header.destination_prefix_length).ok()?;
-    let target = match (header.kind, index) {
-        (RouteType::Unreachable, _) => ShownTarget::Unreachable,
-        (RouteType::Unicast, Some(index)) if plain => ShownTarget::Link { index, via, source },
-        (_, _) => ShownTarget::Other,
+    let ways = several.map(|hops| hops.iter().map(shown_hop).collect::<Option<Vec<_>>>());
+    let target = match (header.kind, index, ways) {
+        (RouteType::Unreachable, ..) => ShownTarget::Unreachable,
+        (RouteType::BlackHole, ..) => ShownTarget::Blackhole,
+        (RouteType::Unicast, _, Some(Some(ways))) if plain && source.is_none() => {
+            ShownTarget::Multipath(ways)
+        }
+        (RouteType::Unicast, Some(index), None) if plain => {
+            ShownTarget::Link { index, via, source }
+        }
+        (..) => ShownTarget::Other,
     };
     Some(ShownRoute { key: RouteKey { prefix, metric }, target })
+}
+
+/// One of several ways; `None` when it is more than a router on a link.
+fn shown_hop(hop: &RouteNextHop) -> Option<(u32, Option<IpAddr>)> {
+    let mut via = None;
+    for attribute in &hop.attributes {
+        match attribute {
+            RouteAttribute::Gateway(one) => via = ip(one),
+            RouteAttribute::Via(one) => via = Some(ip_of_via(one)?),
+            RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
+            _ => {}
+        }
+    }
+    // `hops` is the weight less one.
+    (hop.hops == 0).then_some((hop.interface_index, via))
 }
 
 /// The links that default routes leave by, of the main table and not of ours.
@@ -264,6 +291,14 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+fn ip_of_via(via: &RouteVia) -> Option<IpAddr> {
+    match via {
+        RouteVia::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteVia::Inet6(address) => Some(IpAddr::V6(*address)),
         _ => None,
     }
 }
@@ -416,7 +451,26 @@ pub(super) fn remove_address(
 pub(super) struct Way {
     pub(super) index: u32,
     pub(super) via: Option<IpAddr>,
-    pub(super) source: Option<IpAddr>,
+}
+
+/// What a route to be made does.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// One way, and the source of our own packets.
+    Link(Way, Option<IpAddr>),
+    Multipath(Vec<Way>),
+    Blackhole,
+    Unreachable,
+}
+
+/// A router as an attribute: of the other family than its route's it is an
+/// `RTA_VIA`, for an `RTA_GATEWAY` would be read as one of the same.
+fn gateway(key: RouteKey, via: IpAddr) -> RouteAttribute {
+    match via {
+        IpAddr::V4(v4) if !key.prefix.is_v4() => RouteAttribute::Via(RouteVia::Inet(v4)),
+        IpAddr::V6(v6) if key.prefix.is_v4() => RouteAttribute::Via(RouteVia::Inet6(v6)),
+        IpAddr::V4(_) | IpAddr::V6(_) => RouteAttribute::Gateway(via.into()),
+    }
 }
 
 fn route_message(key: RouteKey) -> RouteMessage {
@@ -433,11 +487,11 @@ fn route_message(key: RouteKey) -> RouteMessage {
 }
 
 /// The request to make a route, or to put it in the place of the one with the
-/// same key; without a way the destination is unreachable.
-pub(super) fn replace_route(key: RouteKey, way: Option<Way>) -> (RouteNetlinkMessage, u16) {
+/// same key.
+pub(super) fn replace_route(key: RouteKey, target: Target) -> (RouteNetlinkMessage, u16) {
     let mut message = route_message(key);
-    match way {
-        Some(Way { index, via, source }) => {
+    match target {
+        Target::Link(Way { index, via }, source) => {
             message.header.kind = RouteType::Unicast;
             let on_link = key.prefix.is_v4() && via.is_none();
             message.header.scope = if on_link { RouteScope::Link } else { RouteScope::Universe };
@@ -447,11 +501,26 @@ pub(super) fn replace_route(key: RouteKey, way: Option<Way>) -> (RouteNetlinkMes
                 message.header.flags = RouteFlags::Onlink;
             }
             message.attributes.push(RouteAttribute::Oif(index));
-            message.attributes.extend(via.map(|via| RouteAttribute::Gateway(via.into())));
+            message.attributes.extend(via.map(|via| gateway(key, via)));
             let source = source.map(|source| RouteAttribute::PrefSource(source.into()));
             message.attributes.extend(source);
         }
-        None => message.header.kind = RouteType::Unreachable,
+        Target::Multipath(ways) => {
+            message.header.kind = RouteType::Unicast;
+            message.header.scope = RouteScope::Universe;
+            let hops = ways.into_iter().map(|Way { index, via }| {
+                let mut hop = RouteNextHop::default();
+                hop.interface_index = index;
+                if via.is_some() {
+                    hop.flags = RouteNextHopFlags::Onlink;
+                }
+                hop.attributes.extend(via.map(|via| gateway(key, via)));
+                hop
+            });
+            message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
+        }
+        Target::Blackhole => message.header.kind = RouteType::BlackHole,
+        Target::Unreachable => message.header.kind = RouteType::Unreachable,
     }
     (RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
 }

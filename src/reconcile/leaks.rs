@@ -168,11 +168,13 @@ fn links(given: &Namespace, held: &Namespace, placement: Placement, kinds: &mut 
 fn routes(given: &Namespace, held: &Namespace, kinds: &mut Vec<LeakKind>) {
     for (key, route) in &held.routes {
         let fits = |wanted: (&RouteKey, &super::Route)| {
-            wanted.0.prefix.covers(key.prefix) && wanted.1.device() == route.device()
+            let mut ways = route.hops();
+            wanted.0.prefix.covers(key.prefix)
+                && ways.all(|(out, _)| wanted.1.hops().any(|(device, _)| device == out))
         };
         let is_known = match route.target {
-            RouteTarget::Unreachable => true,
-            RouteTarget::Link { .. } => {
+            RouteTarget::Blackhole | RouteTarget::Unreachable => true,
+            RouteTarget::Link { .. } | RouteTarget::Multipath(_) => {
                 // As asked for, which is the rule and quickly seen.
                 let same = given.routes.get(key).is_some_and(|wanted| fits((key, wanted)));
                 same || given.routes.iter().any(fits)

@@ -6,7 +6,7 @@
 
 use super::serving::{serving, tunnelled, vlans};
 use super::trace::TraceStep;
-use super::{Device, Namespace, Route, RouteKey, RouteTarget};
+use super::{Device, Namespace, Route, RouteKey};
 use crate::model::Tenant;
 use crate::net::{Prefix, PrefixMap, SiteName};
 use std::collections::BTreeMap;
@@ -96,10 +96,10 @@ impl<'a> Lookup<'a> {
                 (Way::Out(device.clone()), Some(TraceStep::Connected(device, *network)))
             }
             (_, Some((key, route))) => {
-                let way = match &route.target {
-                    RouteTarget::Link { device, .. } => Way::Out(device.clone()),
-                    RouteTarget::Unreachable | RouteTarget::Unrecognized => Way::Nowhere,
-                };
+                // Of several ways the first stands for all: which one a packet
+                // takes is the kernel's to choose, and all are on one side.
+                let way = route.hops().next();
+                let way = way.map_or(Way::Nowhere, |(device, _)| Way::Out(device.clone()));
                 (way, Some(TraceStep::Route(*key, (*route).clone())))
             }
             (_, None) => (Way::Nowhere, None),

@@ -52,7 +52,7 @@ pub use oracle::expected;
 pub use packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 pub use plan::{plan, plan_tenant};
 pub use prefix_set::{Family, PrefixSet};
-pub use route::{Route, RouteKey, RouteTarget};
+pub use route::{Hop, Route, RouteKey, RouteTarget};
 pub use rule::{Conntrack, Icmp, Match, Membership, Rule, Side, Transport, Verdict};
 pub use rule_text::RuleError;
 pub use ruleset::{

@@ -19,6 +19,7 @@ use super::{
 use crate::model::Placement;
 use crate::net::{InterfaceAddress, ManagedName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Plans the way from `observed` to `desired`. Makes every choice there is.
 ///
@@ -105,24 +106,35 @@ fn change(desired: &Namespace, observed: &Namespace, placement: Placement, steps
         desired.routes.iter().map(move |(key, route)| (key, route, is_there(key, route)))
     };
     for (key, route, is_there) in routes() {
-        let leg = route.device().filter(|device| desired.links.contains_key(*device));
-        if leg.is_none() && !is_there {
+        let has_leg = route.hops().any(|(device, _)| desired.links.contains_key(device));
+        if !has_leg && !is_there {
             steps.push(Step::ReplaceRoute(*key, route.clone()));
         }
     }
     let tunnel = Device::Managed(ManagedName::wireguard());
     let (tunnels, others): (Vec<_>, Vec<_>) =
         desired.links.iter().partition(|(device, _)| **device == tunnel);
+    let mut done: BTreeMap<&Device, Leg<'_>> = BTreeMap::new();
     for (device, link) in tunnels.into_iter().chain(others) {
         let before = observed.links.get(device).filter(|before| can_become(before, link));
         let leg = Leg { device, link, before, surplus: surplus(link, before) };
         leg.make(steps);
         settings.write_link(device, before.is_some(), steps);
         leg.configure(steps);
+        done.insert(device, leg);
         for (key, route, is_there) in routes() {
+            // One of several ways is made when the last of its links is there.
+            let due = route.hops().any(|(out, _)| out == device)
+                && route
+                    .hops()
+                    .all(|(out, _)| done.contains_key(out) || !desired.links.contains_key(out));
             // The kernel drops some routes with what they stand on. Those we
             // still want are equal on both sides, and made again.
-            if route.device() == Some(device) && !(is_there && leg.keeps(route)) {
+            let is_kept = || {
+                let mut legs = route.hops().filter_map(|(out, _)| done.get(out));
+                is_there && legs.all(|leg| leg.keeps(route))
+            };
+            if due && !is_kept() {
                 steps.push(Step::ReplaceRoute(*key, route.clone()));
             }
         }
@@ -212,13 +224,21 @@ impl Leg<'_> {
     /// Whether a route out of the link that was there is still there after the
     /// steps so far.
     fn keeps(&self, route: &Route) -> bool {
-        let RouteTarget::Link { via, source, .. } = &route.target else { return true };
+        let source = match &route.target {
+            RouteTarget::Link { source, .. } => *source,
+            RouteTarget::Multipath(_)
+            | RouteTarget::Blackhole
+            | RouteTarget::Unreachable
+            | RouteTarget::Unrecognized => None,
+        };
+        let here = route.hops().filter(|(device, _)| *device == self.device);
+        let vias: Vec<IpAddr> = here.filter_map(|(_, via)| via).collect();
         let stands_on = |old: &InterfaceAddress| {
             let last_v4 = old.address().is_ipv4()
                 && !self.link.addresses.iter().any(|kept| kept.address().is_ipv4());
             last_v4
-                || *source == Some(old.address())
-                || via.is_some_and(|via| old.network().contains(via))
+                || source == Some(old.address())
+                || vias.iter().any(|via| old.network().contains(*via))
         };
         self.before.is_some() && !self.surplus.iter().any(stands_on)
     }

@@ -5,8 +5,8 @@
 //! at fault.
 
 use super::{
-    Base, Chain, ChainName, Device, Dispatch, DropReason, KernelState, Link, LinkKind, Namespace,
-    PrefixSet, Route, RouteKey, RouteTarget, Ruleset, SetName, Sysctl,
+    Base, Chain, ChainName, Device, Dispatch, DropReason, Hop, KernelState, Link, LinkKind,
+    Namespace, PrefixSet, Route, RouteKey, RouteTarget, Ruleset, SetName, Sysctl,
 };
 use crate::model::{Vlan, VlanProtocol};
 use crate::net::{Prefix, SiteName, TenantName, VlanId};
@@ -91,6 +91,17 @@ impl fmt::Display for Route {
                 }
                 Ok(())
             }
+            RouteTarget::Multipath(hops) => {
+                f.write_str("multipath")?;
+                for Hop { device, via } in hops {
+                    write!(f, " dev {device}")?;
+                    if let Some(via) = via {
+                        write!(f, " via {via}")?;
+                    }
+                }
+                Ok(())
+            }
+            RouteTarget::Blackhole => f.write_str("blackhole"),
             RouteTarget::Unreachable => f.write_str("unreachable"),
             RouteTarget::Unrecognized => f.write_str("unrecognized"),
         }
@@ -313,6 +324,24 @@ fn route(text: &str) -> Option<(RouteKey, Route)> {
     words.next_if_eq(&"metric")?;
     let metric = words.next()?.parse().ok()?;
     let target = match words.next()? {
+        "blackhole" => RouteTarget::Blackhole,
+        "multipath" => {
+            let mut hops = BTreeSet::new();
+            while words.next_if_eq(&"dev").is_some() {
+                let device = words.next()?.parse().ok()?;
+                let mut via = None;
+                if words.next_if_eq(&"via").is_some() {
+                    via = Some(words.next()?.parse().ok()?);
+                }
+                if !hops.insert(Hop { device, via }) {
+                    return None;
+                }
+            }
+            if hops.len() < 2 {
+                return None;
+            }
+            RouteTarget::Multipath(hops)
+        }
         "unreachable" => RouteTarget::Unreachable,
         "unrecognized" => RouteTarget::Unrecognized,
         "dev" => {

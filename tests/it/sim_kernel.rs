@@ -115,9 +115,15 @@ impl SimKernel {
             Step::AddAddress(device, address) => add_address(namespace, device, *address),
             Step::RemoveAddress(device, address) => remove_address(namespace, device, *address),
             Step::ReplaceRoute(key, route) => {
-                if let RouteTarget::Link { device, source, .. } = &route.target {
+                for (device, _) in route.hops() {
                     let link = namespace.links.get(device).expect("a route's link");
                     assert!(link.up, "a route out of a link that is down");
+                }
+                if let RouteTarget::Multipath(hops) = &route.target {
+                    assert!(1 < hops.len(), "one way is not several");
+                }
+                if let RouteTarget::Link { device, source, .. } = &route.target {
+                    let link = &namespace.links[device];
                     let has = |link: &Link| {
                         link.addresses.iter().any(|address| Some(address.address()) == *source)
                     };
@@ -167,7 +173,8 @@ fn insert_link(namespace: &mut Namespace, device: &Device, kind: LinkKind) {
 }
 
 fn remove_link(namespace: &mut Namespace, device: &Device) -> Link {
-    namespace.routes.retain(|_, route| route.device() != Some(device));
+    // Of several ways, all go with one.
+    namespace.routes.retain(|_, route| route.hops().all(|(out, _)| out != device));
     namespace.sysctls.retain(|sysctl, _| sysctl.scope != Scope::Link(device.clone()));
     namespace.links.remove(device).expect("a link to remove")
 }
@@ -198,9 +205,9 @@ pub(crate) fn write(namespace: &mut Namespace, sysctl: &Sysctl, value: i32) {
         };
         for device in devices {
             link(namespace, &device).addresses.retain(|address| address.address().is_ipv4());
-            namespace
-                .routes
-                .retain(|key, route| key.prefix.is_v4() || route.device() != Some(&device));
+            namespace.routes.retain(|key, route| {
+                key.prefix.is_v4() || route.hops().all(|(out, _)| *out != device)
+            });
         }
     }
 }
@@ -226,12 +233,17 @@ fn remove_address(namespace: &mut Namespace, device: &Device, address: Interface
     let none_left = is_v4 && !left.iter().any(|left| left.address().is_ipv4());
     let still = left.iter().any(|left| left.address() == address.address());
     namespace.routes.retain(|key, route| {
-        let RouteTarget::Link { device: out, via, source } = &route.target else { return true };
-        let flushed = out == device && is_v4 && none_left && key.prefix.is_v4();
-        let lost_source = !still && *source == Some(address.address());
-        // Harsher than Linux, which keeps most of these.
-        let lost_hop = out == device && via.is_some_and(|via| address.network().contains(via));
-        !(flushed || lost_source || lost_hop)
+        let source = match &route.target {
+            RouteTarget::Link { source, .. } => *source,
+            _ => None,
+        };
+        let lost_source = !still && source == Some(address.address());
+        let lost = route.hops().filter(|(out, _)| *out == device).any(|(_, via)| {
+            let flushed = is_v4 && none_left && key.prefix.is_v4();
+            // Harsher than Linux, which keeps most of these.
+            flushed || via.is_some_and(|via| address.network().contains(via))
+        });
+        !(lost_source || lost)
     });
 }
 
@@ -283,7 +295,7 @@ pub(crate) fn vandalize(kernel: &mut SimKernel, lot: &mut crate::random_config::
             let device = lot.pick(&links);
             if namespace.links[&device].kind != LinkKind::Foreign {
                 // Down: the routes go with it.
-                namespace.routes.retain(|_, route| route.device() != Some(&device));
+                namespace.routes.retain(|_, route| route.hops().all(|(out, _)| *out != device));
                 link(namespace, &device).up = false;
             }
         }
