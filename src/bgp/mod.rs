@@ -8,15 +8,27 @@
 //! corrupted transitive attributes of RFC 7606 §1).
 //!
 //! In reading order: [`Family`] and [`Nlri`] (what is spoken of),
-//! [`Attributes`] (what is said of it), [`Update`] (what one message says).
+//! [`Attributes`] (what is said of it), [`Update`] (what one message says),
+//! [`ImportPolicy`] (what is taken of it, and [`Reject`]: why not), [`Rib`] (what
+//! is held, chosen and kept past a session), [`Surroundings`] (where next hops
+//! are), [`AdjRibOut`] (what is advertised).
 
 mod attributes;
+mod export;
+mod next_hop;
 mod policy;
 mod reject;
+mod rib;
 mod update;
 
 pub use crate::net::{Community, ExtendedCommunity, LargeCommunity};
 pub use attributes::{AsPath, AsSegment, Attributes, Origin};
+pub use export::{AdjRibOut, Exporter, NextHopSelf, Wanted, wanted_by_fabric, wanted_by_site};
+pub use next_hop::{Resolved, Surroundings, Unresolved};
 pub use policy::ImportPolicy;
 pub use reject::{Reject, Verdict};
+pub use rib::{
+    CALICO_NORMAL, Candidate, Counts, Explained, ExplainedPath, Limit, Lost, Multipath,
+    NeighborName, NeighborSettings, PathState, Retain, Rib, Stale, Standing, preference, select,
+};
 pub use update::{Announcement, Family, Nlri, RouteDistinguisher, Update};

@@ -295,8 +295,8 @@ impl ImportPolicy {
 
 impl Fabric {
     fn prefix(&self, prefix: Prefix) -> Option<Reject> {
-        let is_sites = self.site_defaults.contains(&prefix)
-            || self.sites.covering(prefix).next().is_some();
+        let is_sites =
+            self.site_defaults.contains(&prefix) || self.sites.covering(prefix).next().is_some();
         if is_sites {
             return Some(Reject::SitePrefix);
         }

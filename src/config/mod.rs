@@ -23,11 +23,11 @@ mod transition;
 mod validate;
 mod yaml;
 
+pub use crate::net::ALWAYS_FORBIDDEN;
 pub use crds::{crds, definitions, json_schema};
 pub use document::{DEFAULT_NAMESPACE, Document, Documents, Kind, ObjectName};
 pub use error::{ConfigError, Errors, Forbidden, HostProblem, Problem};
 pub use host::parse_host;
-pub use crate::net::ALWAYS_FORBIDDEN;
 pub use overlap::always_forbidden;
 pub use secrets::Secrets;
 pub use transition::check_transition;

@@ -69,6 +69,17 @@ pub const PREFIXES_PER_NEIGHBOR: u32 = 1_000_000;
 /// again when a link or the way to it changes, and a cluster has one a node.
 pub const NEXT_HOPS_PER_TENANT: usize = 8_192;
 
+/// Learned routes that may lead, one by the other, to a next hop: service
+/// addresses by a node's loopback by the node, and one to spare.
+pub const NEXT_HOP_DEPTH: u8 = 3;
+
+/// Paths that serve one network together, as many as routers have by default.
+pub const PATHS_PER_ROUTE: usize = 16;
+
+/// Route distinguishers of one tenant's VPN routes: one for each place that has
+/// some, and they are looked through one by one.
+pub const DISTINGUISHERS_PER_TENANT: usize = 256;
+
 /// Addresses of one interface.
 pub const ADDRESSES_PER_LINK: usize = 16;
 
