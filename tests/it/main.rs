@@ -7,6 +7,13 @@
     reason = "a test may fail by panicking"
 )]
 mod allocation;
+mod bgp_export;
+mod bgp_next_hop;
+mod bgp_policy;
+mod bgp_properties;
+mod bgp_restart;
+mod bgp_rib;
+mod bgp_scene;
 mod cli;
 mod config_documents;
 mod config_schema;
