@@ -9,6 +9,7 @@
 //!
 //! In reading order: [`Family`] and [`Nlri`] (what is spoken of),
 //! [`Attributes`] (what is said of it), [`Update`] (what one message says),
+//! [`proto`] (how that goes over the wire), [`session`] (one neighbor),
 //! [`ImportPolicy`] (what is taken of it, and [`Reject`]: why not), [`Rib`] (what
 //! is held, chosen and kept past a session), [`Surroundings`] (where next hops
 //! are), [`AdjRibOut`] (what is advertised).
@@ -17,8 +18,10 @@ mod attributes;
 mod export;
 mod next_hop;
 mod policy;
+pub mod proto;
 mod reject;
 mod rib;
+pub mod session;
 mod update;
 
 pub use crate::net::{Community, ExtendedCommunity, LargeCommunity};

@@ -131,3 +131,35 @@ pub const COOKIE_REPLIES: usize = 256;
 /// Bytes of a gateway's status, as its own command line reads it: a hundred
 /// thousand sites.
 pub const STATUS_BYTES: usize = 256 << 20;
+
+/// Bytes of a BGP message (RFC 4271 §4).
+pub const BGP_MESSAGE_BYTES: usize = 4_096;
+
+/// Bytes of a BGP message where both ends agreed on longer ones (RFC 8654).
+pub const BGP_EXTENDED_MESSAGE_BYTES: usize = 65_535;
+
+/// Systems, clusters or communities of one kind of one route: as many as a
+/// message of 4,096 bytes holds. Who says more gains nothing honest by it.
+pub const BGP_ATTRIBUTE_ENTRIES: usize = 1_024;
+
+/// Bytes of what is said to the people at the other end of a session that is
+/// shut down: what receivers before RFC 9003 take.
+pub const BGP_SHUTDOWN_TEXT_BYTES: usize = 128;
+
+/// Bytes taken of one connection at a time: what is said of them waits until it
+/// is fetched, so this bounds it too.
+pub const BGP_READ_BYTES: usize = 64 << 10;
+
+/// Bytes that wait to be sent on one connection before no more UPDATEs are
+/// taken: what a kernel's send buffer is by default, a round trip of a fast one.
+pub const BGP_OUT_QUEUE_BYTES: usize = 256 << 10;
+
+/// The longest a session that keeps failing waits before the next attempt, in
+/// seconds.
+pub const BGP_IDLE_HOLD_SECONDS: u64 = 300;
+
+/// Kinds of NOTIFICATION counted by their numbers: twice those there are.
+pub const BGP_NOTIFICATION_KINDS: usize = 64;
+
+/// Bytes kept of what went wrong last on a session.
+pub const BGP_ERROR_TEXT_BYTES: usize = 512;

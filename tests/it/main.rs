@@ -14,6 +14,7 @@ mod bgp_properties;
 mod bgp_restart;
 mod bgp_rib;
 mod bgp_scene;
+mod bgp_session;
 mod cli;
 mod config_documents;
 mod config_schema;

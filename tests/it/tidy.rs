@@ -84,6 +84,17 @@ fn the_ground_floor_does_not_look_outside() {
 }
 
 #[test]
+fn the_bought_bgp_is_named_in_one_place() {
+    for (path, text) in files("") {
+        let is_facade = path.components().any(|part| part.as_os_str() == "proto");
+        for line in code(&text) {
+            let is_named = line.contains("rustbgpd_wire") || line.contains("rustbgpd_fsm");
+            assert!(is_facade || !is_named, "{}: only `bgp/proto` may: {line}", path.display());
+        }
+    }
+}
+
+#[test]
 fn files_are_short_and_introduce_themselves() {
     for (path, text) in files("") {
         let lines = text.lines().count();
