@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 impl Session {
     /// It is to be up. Whoever calls this has seen to what was wrong, so it is
-    /// tried at once.
+    /// tried at once, also while it waits after an error.
     pub fn start(&mut self, now: Instant) {
-        if self.wanted != Wanted::Up {
+        if self.wanted != Wanted::Up || self.idle_until.take().is_some() {
             self.wanted = Wanted::Up;
-            self.idle_until = None;
+            self.retry_at = None;
             self.backoff.forget();
             self.dial(now);
         }
@@ -44,11 +44,18 @@ impl Session {
                 None => self.end(id, DownReason::Released, Vec::new(), now),
             }
         }
-        if !is_final && *reason != StopReason::OutOfResources && self.wanted == Wanted::Up {
-            // Nothing is wrong: no reason to wait.
-            self.idle_until = None;
-            self.backoff.forget();
-            self.retry_at = Some(now + self.jitter.around(self.config.connect_retry));
+        if !is_final && self.wanted == Wanted::Up {
+            if *reason == StopReason::OutOfResources {
+                // Without a connection nobody has begun to wait yet.
+                if self.idle_until.is_none() {
+                    let wait = self.backoff.wait();
+                    self.idle_until = Some(now + self.jitter.around(wait));
+                }
+            } else {
+                self.idle_until = None;
+                self.backoff.forget();
+                self.retry_at = Some(now + self.jitter.around(self.config.connect_retry));
+            }
         }
         self.note_state(now);
     }

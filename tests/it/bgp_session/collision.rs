@@ -128,6 +128,20 @@ fn a_dial_under_way_is_given_up_once_the_neighbors_is_up() {
 }
 
 #[test]
+fn a_dial_that_is_not_through_when_the_neighbors_open_comes_is_given_up() {
+    // It used to arrive once the neighbor was up, and took its session away.
+    let mut pair = Pair::new(offer(), their_offer());
+    pair.start();
+    pair.connect(0);
+    assert!(pair.move_piece(0, 0, usize::MAX));
+    pair.ends[1].drain();
+    assert_eq!(pair.ends[1].session.state(), SessionState::OpenConfirm);
+    assert!(pair.ends[1].dials.is_empty());
+    pair.settle();
+    pair.check_up();
+}
+
+#[test]
 fn who_is_passive_never_dials() {
     let mut alone = Alone::connected(offer());
     alone.receive(&message(3, &[6, 2]));

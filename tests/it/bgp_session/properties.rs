@@ -86,6 +86,9 @@ fn said(updates: impl IntoIterator<Item = Update>) -> Said {
 }
 
 proptest! {
+    // Each case is hundreds of networks.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn what_is_written_is_read_as_it_was(
         withdrawn in btree_set(prefix(), 0..200),
@@ -116,7 +119,9 @@ proptest! {
         }
         prop_assert_eq!(said(read), expected);
     }
+}
 
+proptest! {
     #[test]
     fn two_that_dial_at_once_are_up_on_one_connection_whatever_comes_first(
         moves in vec((0..2_usize, 0..2_usize, 1..80_usize), 0..40),

@@ -123,6 +123,36 @@ fn each_reason_has_its_number() {
 }
 
 #[test]
+fn a_session_that_is_stopped_while_it_dials_comes_back_or_not() {
+    let cases = [
+        (StopReason::ConfigurationChange, true),
+        (StopReason::OutOfResources, true),
+        (shutdown(""), false),
+        (StopReason::Release, false),
+    ];
+    for (reason, comes_back) in cases {
+        let mut pair = Pair::new(offer(), their_offer());
+        pair.start();
+        let now = pair.now;
+        pair.ends[0].session.stop(&reason, now);
+        pair.ends[0].drain();
+        assert!(pair.ends[0].dials.is_empty());
+        pair.pass(Duration::from_secs(15));
+        assert_eq!(pair.ends[0].dials.len(), usize::from(comes_back), "{reason:?}");
+    }
+}
+
+#[test]
+fn who_starts_it_does_not_wait_out_an_error() {
+    let mut alone = Alone::connected(offer());
+    alone.receive(&message(3, &[2, 2]));
+    assert_eq!(alone.end.session.state(), SessionState::Idle);
+    alone.end.session.start(alone.now);
+    assert_eq!(alone.end.session.state(), SessionState::Active);
+    assert_eq!(alone.end.session.poll_timeout(), None);
+}
+
+#[test]
 fn too_many_prefixes_come_back_when_they_may() {
     for (restart_after, comes_back) in [(Some(Duration::from_secs(600)), true), (None, false)] {
         let mut pair = pair(true);
