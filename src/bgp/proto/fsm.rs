@@ -94,7 +94,7 @@ impl Fsm {
     pub(in crate::bgp) fn handle(&mut self, input: Input<'_>) -> Vec<Action> {
         let event = match input {
             Input::Open(message) => match self.state() {
-                FsmState::OpenSent => match decode_open(message) {
+                FsmState::OpenSent => match decode_open(message, &self.offer) {
                     Ok(open) => Event::OpenReceived(open),
                     Err(notification) => return vec![Action::Notify(notification), Action::Close],
                 },

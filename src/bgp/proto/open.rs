@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// AS_TRANS (RFC 6793 §9).
 const AS_TRANS: u16 = 23_456;
+/// The capability of a family (RFC 4760 §8).
+const MULTIPROTOCOL: u8 = 1;
 /// Capability codes whose lists the codec keeps or leaves as a whole.
 const EXTENDED_NEXT_HOP: u8 = 5;
 const ADD_PATH: u8 = 69;
@@ -88,7 +90,7 @@ fn extended_next_hops(offer: &Offer) -> Vec<ExtendedNextHopFamily> {
 /// # Errors
 /// 2/1 to 2/7 (RFC 4271 §6.2). 2/2 also where the two fields for its AS are at
 /// odds, which the state machine does not look at.
-pub(super) fn decode_open(message: &[u8]) -> Result<OpenMessage, Notification> {
+pub(super) fn decode_open(message: &[u8], offer: &Offer) -> Result<OpenMessage, Notification> {
     let mut body = message.get(HEADER_BYTES..).unwrap_or_default();
     let length = body.len();
     let mut open =
@@ -100,7 +102,24 @@ pub(super) fn decode_open(message: &[u8]) -> Result<OpenMessage, Notification> {
     if open.my_as != AS_TRANS && u32::from(open.my_as) != asn {
         return Err(Notification::new(2, 2, Vec::new()));
     }
+    if has_only_unknown_families(&open) {
+        let families = offer.families.iter().map(|family| {
+            let (afi, safi) = family::numbers(*family);
+            let [high, low] = afi.to_be_bytes();
+            [MULTIPROTOCOL, 4, high, low, 0, safi]
+        });
+        return Err(Notification::new(2, 7, families.flatten().collect()));
+    }
     Ok(open)
+}
+
+/// Whether families are named of which the codec knows none. The state machine
+/// takes that for a neighbor that names none at all, which carries IPv4 (RFC 4760
+/// §8).
+fn has_only_unknown_families(open: &OpenMessage) -> bool {
+    let is_known = |capability: &Capability| matches!(capability, Capability::MultiProtocol { .. });
+    let is_unknown = |capability: &Capability| matches!(capability, Capability::Unknown { code: MULTIPROTOCOL, data } if data.len() == 4);
+    open.capabilities.iter().any(is_unknown) && !open.capabilities.iter().any(is_known)
 }
 
 /// Reads again what the codec set aside whole because one family in it is

@@ -29,7 +29,8 @@ impl Session {
                 None
             };
             let until = after.map(|after| now + after);
-            self.wanted = Wanted::Down { until };
+            let is_restart = *reason == StopReason::Release;
+            self.wanted = Wanted::Down { until, is_restart };
             self.retry_at = None;
             self.idle_until = None;
         }

@@ -17,9 +17,21 @@ impl Session {
     /// connection; where it is not taken, an [`Output::Close`] of it follows.
     pub fn handle_incoming(&mut self, local: IpAddr, remote: IpAddr, now: Instant) -> ConnectionId {
         let id = self.new_id();
-        if self.wanted != Wanted::Up || self.idle_until.is_some() {
-            self.refuse(id, CONNECTION_REJECTED);
-            return id;
+        match self.wanted {
+            Wanted::Down { is_restart: false, .. } => {
+                self.refuse(id, CONNECTION_REJECTED);
+                return id;
+            }
+            // No word: it may be keeping our routes (RFC 4724 §4.2).
+            Wanted::Down { is_restart: true, .. } => {
+                self.refuse_silently(id);
+                return id;
+            }
+            Wanted::Up if self.idle_until.is_some() => {
+                self.refuse_silently(id);
+                return id;
+            }
+            Wanted::Up => {}
         }
         // A neighbor that restarts comes back before its old connection is known to
         // be dead: that one goes once the new one is up.
@@ -102,6 +114,11 @@ impl Session {
         self.counters.refused += 1;
         self.count_notification(&notification);
         self.outputs.push_back(Output::Close { connection, last: notification.encode() });
+    }
+
+    fn refuse_silently(&mut self, connection: ConnectionId) {
+        self.counters.refused += 1;
+        self.outputs.push_back(Output::Close { connection, last: Vec::new() });
     }
 
     fn add(

@@ -80,9 +80,11 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Up,
-    /// Not, or not before then.
+    /// Not, or not before then. Who connects is told so, unless we restart: being
+    /// told would be the end of keeping our routes.
     Down {
         until: Option<Instant>,
+        is_restart: bool,
     },
 }
 
@@ -94,7 +96,7 @@ impl Session {
         let most = Duration::from_secs(BGP_IDLE_HOLD_SECONDS);
         Self {
             offer: Arc::new(config.offer.clone()),
-            wanted: Wanted::Down { until: None },
+            wanted: Wanted::Down { until: None, is_restart: false },
             dial: None,
             connections: Vec::new(),
             retry_at: None,
@@ -120,7 +122,7 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let restart = match self.wanted {
             Wanted::Up => None,
-            Wanted::Down { until } => until,
+            Wanted::Down { until, .. } => until,
         };
         let dial = self.dial.map(|(_, until)| until);
         let send_hold = self.config.send_hold;
@@ -134,7 +136,7 @@ impl Session {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if let Wanted::Down { until } = self.wanted
+        if let Wanted::Down { until, .. } = self.wanted
             && is_due(until)
         {
             self.start(now);

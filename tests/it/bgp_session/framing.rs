@@ -84,6 +84,7 @@ fn a_bad_open_is_answered_with_what_was_bad() {
         ("hold time 1", open(asn, 1, id, v4), (2, 6)),
         ("hold time 2", open(asn, 2, id, v4), (2, 6)),
         ("only EVPN", open(asn, 90, id, &[(1, &[0, 25, 0, 70])]), (2, 7)),
+        ("only a family nobody knows", open(asn, 90, id, &[(1, &[0, 1, 0, 129])]), (2, 7)),
         ("parameters longer than the message", raw(4, &[9, 2, 0]), (2, 0)),
         ("parameters shorter than the message", raw(4, &[0, 2, 0]), (2, 0)),
         ("a parameter that overruns", raw(4, &[3, 2, 9, 1]), (2, 0)),

@@ -2,7 +2,7 @@
 //! be kept (RFC 4724, RFC 8538).
 
 use super::bytes::*;
-use super::pair::{Alone, Pair};
+use super::pair::{Alone, Pair, last_words};
 use lockgate::bgp::Family;
 use lockgate::bgp::proto::{MessageKind, Notification, Offer, RestartOffer};
 use lockgate::bgp::session::{DownReason, SessionState, StopReason};
@@ -139,6 +139,19 @@ fn a_session_that_is_stopped_while_it_dials_comes_back_or_not() {
         assert!(pair.ends[0].dials.is_empty());
         pair.pass(Duration::from_secs(15));
         assert_eq!(pair.ends[0].dials.len(), usize::from(comes_back), "{reason:?}");
+    }
+}
+
+#[test]
+fn who_connects_to_a_stopped_session_is_told_so_unless_it_may_keep_our_routes() {
+    for (reason, words) in [(shutdown(""), Some((6, 5))), (StopReason::Release, None)] {
+        let mut alone = Alone::established(offer(), &bird_open());
+        alone.end.session.stop(&reason, alone.now);
+        alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
+        alone.end.drain();
+        let (_, last) = &alone.end.closed[1];
+        let said = (!last.is_empty()).then(|| numbers(&last_words(last)));
+        assert_eq!(said, words);
     }
 }
 
