@@ -1,7 +1,8 @@
 """UDP datagrams in bulk, cheap enough that it is not what is measured.
 
     udp_load.py send ADDRESS PORT SIZE RATE SECONDS    RATE in datagrams a second, 0 for a flood
-    udp_load.py receive ADDRESS PORT                   until half a second passes without one
+    udp_load.py receive ADDRESS PORT                   until half a second passes without one,
+                                                       or a minute before the first
 
 Many datagrams go in one call (sendmmsg, recvmmsg), each by itself and not as
 segments of one: iperf3's one call for each costs more than a tunnel does. Prints
@@ -79,7 +80,7 @@ def receive(address, port):
         received, first, last, idle = 0, None, None, 0
         wait = select.poll()
         wait.register(sock, select.POLLIN)
-        while idle < (20 if first is None else 1):
+        while idle < (120 if first is None else 1):
             if not wait.poll(500):
                 idle += 1
                 continue
