@@ -53,6 +53,9 @@ pub enum ApplyError {
     /// The trunk of a VLAN is set down.
     #[error("the trunk that {0} stands on is down: bring it up")]
     TrunkDown(String),
+    /// The trunk of a VLAN has a smaller MTU than the VLAN is to have.
+    #[error("{0} cannot have an MTU of {1}: that of the trunk it stands on is smaller")]
+    TrunkNarrow(String, u16),
     /// The trunk has the VLAN already.
     #[error("the trunk has a link for VLAN {0} already, which is not ours")]
     VlanTaken(Vlan),
@@ -287,9 +290,16 @@ impl<'a> Shell<'a> {
             Step::SetSysctl(sysctl, value) => Ok(sysctl::write(sysctl, *value)?),
             Step::SetMtu(device, mtu) => {
                 let index = self.index(device)?;
-                let mtu = vec![LinkAttribute::Mtu(u32::from(mtu.bytes()))];
-                rtnl::set_link(&mut self.route, index, mtu)
-                    .map_err(netlink("set the MTU of", device.as_str()))
+                let attributes = vec![LinkAttribute::Mtu(u32::from(mtu.bytes()))];
+                rtnl::set_link(&mut self.route, index, attributes).map_err(|error| {
+                    match error.errno() {
+                        // Of VLANs alone (`vlan_dev_change_mtu`).
+                        Some(libc::ERANGE) => {
+                            ApplyError::TrunkNarrow(device.to_string(), mtu.bytes())
+                        }
+                        _ => netlink("set the MTU of", device.as_str())(error),
+                    }
+                })
             }
             Step::SetUp(device) => {
                 let index = self.index(device)?;
@@ -479,8 +489,8 @@ pub(super) fn is_there(
     is_underlay: bool,
 ) -> Result<bool, ApplyError> {
     let mut route = Netlink::route().map_err(netlink("find link", name.as_str()))?;
-    let links = rtnl::links(&mut route).map_err(netlink("find link", name.as_str()))?;
-    let Some(link) = links.into_iter().find(|link| link.name == name.as_str()) else {
+    let link = rtnl::link_named(&mut route, name.as_str());
+    let Some(link) = link.map_err(netlink("find link", name.as_str()))? else {
         return Ok(false);
     };
     let device = Device::Managed(name.clone());

@@ -132,6 +132,23 @@ fn shown_tag(data: &[InfoVlan]) -> Option<(VlanId, VlanProtocol)> {
 pub(super) fn link(route: &mut Netlink, index: u32) -> Result<Option<ShownLink>, NetlinkError> {
     let mut request = LinkMessage::default();
     request.header.index = index;
+    one_link(route, request)
+}
+
+/// The link `name` of the namespace, when there is one.
+pub(super) fn link_named(
+    route: &mut Netlink,
+    name: &str,
+) -> Result<Option<ShownLink>, NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    one_link(route, request)
+}
+
+fn one_link(
+    route: &mut Netlink,
+    mut request: LinkMessage,
+) -> Result<Option<ShownLink>, NetlinkError> {
     request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     let shown = route.get(&RouteNetlinkMessage::GetLink(request), |message| match message {
         RouteNetlinkMessage::NewLink(message) => Some(shown_link(message)),

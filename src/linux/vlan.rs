@@ -68,10 +68,9 @@ pub(super) fn create(
         source,
     };
     let mut route = Netlink::route().map_err(asked)?;
-    let links = rtnl::links(&mut route).map_err(asked)?;
-    let find = |name: &str| links.iter().find(|link| link.name == name);
-    let trunk =
-        find(vlan.parent.as_str()).ok_or_else(|| ApplyError::NoTrunk(vlan.parent.clone()))?;
+    // By name, for beside the trunk there is a link of every tenant.
+    let trunk = rtnl::link_named(&mut route, vlan.parent.as_str()).map_err(asked)?;
+    let trunk = trunk.ok_or_else(|| ApplyError::NoTrunk(vlan.parent.clone()))?;
     let tenant = tenant.map(AsFd::as_fd);
     let Some(outer) = vlan.outer() else {
         return rtnl::create_vlan(
@@ -84,8 +83,8 @@ pub(super) fn create(
         .map_err(|error| refused(error, vlan));
     };
     let outer_name = outer.outer_link_name();
-    let outer_index = match find(outer_name.as_str()) {
-        Some(link) if is_outer(link, &outer, trunk.index) => link.index,
+    let outer_index = match rtnl::link_named(&mut route, outer_name.as_str()).map_err(asked)? {
+        Some(link) if is_outer(&link, &outer, trunk.index) => link.index,
         Some(_) => return Err(ApplyError::ForeignLink(outer_name.to_string())),
         None => {
             let tag = (outer.id, outer.protocol);
@@ -95,8 +94,7 @@ pub(super) fn create(
                 Err(error) if error.errno() == Some(libc::EEXIST) => {}
                 made => made.map_err(|error| refused(error, &outer))?,
             }
-            let links = rtnl::links(&mut route).map_err(asked)?;
-            let link = links.into_iter().find(|link| link.name == outer_name.as_str());
+            let link = rtnl::link_named(&mut route, outer_name.as_str()).map_err(asked)?;
             link.filter(|link| is_outer(link, &outer, trunk.index))
                 .ok_or_else(|| ApplyError::VlanTaken(outer.clone()))?
                 .index

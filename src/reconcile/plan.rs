@@ -13,8 +13,8 @@
 
 use super::diff::{Diff, diff};
 use super::{
-    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Plan, Route, RouteTarget,
-    Scope, Step, Sysctl,
+    Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Plan, Route, RouteKey,
+    RouteTarget, Scope, Step, Sysctl,
 };
 use crate::model::Placement;
 use crate::net::{InterfaceAddress, ManagedName};
@@ -100,15 +100,18 @@ fn change(desired: &Namespace, observed: &Namespace, placement: Placement, steps
     let settings = Settings::of(desired, observed);
     settings.write_wide(steps);
 
-    // Every desired route, and whether it is there.
-    let routes = || {
-        let is_there = |key, route| observed.routes.get(key) == Some(route);
-        desired.routes.iter().map(move |(key, route)| (key, route, is_there(key, route)))
-    };
-    for (key, route, is_there) in routes() {
-        let has_leg = route.hops().any(|(device, _)| desired.links.contains_key(device));
-        if !has_leg && !is_there {
+    // Every desired route by the links it leaves by, and whether it is there.
+    let mut routes: BTreeMap<&Device, Vec<(&RouteKey, &Route, bool)>> = BTreeMap::new();
+    for (key, route) in &desired.routes {
+        let is_there = observed.routes.get(key) == Some(route);
+        let legs = route.hops().map(|(device, _)| device);
+        let legs: BTreeSet<&Device> =
+            legs.filter(|device| desired.links.contains_key(*device)).collect();
+        if legs.is_empty() && !is_there {
             steps.push(Step::ReplaceRoute(*key, route.clone()));
+        }
+        for leg in legs {
+            routes.entry(leg).or_default().push((key, route, is_there));
         }
     }
     let tunnel = Device::Managed(ManagedName::wireguard());
@@ -122,12 +125,11 @@ fn change(desired: &Namespace, observed: &Namespace, placement: Placement, steps
         settings.write_link(device, before.is_some(), steps);
         leg.configure(steps);
         done.insert(device, leg);
-        for (key, route, is_there) in routes() {
+        for (key, route, is_there) in routes.remove(device).unwrap_or_default() {
             // One of several ways is made when the last of its links is there.
-            let due = route.hops().any(|(out, _)| out == device)
-                && route
-                    .hops()
-                    .all(|(out, _)| done.contains_key(out) || !desired.links.contains_key(out));
+            let due = route
+                .hops()
+                .all(|(out, _)| done.contains_key(out) || !desired.links.contains_key(out));
             // The kernel drops some routes with what they stand on. Those we
             // still want are equal on both sides, and made again.
             let is_kept = || {
@@ -246,7 +248,9 @@ impl Leg<'_> {
 
 /// The settings that are to be written.
 struct Settings<'a> {
-    desired: &'a BTreeMap<Sysctl, i32>,
+    /// Those of no link.
+    wide: Vec<(&'a Sysctl, i32)>,
+    links: BTreeMap<&'a Device, Vec<(&'a Sysctl, i32)>>,
     observed: &'a BTreeMap<Sysctl, i32>,
     /// Settings the kernel copies to `default` and to every link when they are
     /// written for `all`, and that are about to be.
@@ -261,23 +265,27 @@ impl<'a> Settings<'a> {
             let all = Sysctl { family: Family::V6, scope: Scope::All, setting: *setting };
             desired.contains_key(&all) && desired.get(&all) != observed.get(&all)
         };
-        Self { desired, observed, spread: copied.into_iter().filter(is_written).collect() }
+        let spread = copied.into_iter().filter(is_written).collect();
+        let (mut wide, mut links) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        for (sysctl, value) in desired {
+            match &sysctl.scope {
+                Scope::Link(device) => links.entry(device).or_default().push((sysctl, *value)),
+                Scope::All | Scope::Default => wide.push((sysctl, *value)),
+            }
+        }
+        Self { wide, links, observed, spread }
     }
 
     fn write_wide(&self, steps: &mut Vec<Step>) {
-        let wide =
-            self.desired.iter().filter(|(sysctl, _)| !matches!(sysctl.scope, Scope::Link(_)));
-        let wide = wide.filter(|(sysctl, value)| self.is_due(sysctl, **value));
-        steps.extend(wide.map(|(sysctl, value)| Step::SetSysctl(sysctl.clone(), *value)));
+        let due = self.wide.iter().filter(|(sysctl, value)| self.is_due(sysctl, *value));
+        steps.extend(due.map(|(sysctl, value)| Step::SetSysctl((*sysctl).clone(), *value)));
     }
 
     /// A link made anew has none of the settings the old one had.
     fn write_link(&self, device: &Device, is_kept: bool, steps: &mut Vec<Step>) {
-        let of_link = self.desired.iter().filter(|(sysctl, value)| {
-            let here = matches!(&sysctl.scope, Scope::Link(link) if link == device);
-            here && (!is_kept || self.is_due(sysctl, **value))
-        });
-        steps.extend(of_link.map(|(sysctl, value)| Step::SetSysctl(sysctl.clone(), *value)));
+        let of_link = self.links.get(device).into_iter().flatten();
+        let due = of_link.filter(|(sysctl, value)| !is_kept || self.is_due(sysctl, *value));
+        steps.extend(due.map(|(sysctl, value)| Step::SetSysctl((*sysctl).clone(), *value)));
     }
 
     fn is_due(&self, sysctl: &Sysctl, value: i32) -> bool {
