@@ -4,7 +4,11 @@ use crate::random_config::{Lot, random_config};
 use crate::sim_kernel::{SimKernel, foreign, vandalize};
 use lockgate::model::Placement;
 use lockgate::net::TenantName;
-use lockgate::reconcile::{KernelState, LinkKind, Namespace, desired, plan};
+use lockgate::reconcile::{
+    Device, Family, Hop, KernelState, LinkKind, Namespace, Route, RouteKey, RouteTarget, desired,
+    plan,
+};
+use std::collections::BTreeSet;
 
 const PLACEMENTS: [Placement; 2] = [Placement::PerTenant, Placement::Current];
 
@@ -111,14 +115,52 @@ fn somewhere(seed: u64) -> (SimKernel, KernelState, Placement) {
     let placement = PLACEMENTS[lot.below(2)];
     let mut kernel = SimKernel::new(placement);
     if !lot.one_in(4) {
-        let first = desired(&random_config(&mut lot, placement), placement);
+        let mut first = desired(&random_config(&mut lot, placement), placement);
+        learn(&mut first, &mut lot);
         kernel.apply(&plan(&first, &kernel.state, placement));
         for _ in 0..lot.below(5) {
             vandalize(&mut kernel, &mut lot);
         }
     }
-    let desired = desired(&random_config(&mut lot, placement), placement);
+    let mut desired = desired(&random_config(&mut lot, placement), placement);
+    learn(&mut desired, &mut lot);
     (kernel, desired, placement)
+}
+
+/// Routes as BGP would bring them, over links that are there.
+fn learn(state: &mut KernelState, lot: &mut Lot) {
+    for namespace in state.tenants.values_mut() {
+        let links: Vec<Device> = namespace.links.keys().cloned().collect();
+        // Without v6 there is no such table.
+        let v6 = namespace.routes.contains_key(&RouteKey::last(Family::V6));
+        let prefixes = ["10.8.1.0/24", "10.8.2.0/24", "2001:db8:9::/64"];
+        for prefix in prefixes.into_iter().take(if v6 { 3 } else { 2 }) {
+            let via = |lot: &mut Lot| {
+                lot.pick(&[
+                    None,
+                    Some("10.255.0.1".parse().unwrap()),
+                    Some("fe80::1".parse().unwrap()),
+                ])
+            };
+            let target = match lot.below(4) {
+                0 => RouteTarget::Blackhole,
+                1 if !links.is_empty() => {
+                    RouteTarget::Link { device: lot.pick(&links), via: via(lot), source: None }
+                }
+                2 if !links.is_empty() => {
+                    let hop = |lot: &mut Lot| Hop { device: lot.pick(&links), via: via(lot) };
+                    let hops: BTreeSet<Hop> = (0..4).map(|_| hop(lot)).collect();
+                    if hops.len() < 2 {
+                        continue;
+                    }
+                    RouteTarget::Multipath(hops)
+                }
+                _ => continue,
+            };
+            let key = RouteKey::learned(prefix.parse().unwrap());
+            namespace.routes.insert(key, Route { target });
+        }
+    }
 }
 
 /// Checks that `observed` holds all that is desired and nothing of ours beside it.

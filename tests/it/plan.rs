@@ -130,6 +130,50 @@ fn moves_a_route_without_a_gap() {
 }
 
 #[test]
+fn makes_a_route_of_several_ways_when_the_last_of_its_links_is_there() {
+    let want = "netns acme/gw
+           link ens1 moved up
+           link lg-fabric veth app0 up
+           route 10.1.0.0/24 metric 32 multipath dev lg-fabric via fe80::1 dev ens1 via 10.9.0.1
+           route 10.2.0.0/24 metric 32 blackhole";
+    check(
+        want,
+        "netns acme/gw",
+        "netns acme/gw
+           ~ route 10.2.0.0/24 metric 32 blackhole
+           + link lg-fabric veth app0
+           ~ link lg-fabric up
+           + link ens1 moved
+           ~ link ens1 up
+           ~ route 10.1.0.0/24 metric 32 multipath dev lg-fabric via fe80::1 dev ens1 via 10.9.0.1",
+    );
+    // One way less is another route; one link made anew took it along.
+    check(
+        want,
+        &want.replace("multipath dev lg-fabric via fe80::1 dev ens1 via 10.9.0.1", "dev ens1"),
+        "netns acme/gw
+           ~ route 10.1.0.0/24 metric 32 multipath dev lg-fabric via fe80::1 dev ens1 via 10.9.0.1",
+    );
+    check(
+        want,
+        &want.replace("veth app0", "veth app1"),
+        "netns acme/gw
+           - link lg-fabric
+           + link lg-fabric veth app0
+           ~ link lg-fabric up
+           ~ route 10.1.0.0/24 metric 32 multipath dev lg-fabric via fe80::1 dev ens1 via 10.9.0.1",
+    );
+}
+
+#[test]
+fn one_way_or_the_same_twice_is_not_several() {
+    for ways in ["", "dev ens1 via 10.9.0.1", "dev ens1 dev ens1", "dev ens1 dev"] {
+        let text = format!("netns acme/gw\n route 10.1.0.0/24 metric 32 multipath {ways}");
+        assert!(text.parse::<KernelState>().is_err(), "{ways}");
+    }
+}
+
+#[test]
 fn keeps_one_route_of_two_with_other_metrics() {
     check(
         "netns acme/gw

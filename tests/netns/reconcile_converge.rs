@@ -242,3 +242,50 @@ fn compare(simulated: Option<&Namespace>, found: Option<&Namespace>, at_end: boo
         assert_eq!(real.addresses, link.addresses, "{what}: {device}");
     }
 }
+
+#[test]
+fn learned_routes_are_held_as_they_are_asked_for() {
+    let wanted = |routes: &str| -> KernelState {
+        let text = format!(
+            "netns acme/gw
+               loopback up
+               link lg-fabric veth app-0 mtu 1500 up 10.1.0.20/24 2001:db8::20/64
+               {routes}"
+        );
+        text.parse().unwrap()
+    };
+    let all = [
+        wanted(""),
+        wanted(
+            "route 192.168.3.3/32 metric 32 multipath dev lg-fabric via 10.1.0.6 dev lg-fabric via 10.1.0.7
+             route 192.168.4.0/26 metric 32 blackhole
+             route 192.168.5.0/26 metric 32 dev lg-fabric via fe80::8
+             route 192.168.6.0/26 metric 32 multipath dev lg-fabric via 10.1.0.6 dev lg-fabric via 2001:db8::8
+             route 192.168.7.0/26 metric 32 dev lg-fabric via 10.77.0.8
+             route 2001:db8:9::/64 metric 32 multipath dev lg-fabric via 2001:db8::6 dev lg-fabric via 2001:db8::7
+             route 2001:db8:a::/64 metric 32 blackhole",
+        ),
+        wanted(
+            "route 192.168.3.3/32 metric 32 dev lg-fabric via 10.1.0.6
+             route 192.168.4.0/26 metric 32 multipath dev lg-fabric via 10.1.0.6 dev lg-fabric via 10.1.0.7
+             route 192.168.6.0/26 metric 32 blackhole
+             route 2001:db8:9::/64 metric 32 blackhole
+             route 2001:db8:a::/64 metric 32 multipath dev lg-fabric via 2001:db8::6 dev lg-fabric via 2001:db8::9",
+        ),
+        wanted(
+            "route 192.168.3.3/32 metric 32 multipath dev lg-fabric via 10.1.0.6 dev lg-fabric via 10.1.0.9
+             route 2001:db8:9::/64 metric 32 dev lg-fabric via 2001:db8::6
+             route 2001:db8:a::/64 metric 32 multipath dev lg-fabric via 2001:db8::6 dev lg-fabric via 2001:db8::7 dev lg-fabric via 2001:db8::9",
+        ),
+    ];
+    lab::run(move |lab| {
+        let kernel = kernel(Placement::PerTenant);
+        for (at, state) in all.iter().chain(all.iter().rev()).enumerate() {
+            let what = format!("state {at}");
+            lab.block_on(async {
+                carry_out(&kernel, state, Placement::PerTenant, &what).await;
+                assert_holds(&kernel, state, Placement::PerTenant, &what).await;
+            });
+        }
+    });
+}
