@@ -75,6 +75,9 @@
 //! | the order of steps | `reconcile/plan.rs` |
 //! | how a step is done | `linux/apply.rs` |
 //! | what the kernel's WireGuard is told | `wireguard/kernel.rs`, `linux/wireguard.rs` |
+//! | what is taken of a BGP neighbor | `bgp/policy.rs` |
+//! | which route serves, and why | `bgp/rib/best_path.rs`, `bgp/next_hop.rs` |
+//! | what is advertised | `bgp/export.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
