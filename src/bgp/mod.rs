@@ -12,7 +12,7 @@
 //! [`proto`] (how that goes over the wire), [`session`] (one neighbor),
 //! [`ImportPolicy`] (what is taken of it, and [`Reject`]: why not), [`Rib`] (what
 //! is held, chosen and kept past a session), [`Surroundings`] (where next hops
-//! are), [`AdjRibOut`] (what is advertised).
+//! are), [`AdjRibOut`] (what is advertised), [`speaker`] (all of it together).
 
 mod attributes;
 mod export;
@@ -22,6 +22,7 @@ pub mod proto;
 mod reject;
 mod rib;
 pub mod session;
+pub mod speaker;
 mod update;
 
 pub use crate::net::{Community, ExtendedCommunity, LargeCommunity};

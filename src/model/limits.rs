@@ -132,6 +132,10 @@ pub const COOKIE_REPLIES: usize = 256;
 /// thousand sites.
 pub const STATUS_BYTES: usize = 256 << 20;
 
+/// What happened to a tenant's BGP sessions and was not fetched yet; beyond it the
+/// oldest are forgotten. Each session that comes and goes is two.
+pub const BGP_EVENTS: usize = 256;
+
 /// Bytes of a BGP message (RFC 4271 §4).
 pub const BGP_MESSAGE_BYTES: usize = 4_096;
 

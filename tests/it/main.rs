@@ -15,6 +15,7 @@ mod bgp_restart;
 mod bgp_rib;
 mod bgp_scene;
 mod bgp_session;
+mod bgp_speaker;
 mod cli;
 mod config_documents;
 mod config_schema;

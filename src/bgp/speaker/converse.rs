@@ -1,0 +1,89 @@
+//! What comes of what the sessions tell.
+
+use super::{Happening, Io, SocketWork, Speaker};
+use crate::bgp::Family;
+use crate::bgp::rib::{Limit, NeighborName, Retain};
+use crate::bgp::session::{Event, Output, StopReason};
+use crate::net::Instant;
+use std::time::Duration;
+
+/// How long a neighbor that said too much is left alone.
+const OVER_LIMIT: Duration = Duration::from_secs(300);
+
+impl Speaker {
+    /// Works off what the sessions have to tell, and what follows from it.
+    pub(super) fn pump(&mut self, now: Instant) {
+        let names: Vec<NeighborName> = self.neighbors.keys().cloned().collect();
+        for name in names {
+            while let Some(output) =
+                self.neighbors.get_mut(&name).and_then(|it| it.session.poll_output())
+            {
+                self.handle_output(&name, output, now);
+            }
+        }
+        self.rib.settle();
+        while let Some((key, route)) = self.rib.poll_route() {
+            match route {
+                Some(route) => self.routes.insert(key, route),
+                None => self.routes.remove(&key),
+            };
+        }
+        if self.deferred.is_some() && self.neighbors.values().all(|it| it.has_said_all()) {
+            self.deferred = None;
+        }
+    }
+
+    fn handle_output(&mut self, name: &NeighborName, output: Output, now: Instant) {
+        let what = match output {
+            Output::Dial(connection) => SocketWork::Dial(connection),
+            Output::Write(connection) => SocketWork::Write(connection),
+            Output::Close { connection, last } => SocketWork::Close { connection, last },
+            Output::Event(event) => return self.handle_event(name, event, now),
+        };
+        self.io.push_back(Io { neighbor: name.clone(), what });
+    }
+
+    fn handle_event(&mut self, name: &NeighborName, event: Event, now: Instant) {
+        let Some(neighbor) = self.neighbors.get_mut(name) else { return };
+        match event {
+            Event::Established(agreed) => {
+                let preserved = neighbor.handle_established(&agreed);
+                self.rib.neighbor_up(name, agreed.remote_id, &preserved);
+                self.happened(name, Happening::Established);
+                self.advertise(name, now);
+            }
+            Event::Update(update) => match self.rib.update(name, &update) {
+                Some(Limit::Over) => self.end_over_limit(name, now),
+                Some(Limit::Near) => self.happened(name, Happening::NearLimit),
+                None => {}
+            },
+            Event::EndOfRib(family) => {
+                neighbor.said_all.insert(family);
+                self.rib.end_of_rib(name, family);
+            }
+            Event::RefreshAsked(family) => {
+                neighbor.repeat(family);
+                self.advertise(name, now);
+            }
+            Event::RefreshBegun(family) => self.rib.begin_refresh(name, family),
+            Event::RefreshEnded(family) => self.rib.end_refresh(name, family),
+            Event::Writable => self.advertise(name, now),
+            Event::Down { reason, keeps_routes } => {
+                let retain = if keeps_routes { neighbor.retain.clone() } else { Retain::default() };
+                neighbor.handle_down();
+                self.rib.neighbor_down(name, &retain, now);
+                self.happened(name, Happening::Down(reason, keeps_routes));
+            }
+        }
+    }
+
+    fn end_over_limit(&mut self, name: &NeighborName, now: Instant) {
+        let Some(neighbor) = self.neighbors.get_mut(name) else { return };
+        let family = neighbor.families().next().unwrap_or(Family::Ipv4Unicast);
+        let maximum = neighbor.endpoint.maximum_prefixes;
+        let restart_after = Some(OVER_LIMIT);
+        neighbor.session.stop(&StopReason::MaximumPrefixes { family, maximum, restart_after }, now);
+        self.rib.neighbor_down(name, &Retain::default(), now);
+        self.happened(name, Happening::OverLimit);
+    }
+}

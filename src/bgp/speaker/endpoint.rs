@@ -1,0 +1,105 @@
+//! Whom a tenant speaks BGP with, as its documents say it.
+
+use crate::bgp::ImportPolicy;
+use crate::bgp::rib::{NeighborName, NeighborSettings};
+use crate::model::{Attachment, Site, Tenant};
+use crate::net::{Asn, SiteName};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The time without a word that ends a session with the fabric (RFC 4271 §10).
+const HOLD_TIME: Duration = Duration::from_secs(90);
+
+/// One neighbor, as both its sockets and its session need to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: IpAddr,
+    /// Ours that it is spoken to from; `None` leaves that to the routes.
+    pub local: Option<IpAddr>,
+    /// Its AS.
+    pub remote_asn: Asn,
+    /// Hops it may be away with GTSM (RFC 5082).
+    pub ttl_security: Option<u8>,
+    /// Whether it is on a link of ours.
+    pub on_link: bool,
+    /// The Secret of its TCP-MD5 password (RFC 2385): name and key.
+    pub password: Option<(String, String)>,
+    /// Silence for this long ends the session.
+    pub hold_time: Duration,
+    /// More networks than this end the session.
+    pub maximum_prefixes: u32,
+}
+
+/// Every neighbor of a tenant.
+pub fn endpoints(tenant: &Tenant) -> BTreeMap<NeighborName, Endpoint> {
+    let mut endpoints = BTreeMap::new();
+    let Some(bgp) = &tenant.fabric.bgp else { return endpoints };
+    let own = &tenant.fabric.addresses;
+    for neighbor in &bgp.neighbors {
+        let near = own.iter().find(|own| own.network().contains(neighbor.address));
+        let endpoint = Endpoint {
+            address: neighbor.address,
+            local: near.map(|own| own.address()),
+            remote_asn: neighbor.remote_asn,
+            ttl_security: neighbor.ttl_security,
+            on_link: near.is_some(),
+            password: neighbor.password.clone(),
+            hold_time: HOLD_TIME,
+            maximum_prefixes: bgp.import.maximum_prefixes,
+        };
+        endpoints.insert(NeighborName::Fabric(neighbor.name.clone()), endpoint);
+    }
+    for (name, site) in &tenant.sites {
+        if let Some(endpoint) = of_site(site) {
+            endpoints.insert(NeighborName::Site(SiteName::clone(name)), endpoint);
+        }
+    }
+    endpoints
+}
+
+fn of_site(site: &Site) -> Option<Endpoint> {
+    let router = site.bgp.as_ref()?;
+    let own = match &site.attachment {
+        Attachment::WireGuard(peer) => &peer.tunnel_addresses,
+        Attachment::Vlan(vlan) => &vlan.addresses,
+    };
+    let same = |own: &&crate::net::InterfaceAddress| {
+        own.network().contains(router.neighbor) || own.other_end() == Some(router.neighbor)
+    };
+    let near = own.iter().find(same)?;
+    Some(Endpoint {
+        address: router.neighbor,
+        local: Some(near.address()),
+        remote_asn: router.remote_asn,
+        ttl_security: None,
+        on_link: true,
+        password: None,
+        hold_time: router.hold_time,
+        maximum_prefixes: router.maximum_prefixes,
+    })
+}
+
+impl Endpoint {
+    /// What may be taken from it.
+    pub(super) fn settings(
+        &self,
+        tenant: &Tenant,
+        name: &NeighborName,
+    ) -> Option<NeighborSettings> {
+        let bgp = tenant.fabric.bgp.as_ref()?;
+        let policy = match name {
+            NeighborName::Fabric(name) => {
+                let neighbor = bgp.neighbors.iter().find(|neighbor| neighbor.name == *name)?;
+                ImportPolicy::fabric(tenant, bgp, neighbor)
+            }
+            NeighborName::Site(name) => {
+                let site = tenant.sites.get(name)?;
+                ImportPolicy::site(tenant, bgp, site, site.bgp.as_ref()?)
+            }
+        };
+        let (address, maximum_prefixes) = (self.address, self.maximum_prefixes);
+        Some(NeighborSettings { address, policy, maximum_prefixes })
+    }
+}

@@ -1,0 +1,397 @@
+//! One tenant's BGP: its sessions, what they said, what they are told.
+//!
+//! ```text
+//!  documents ─ configure ──┐                    ┌─▶ poll_io: dial, write, close
+//!  sites up ── set_up ─────┼─▶ ┌─ Speaker ────┐ │
+//!  namespace ─ surround ───┤   │ a Session for│─┼─▶ routes: what the kernel is to hold
+//!  sockets ─── handle_* ───┘   │ each neighbor│ │
+//!                              │ one Rib      │ └─▶ poll_event: for the history
+//!                              └──────────────┘
+//! ```
+//!
+//! There is one for each tenant, and none knows of another: what one tenant's
+//! neighbors say can come out nowhere else.
+//!
+//! In reading order: [`Speaker`], [`Endpoint`] (whom the sockets are for),
+//! `neighbor` (one of them), `converse` (what comes of what sessions tell),
+//! [`NeighborSample`].
+
+mod converse;
+mod endpoint;
+mod neighbor;
+mod sample;
+
+pub use endpoint::{Endpoint, endpoints};
+pub use sample::{NeighborSample, SpeakerSample};
+
+use super::rib::{Explained, Multipath, NeighborName, Rib};
+use super::session::{ConnectionId, DownReason, Output, StopReason};
+use super::{Exporter, Surroundings, Wanted, wanted_by_fabric, wanted_by_site};
+use crate::model::{FabricBgp, Tenant, limits};
+use crate::net::{Instant, Prefix, SiteName};
+use crate::reconcile::{Namespace, Route, RouteKey};
+use neighbor::Neighbor;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long routes that an earlier process installed are kept for neighbors that
+/// have not said everything yet (the Selection_Deferral_Timer of RFC 4724 §4.1).
+const DEFERRAL: Duration = Duration::from_secs(120);
+
+/// Something that a neighbor's sockets are to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Io {
+    /// Whose.
+    pub neighbor: NeighborName,
+    /// What.
+    pub what: SocketWork,
+}
+
+/// What sockets are to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketWork {
+    /// Connect.
+    Dial(ConnectionId),
+    /// Write what [`Speaker::unsent`] gives.
+    Write(ConnectionId),
+    /// Write as much of `last` as goes at once, and close.
+    Close {
+        /// Which one.
+        connection: ConnectionId,
+        /// The last words.
+        last: Vec<u8>,
+    },
+}
+
+/// Something that happened, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeakerEvent {
+    /// With whom.
+    pub neighbor: NeighborName,
+    /// What.
+    pub what: Happening,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// The session came up.
+    Established,
+    /// It went down; whether its routes are kept meanwhile.
+    Down(DownReason, bool),
+    /// It has said three quarters of the networks that it may.
+    NearLimit,
+    /// It said more, and the session was ended.
+    OverLimit,
+}
+
+/// The speaker of one tenant.
+#[derive(Debug)]
+pub struct Speaker {
+    tenant: Tenant,
+    rib: Rib,
+    neighbors: BTreeMap<NeighborName, Neighbor>,
+    by_address: BTreeMap<IpAddr, NeighborName>,
+    up: BTreeSet<SiteName>,
+    stopping: bool,
+    routes: BTreeMap<RouteKey, Route>,
+    /// Until when routes that an earlier process installed are left alone.
+    deferred: Option<Instant>,
+    io: VecDeque<Io>,
+    events: VecDeque<SpeakerEvent>,
+}
+
+impl Speaker {
+    /// A speaker for `tenant`, which has BGP; `seed` is a random number, with which
+    /// waits are made uneven. `restarted` is whether an earlier process left its
+    /// routes in the namespace.
+    pub fn new(tenant: &Tenant, restarted: bool, seed: u64, now: Instant) -> Self {
+        let mut speaker = Self {
+            tenant: tenant.clone(),
+            rib: Rib::new(Multipath::default()),
+            neighbors: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            up: BTreeSet::new(),
+            stopping: false,
+            routes: BTreeMap::new(),
+            deferred: restarted.then(|| now + DEFERRAL),
+            io: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        speaker.configure(tenant, seed, now);
+        speaker
+    }
+
+    /// Takes up changed documents. Sessions about which nothing changed go on.
+    pub fn configure(&mut self, tenant: &Tenant, seed: u64, now: Instant) {
+        self.tenant = tenant.clone();
+        let endpoints = endpoints(tenant);
+        let gone: Vec<NeighborName> =
+            self.neighbors.keys().filter(|name| !endpoints.contains_key(*name)).cloned().collect();
+        for name in gone {
+            if let Some(mut neighbor) = self.neighbors.remove(&name) {
+                neighbor.session.stop(&StopReason::Deconfigured, now);
+                self.last_work(&name, &mut neighbor);
+            }
+            self.rib.remove_neighbor(&name);
+        }
+        self.by_address = endpoints.iter().map(|(name, it)| (it.address, name.clone())).collect();
+        for (at, (name, endpoint)) in endpoints.into_iter().enumerate() {
+            let seed = seed.wrapping_add(at as u64);
+            self.configure_one(&name, endpoint, seed, now);
+        }
+        self.advertise_all(now);
+        self.pump(now);
+    }
+
+    fn configure_one(&mut self, name: &NeighborName, endpoint: Endpoint, seed: u64, now: Instant) {
+        let Some(bgp) = self.tenant.fabric.bgp.clone() else { return };
+        let Some(settings) = endpoint.settings(&self.tenant, name) else { return };
+        let ask_again = self.rib.set_neighbor(name.clone(), settings);
+        match self.neighbors.get_mut(name) {
+            Some(known) if known.endpoint == endpoint => {
+                if ask_again {
+                    known.ask_again(now);
+                }
+            }
+            Some(known) => {
+                let restarted = self.deferred.is_some();
+                // What both ends agree on is said once, when a session begins.
+                known.session.stop(&StopReason::Deconfigured, now);
+                let mut old =
+                    std::mem::replace(known, Neighbor::new(endpoint, &bgp, restarted, seed, now));
+                self.last_work(name, &mut old);
+                self.rib.neighbor_down(name, &super::rib::Retain::default(), now);
+            }
+            None => {
+                let restarted = self.deferred.is_some();
+                let neighbor = Neighbor::new(endpoint, &bgp, restarted, seed, now);
+                self.neighbors.insert(name.clone(), neighbor);
+            }
+        }
+    }
+
+    /// What a session that is no more has to do still.
+    fn last_work(&mut self, name: &NeighborName, neighbor: &mut Neighbor) {
+        while let Some(output) = neighbor.session.poll_output() {
+            if let Output::Close { connection, last } = output {
+                let what = SocketWork::Close { connection, last };
+                self.io.push_back(Io { neighbor: name.clone(), what });
+            }
+        }
+    }
+
+    /// These sites are up: their networks are advertised, and no others.
+    pub fn set_up(&mut self, up: BTreeSet<SiteName>, now: Instant) {
+        if self.up != up {
+            self.up = up;
+            self.advertise_all(now);
+            self.pump(now);
+        }
+    }
+
+    /// The namespace is like this: what next hops are reached by.
+    pub fn surround(&mut self, namespace: &Namespace, now: Instant) {
+        let fabric = Surroundings::fabric(&self.tenant, namespace);
+        let sites = self.neighbors.keys().filter_map(|name| match name {
+            NeighborName::Site(site) => self.tenant.sites.get(site),
+            NeighborName::Fabric(_) => None,
+        });
+        let sites = sites.map(|site| (site.name.clone(), Surroundings::site(site, namespace)));
+        self.rib.set_surroundings(fabric, sites.collect());
+        self.pump(now);
+    }
+
+    /// Others are to be used first, for we are about to stop (RFC 8326).
+    pub fn begin_shutdown(&mut self, now: Instant) {
+        self.stopping = true;
+        self.advertise_all(now);
+        self.pump(now);
+    }
+
+    /// Ends every session, for `reason`.
+    pub fn stop(&mut self, reason: &StopReason, now: Instant) {
+        for neighbor in self.neighbors.values_mut() {
+            neighbor.session.stop(reason, now);
+        }
+        self.pump(now);
+    }
+
+    /// Someone connected, from `remote` to `local`: whose connection it is, or `None`
+    /// when it is nobody's and is to be closed without a word.
+    pub fn handle_incoming(
+        &mut self,
+        local: IpAddr,
+        remote: IpAddr,
+        now: Instant,
+    ) -> Option<(NeighborName, ConnectionId)> {
+        let name = self.by_address.get(&remote.to_canonical()).cloned()?;
+        let neighbor = self.neighbors.get_mut(&name)?;
+        let id = neighbor.session.handle_incoming(local.to_canonical(), remote.to_canonical(), now);
+        self.pump(now);
+        Some((name, id))
+    }
+
+    /// A dial reached its neighbor.
+    pub fn handle_connected(
+        &mut self,
+        name: &NeighborName,
+        id: ConnectionId,
+        (local, remote): (IpAddr, IpAddr),
+        now: Instant,
+    ) {
+        if let Some(neighbor) = self.neighbors.get_mut(name) {
+            let (local, remote) = (local.to_canonical(), remote.to_canonical());
+            neighbor.session.handle_connected(id, local, remote, now);
+            self.pump(now);
+        }
+    }
+
+    /// A connection could not be made, or ended; `why` in a few words.
+    pub fn handle_closed(
+        &mut self,
+        name: &NeighborName,
+        id: ConnectionId,
+        why: &str,
+        now: Instant,
+    ) {
+        if let Some(neighbor) = self.neighbors.get_mut(name) {
+            neighbor.session.handle_closed(id, why, now);
+            self.pump(now);
+        }
+    }
+
+    /// Bytes came on a connection.
+    pub fn handle_bytes(
+        &mut self,
+        name: &NeighborName,
+        id: ConnectionId,
+        bytes: &[u8],
+        now: Instant,
+    ) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(neighbor) = self.neighbors.get_mut(name) else { return };
+            let taken = neighbor.session.handle_bytes(id, rest, now).max(1);
+            rest = rest.get(taken..).unwrap_or_default();
+            self.pump(now);
+        }
+    }
+
+    /// Bytes of a connection were written.
+    pub fn handle_written(
+        &mut self,
+        name: &NeighborName,
+        id: ConnectionId,
+        count: usize,
+        now: Instant,
+    ) {
+        if let Some(neighbor) = self.neighbors.get_mut(name) {
+            neighbor.session.handle_written(id, count, now);
+            self.pump(now);
+        }
+    }
+
+    /// What is to be written on a connection.
+    pub fn unsent(&self, name: &NeighborName, id: ConnectionId) -> &[u8] {
+        self.neighbors.get(name).map_or(&[], |neighbor| neighbor.session.unsent(id))
+    }
+
+    /// When [`Speaker::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let sessions = self.neighbors.values().filter_map(|it| it.session.poll_timeout());
+        sessions.chain(self.rib.poll_timeout()).chain(self.deferred).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deferred.is_some_and(|until| until <= now) {
+            self.deferred = None;
+        }
+        self.rib.handle_timeout(now);
+        for neighbor in self.neighbors.values_mut() {
+            if neighbor.session.poll_timeout().is_some_and(|at| at <= now) {
+                neighbor.session.handle_timeout(now);
+            }
+        }
+        self.pump(now);
+    }
+
+    /// The next piece of work for sockets.
+    pub fn poll_io(&mut self) -> Option<Io> {
+        self.io.pop_front()
+    }
+
+    /// The next thing that happened. The oldest are forgotten beyond
+    /// [`limits::BGP_EVENTS`].
+    pub fn poll_event(&mut self) -> Option<SpeakerEvent> {
+        self.events.pop_front()
+    }
+
+    /// What was learned, as the kernel is to hold it.
+    pub const fn routes(&self) -> &BTreeMap<RouteKey, Route> {
+        &self.routes
+    }
+
+    /// Whether routes of an earlier process, which nobody said to us yet, are to be
+    /// left where they are (RFC 4724 §4.1).
+    pub const fn keeps_unsaid(&self) -> bool {
+        self.deferred.is_some()
+    }
+
+    /// Every path to a network, and why it serves or does not.
+    pub fn explain(&self, prefix: Prefix) -> Option<Explained> {
+        self.rib.explain(prefix)
+    }
+
+    /// As [`Speaker::explain`], of every network.
+    pub fn explain_all(&self) -> impl Iterator<Item = Explained> {
+        self.rib.explain_all()
+    }
+
+    fn bgp(&self) -> Option<&FabricBgp> {
+        self.tenant.fabric.bgp.as_ref()
+    }
+
+    /// What a neighbor is to be told, in the session it has.
+    fn wanted(&self, name: &NeighborName, neighbor: &Neighbor) -> Option<Wanted> {
+        let bgp = self.bgp()?;
+        let agreed = neighbor.session.negotiated()?;
+        let exporter = Exporter {
+            local_asn: bgp.local_asn,
+            external: !agreed.is_internal(),
+            next_hop: neighbor.next_hops(&self.tenant, agreed),
+            stopping: self.stopping,
+        };
+        let mut wanted = match name {
+            NeighborName::Fabric(_) => wanted_by_fabric(&self.tenant, bgp, &self.up, &exporter),
+            NeighborName::Site(_) => wanted_by_site(&self.tenant, &exporter),
+        };
+        wanted.retain(|prefix, _| neighbor.carries(*prefix));
+        Some(wanted)
+    }
+
+    fn advertise_all(&mut self, now: Instant) {
+        let names: Vec<NeighborName> = self.neighbors.keys().cloned().collect();
+        for name in names {
+            self.advertise(&name, now);
+        }
+    }
+
+    /// Says to a neighbor what it does not know yet, as far as there is room.
+    fn advertise(&mut self, name: &NeighborName, now: Instant) {
+        let Some(neighbor) = self.neighbors.get(name) else { return };
+        let Some(wanted) = self.wanted(name, neighbor) else { return };
+        if let Some(neighbor) = self.neighbors.get_mut(name) {
+            neighbor.tell(&wanted, now);
+        }
+    }
+
+    fn happened(&mut self, neighbor: &NeighborName, what: Happening) {
+        if limits::BGP_EVENTS <= self.events.len() {
+            self.events.pop_front();
+        }
+        self.events.push_back(SpeakerEvent { neighbor: neighbor.clone(), what });
+    }
+}

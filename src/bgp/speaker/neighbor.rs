@@ -1,0 +1,211 @@
+//! One neighbor: its session, and what it was told in it.
+
+use super::endpoint::Endpoint;
+use crate::bgp::proto::{Negotiated, Offer, RestartOffer};
+use crate::bgp::rib::Retain;
+use crate::bgp::session::{AdvertiseError, Advertised, Session, SessionConfig};
+use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
+use crate::model::{FabricBgp, Tenant};
+use crate::net::{Instant, Prefix};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long we say that we take to come back (RFC 4724 §3), in seconds.
+const RESTART_TIME: u16 = 120;
+
+/// The longest that a neighbor's routes are kept while it restarts, whatever it
+/// says.
+const LONGEST_RESTART: Duration = Duration::from_secs(600);
+
+/// The longest that they are kept after that (RFC 9494 §4.2).
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3_600);
+
+/// A neighbor.
+#[derive(Debug)]
+pub(super) struct Neighbor {
+    pub(super) endpoint: Endpoint,
+    pub(super) session: Session,
+    pub(super) out: AdjRibOut,
+    /// What there was no room for yet.
+    pending: Option<Update>,
+    /// Families whose End-of-RIB is owed.
+    unended: BTreeSet<Family>,
+    /// Families that are being said again.
+    refreshing: BTreeSet<Family>,
+    /// Families of which the neighbor said everything.
+    pub(super) said_all: BTreeSet<Family>,
+    /// What is kept of it should the session end.
+    pub(super) retain: Retain,
+}
+
+impl Neighbor {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        bgp: &FabricBgp,
+        restarted: bool,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let mut session = Session::new(config(&endpoint, bgp), seed, now);
+        if restarted {
+            session.set_restart(true, &families(bgp));
+        }
+        session.start(now);
+        Self {
+            endpoint,
+            session,
+            out: AdjRibOut::new(),
+            pending: None,
+            unended: BTreeSet::new(),
+            refreshing: BTreeSet::new(),
+            said_all: BTreeSet::new(),
+            retain: Retain::default(),
+        }
+    }
+
+    /// What the session carries.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> {
+        self.session.negotiated().into_iter().flat_map(|agreed| agreed.families.clone())
+    }
+
+    /// Whether networks of this kind can be said in the session.
+    pub(super) fn carries(&self, prefix: Prefix) -> bool {
+        self.families().any(|family| family == unicast(prefix.is_v4()))
+    }
+
+    /// Whether it has said everything in its session.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.session.negotiated().is_some_and(|agreed| {
+            agreed.families.iter().all(|family| self.said_all.contains(family))
+        })
+    }
+
+    /// Where it is to send to us.
+    pub(super) fn next_hops(&self, tenant: &Tenant, agreed: &Negotiated) -> NextHopSelf {
+        let ours = agreed.local_address;
+        let beside = |is_v4: bool| {
+            let mut all = tenant.fabric.addresses.iter().map(|own| own.address());
+            all.find(|address| address.is_ipv4() == is_v4)
+        };
+        if ours.is_ipv4() {
+            return NextHopSelf { v4: Some(ours), v6: beside(false) };
+        }
+        let by_v6 = agreed.extended_next_hop.contains(&Family::Ipv4Unicast);
+        NextHopSelf { v4: if by_v6 { Some(ours) } else { beside(true) }, v6: Some(ours) }
+    }
+
+    /// A session began. Gives the families of which it kept forwarding.
+    pub(super) fn handle_established(&mut self, agreed: &Negotiated) -> BTreeSet<Family> {
+        self.out = AdjRibOut::new();
+        self.pending = None;
+        self.refreshing.clear();
+        self.said_all.clear();
+        self.unended = agreed.families.iter().copied().collect();
+        let restart = agreed.restart.as_ref();
+        let kept = restart.into_iter().flat_map(|restart| &restart.families);
+        let long_lived = agreed.long_lived.iter();
+        self.retain = Retain {
+            families: kept.clone().map(|(family, _)| *family).collect(),
+            restart_time: restart
+                .map_or(Duration::ZERO, |restart| restart.restart_time.min(LONGEST_RESTART)),
+            long_lived: long_lived
+                .clone()
+                .map(|(family, _, time)| (*family, (*time).min(LONGEST_LIFE)))
+                .collect(),
+        };
+        let long_lived = long_lived.map(|(family, kept, _)| (*family, *kept));
+        let all = kept.copied().chain(long_lived);
+        all.filter(|(_, kept)| *kept).map(|(family, _)| family).collect()
+    }
+
+    pub(super) fn handle_down(&mut self) {
+        self.out = AdjRibOut::new();
+        self.pending = None;
+        self.unended.clear();
+        self.refreshing.clear();
+        self.said_all.clear();
+    }
+
+    /// The neighbor wants a family again.
+    pub(super) fn repeat(&mut self, family: Family) {
+        self.out.repeat(matches!(family, Family::Ipv4Unicast | Family::Ipv4Vpn));
+        self.refreshing.insert(family);
+    }
+
+    /// Asks it to say everything again, for more may be taken now.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        let families: Vec<Family> = self.families().collect();
+        for family in families {
+            // To one that does not know how nothing is said.
+            let _ = self.session.ask_refresh(family, now);
+        }
+    }
+
+    /// Says what is `wanted` and not known there, as far as there is room; the rest
+    /// when there is.
+    pub(super) fn tell(&mut self, wanted: &Wanted, now: Instant) {
+        loop {
+            if let Some(update) = &mut self.pending {
+                match self.session.advertise(update, now) {
+                    Ok(Advertised::All) => self.pending = None,
+                    Ok(Advertised::Partly) => return,
+                    // What cannot be said was taken off, and is counted.
+                    Err(AdvertiseError::Encode(_)) => continue,
+                    Err(AdvertiseError::Down) => return,
+                }
+            }
+            for family in self.refreshing.iter().copied().collect::<Vec<_>>() {
+                let _ = self.session.begin_refresh(family, now);
+            }
+            self.pending = self.out.update(wanted);
+            if self.pending.is_none() {
+                break;
+            }
+        }
+        for family in std::mem::take(&mut self.refreshing) {
+            let _ = self.session.end_refresh(family, now);
+        }
+        for family in std::mem::take(&mut self.unended) {
+            let _ = self.session.end_of_rib(family, now);
+        }
+    }
+}
+
+const fn unicast(is_v4: bool) -> Family {
+    if is_v4 { Family::Ipv4Unicast } else { Family::Ipv6Unicast }
+}
+
+/// What is offered: what the tenant has, and VPN routes where it names route
+/// targets.
+fn families(bgp: &FabricBgp) -> Vec<Family> {
+    let mut families = vec![Family::Ipv4Unicast, Family::Ipv6Unicast];
+    if !bgp.import.route_targets.is_empty() {
+        families.extend([Family::Ipv4Vpn, Family::Ipv6Vpn]);
+    }
+    families
+}
+
+fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
+    SessionConfig::new(Offer {
+        local_asn: bgp.local_asn,
+        remote_asn: endpoint.remote_asn,
+        router_id: bgp.router_id,
+        hold_time: u16::try_from(endpoint.hold_time.as_secs()).unwrap_or(u16::MAX),
+        least_hold_time: 0,
+        families: families(bgp),
+        required_families: Vec::new(),
+        add_path_receive: true,
+        extended_messages: true,
+        extended_next_hop: matches!(endpoint.address, IpAddr::V6(_)),
+        restart: Some(RestartOffer {
+            restart_time: RESTART_TIME,
+            restarting: false,
+            notification: true,
+            forwarding_preserved: Vec::new(),
+        }),
+        role: None,
+        strict_role: false,
+        allowed_own_as: 0,
+    })
+}
