@@ -4,7 +4,8 @@
 //! Made once; pages that are never used are never there.
 
 use super::batch::Batch;
-use super::udp;
+use super::incoming::TRAINS;
+use super::{pages, udp};
 use crate::packet::Gro;
 
 /// The longest packet there is, and a virtio header before it.
@@ -39,6 +40,12 @@ impl Buffers {
             gro: Gro::default(),
             transmit: bytes(TUN_LEN),
         }
+    }
+
+    /// Gives back the room that only bursts of many messages take. Done once a
+    /// second it costs a burst no more than its first touch of each page.
+    pub(super) fn give_back(&mut self) {
+        pages::give_back(self.received.get_mut(TRAINS * PIECE_LEN..).unwrap_or_default());
     }
 }
 

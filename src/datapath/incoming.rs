@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// Messages taken in one call when they are long trains: half a MB, which is as
 /// much as another tenant's packets should wait for, and as a core's cache holds.
-const TRAINS: usize = 8;
+pub(super) const TRAINS: usize = 8;
 
 /// Bytes of a message from which on it is a long train.
 const LONG: usize = 16 << 10;

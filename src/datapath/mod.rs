@@ -16,7 +16,7 @@
 //!
 //! In reading order: [`Datapath`] (the door), `command`, `thread` (the loop),
 //! `tenant`, `outgoing` (with `batch` and `unreachable`), `incoming`, `udp`,
-//! [`Tun`], `buffer`, `deadline`, `clock`; [`Options`], [`Event`], [`PathDrop`],
+//! [`Tun`], `buffer` and `pages`, `deadline`, `clock`; [`Options`], [`Event`], [`PathDrop`],
 //! [`DatapathError`].
 
 mod batch;
@@ -30,6 +30,7 @@ mod front;
 mod incoming;
 mod options;
 mod outgoing;
+mod pages;
 mod reason;
 mod sample;
 mod tenant;

@@ -151,6 +151,7 @@ impl Thread {
                 }
                 Ok(Command::Sample { tenants, reply }) => {
                     let _ = reply.send(self.sample(tenants, now));
+                    buffers.give_back();
                 }
             }
         }
