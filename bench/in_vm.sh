@@ -14,6 +14,6 @@ in_vm() {
     binary=$PWD/target/release/lockgate
   fi
   mkdir -p bench/out
-  VM_WRITABLE=$PWD/bench/out VM_BOUND=1800 \
+  VM_WRITABLE=$PWD/bench/out VM_BOUND=3600 \
     tests/vm/boot "${machine[@]}" bench/guest "$binary" "$@"
 }

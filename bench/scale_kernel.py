@@ -6,7 +6,8 @@ import socket
 import struct
 import time
 
-PATIENCE = 300
+# In seconds; an emulated machine beside others takes that long.
+PATIENCE = 1200
 CLONE_NEWNET = 0x40000000
 RTMGRP_IPV4_ROUTE = 0x40
 RTM_NEWROUTE = 24

@@ -5,7 +5,7 @@
 #
 # In the virtual machine of `tests/run vm`, whose kernel has WireGuard: two hosts,
 # a gateway and the customer's router between them. Emulated, so nothing but
-# ratios is shown. Needs root; some minutes, at most half an hour. Makes
+# ratios is shown. Needs root; some minutes, at most an hour. Makes
 # bench/out/vm.{md,json}.
 set -euo pipefail
 cd "$(dirname "$0")/.."

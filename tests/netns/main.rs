@@ -24,6 +24,7 @@ mod kernel;
 mod lab;
 mod matrix;
 mod no_kernel_wireguard;
+mod path_mtu;
 #[path = "../it/random_config.rs"]
 mod random_config;
 mod reconcile_converge;

@@ -17,6 +17,7 @@ mod flow;
 mod frames;
 #[path = "../netns/gateway.rs"]
 mod gateway;
+mod kernel_sources;
 mod kernel_wireguard;
 #[path = "../netns/lab.rs"]
 mod lab;
@@ -24,8 +25,11 @@ mod links;
 mod mixed_sites;
 mod netem;
 mod netem_wireguard;
+#[path = "../netns/path_mtu.rs"]
+mod path_mtu;
 mod vlan;
 mod vlan_hostile;
+mod vlan_mtu;
 mod vlan_neighbours;
 mod vlan_outer;
 mod vlan_sites;
@@ -40,3 +44,5 @@ mod wireguard_flow;
 mod wireguard_router;
 #[path = "../netns/wireguard_stage.rs"]
 mod wireguard_stage;
+#[path = "../netns/wireguard_wire.rs"]
+mod wireguard_wire;

@@ -3,6 +3,9 @@
 //! run over.
 #![allow(clippy::print_stdout, reason = "what a restart lost is measured, and said")]
 
+mod busy;
+mod keys;
+
 use crate::flow::Flow;
 use crate::kernel_wireguard::{CUSTOMER, NETNS, customer, in_kernel, peer, shown};
 use crate::lab::{At, Lab};
