@@ -8,7 +8,7 @@
 # needs root, iproute2 and nftables. Makes bench/out/scale.{md,json}.
 #
 # --vlan: 10 VLANs of four trunks for each tenant instead, in the virtual machine
-# of `tests/run vm`; some minutes, of emulated time. Makes
+# of `tests/run vm`, which ends after an hour of emulated time. Makes
 # bench/out/scale_vlan.{md,json}.
 set -euo pipefail
 cd "$(dirname "$0")/.."
