@@ -22,6 +22,8 @@ struct Router {
     pipe: Option<(ConnectionId, ConnectionId)>,
     told: BTreeMap<String, Arc<Attributes>>,
     ended: BTreeSet<Family>,
+    /// What came in which order.
+    heard: Vec<&'static str>,
 }
 
 impl Router {
@@ -51,8 +53,9 @@ impl Router {
         config.passive = true;
         let mut session = Session::new(config, 1, now);
         session.start(now);
-        let (name, address) = (name(neighbor), address.into());
-        Self { name, address, session, pipe: None, told: BTreeMap::new(), ended: BTreeSet::new() }
+        let (told, ended) = (BTreeMap::new(), BTreeSet::new());
+        let (name, address, heard) = (name(neighbor), address.into(), Vec::new());
+        Self { name, address, session, pipe: None, told, ended, heard }
     }
 
     fn note(&mut self, update: Update) {
@@ -152,7 +155,12 @@ impl Scene {
             let mut closed = false;
             while let Some(output) = router.session.poll_output() {
                 match output {
-                    Output::Event(Event::Update(update)) => router.note(update),
+                    Output::Event(Event::Update(update)) => {
+                        router.heard.push("update");
+                        router.note(update);
+                    }
+                    Output::Event(Event::RefreshBegun(_)) => router.heard.push("begun"),
+                    Output::Event(Event::RefreshEnded(_)) => router.heard.push("ended"),
                     Output::Event(Event::EndOfRib(family)) => drop(router.ended.insert(family)),
                     Output::Event(Event::Down { .. }) => {
                         router.told.clear();
@@ -167,11 +175,7 @@ impl Scene {
                     Output::Dial(_)
                     | Output::Write(_)
                     | Output::Event(
-                        Event::Established(_)
-                        | Event::RefreshAsked(_)
-                        | Event::RefreshBegun(_)
-                        | Event::RefreshEnded(_)
-                        | Event::Writable,
+                        Event::Established(_) | Event::RefreshAsked(_) | Event::Writable,
                     ) => {}
                 }
             }
@@ -387,6 +391,16 @@ fn changed_documents_end_no_session_they_are_not_about() {
     scene.settle();
     assert_ne!(scene.routers[0].session.state(), SessionState::Established);
     assert_eq!(scene.routers[2].session.state(), SessionState::Established);
+}
+
+#[test]
+fn a_refresh_was_marked_as_begun_again_behind_what_it_said() {
+    let mut scene = Scene::connected(&tenant());
+    scene.up(&["hq"]);
+    scene.routers[0].heard.clear();
+    scene.routers[0].session.ask_refresh(Family::Ipv4Unicast, scene.now).unwrap();
+    scene.settle();
+    assert_eq!(scene.routers[0].heard, ["begun", "update", "ended"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::bgp::session::{AdvertiseError, Advertised, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
 use crate::model::{FabricBgp, Tenant};
 use crate::net::{Instant, Prefix};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,8 +31,9 @@ pub(super) struct Neighbor {
     pending: Option<Update>,
     /// Families whose End-of-RIB is owed.
     unended: BTreeSet<Family>,
-    /// Families that are being said again.
-    refreshing: BTreeSet<Family>,
+    /// Families that are being said again, and whether that was marked: a mark in
+    /// the middle would have the neighbor drop what came before it (RFC 7313 §4).
+    refreshing: BTreeMap<Family, bool>,
     /// Families of which the neighbor said everything.
     pub(super) said_all: BTreeSet<Family>,
     /// What is kept of it should the session end.
@@ -58,7 +59,7 @@ impl Neighbor {
             out: AdjRibOut::new(),
             pending: None,
             unended: BTreeSet::new(),
-            refreshing: BTreeSet::new(),
+            refreshing: BTreeMap::new(),
             said_all: BTreeSet::new(),
             retain: Retain::default(),
         }
@@ -130,7 +131,7 @@ impl Neighbor {
     /// The neighbor wants a family again.
     pub(super) fn repeat(&mut self, family: Family) {
         self.out.repeat(matches!(family, Family::Ipv4Unicast | Family::Ipv4Vpn));
-        self.refreshing.insert(family);
+        self.refreshing.insert(family, false);
     }
 
     /// Asks it to say everything again, for more may be taken now.
@@ -155,15 +156,17 @@ impl Neighbor {
                     Err(AdvertiseError::Down) => return,
                 }
             }
-            for family in self.refreshing.iter().copied().collect::<Vec<_>>() {
-                let _ = self.session.begin_refresh(family, now);
+            for (family, is_marked) in &mut self.refreshing {
+                if !std::mem::replace(is_marked, true) {
+                    let _ = self.session.begin_refresh(*family, now);
+                }
             }
             self.pending = self.out.update(wanted);
             if self.pending.is_none() {
                 break;
             }
         }
-        for family in std::mem::take(&mut self.refreshing) {
+        for family in std::mem::take(&mut self.refreshing).into_keys() {
             let _ = self.session.end_refresh(family, now);
         }
         for family in std::mem::take(&mut self.unended) {
