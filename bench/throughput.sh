@@ -25,20 +25,10 @@ if [ "$(id -u)" != 0 ]; then
   exit 2
 fi
 
-packages() {
-  local missing=()
-  for name in "$@"; do
-    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
-  done
-  [ ${#missing[@]} -eq 0 ] && return 0
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 if [ $install = 1 ]; then
   echo "== installing what is measured (once)"
-  packages iperf3 wireguard-tools iproute2 iputils-ping ethtool wireguard-go
-  command -v python3 >/dev/null || packages python3
+  tests/packages iperf3 wireguard-tools iproute2 iputils-ping ethtool wireguard-go
+  command -v python3 >/dev/null || tests/packages python3
   mkdir -p "$peers/bin"
   [ -x "$peers/bin/boringtun-cli" ] ||
     cargo install --quiet --locked --root "$peers" boringtun-cli --version 0.7.1 ||

@@ -10,9 +10,9 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{FileType, Mode};
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ pub enum KeysVerb {
 /// Where a secret goes.
 #[derive(Debug, Args)]
 pub struct OutArguments {
-    /// Write to a new file (mode 0600) instead of stdout
+    /// Write to a new file (mode 0600) instead of stdout; directories are made (mode 0700)
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -82,6 +82,10 @@ fn write_secret(secret: &Zeroizing<String>, out: Option<&Path>) -> anyhow::Resul
         stdout.flush()?;
         return Ok(());
     };
+    if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    }
     // `create_new`: a key that is in use must not be lost to a typing error. The
     // umask can only take bits from the mode.
     let mut file =

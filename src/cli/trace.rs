@@ -79,8 +79,10 @@ fn choose<'a>(config: &'a Config, wanted: Option<&TenantName>) -> anyhow::Result
         }),
         (None, Some(only), None) => Ok(only),
         (None, None, _) => Err(anyhow!("no tenant is without errors; see `lockgate check`")),
-        (None, Some(_), Some(_)) => {
-            Err(anyhow!("there are several tenants; say which with --tenant"))
-        }
+        (None, Some(one), Some(_)) => Err(anyhow!(
+            "there are {} tenants; say which with --tenant, as --tenant {}",
+            config.tenants.len(),
+            one.name
+        )),
     }
 }

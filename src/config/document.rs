@@ -1,16 +1,16 @@
 //! Documents: read, told apart by kind and name, with the place of each.
 
 use super::error::{ConfigError, Errors, Problem};
-use super::node::{Field, Node, Value};
+use super::head::Head;
+use super::node::Node;
 use super::schema::{
-    API_VERSION, ConnectivityClass, ConnectivityClassSpec, SiteAttachment, SiteAttachmentSpec,
-    TenantGateway, TenantGatewaySpec,
+    ConnectivityClass, ConnectivityClassSpec, SiteAttachment, SiteAttachmentSpec, TenantGateway,
+    TenantGatewaySpec,
 };
-use super::shape::{Shape, clip, nearest, unknown};
+use super::shape::Shape;
 use super::yaml::{self, Tree};
-use crate::net::SiteName;
 use kube::core::crd::CustomResourceExt;
-use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    fn shape(self) -> &'static Shape {
+    pub(super) fn shape(self) -> &'static Shape {
         static SHAPES: LazyLock<[Shape; 3]> = LazyLock::new(|| {
             [ConnectivityClass::crd(), TenantGateway::crd(), SiteAttachment::crd()].map(|crd| {
                 let schema =
@@ -97,11 +97,17 @@ pub struct Document<S> {
     /// Which one it is.
     pub object: ObjectName,
     /// What it asks for.
-    pub spec: S,
+    pub spec: Arc<S>,
     node: Option<Node>,
 }
 
 impl<S> Document<S> {
+    /// The same document, without where in its file each value stands.
+    fn without_text(&self) -> Self {
+        let (file, object, spec) = (self.file.clone(), self.object.clone(), Arc::clone(&self.spec));
+        Self { file, object, spec, node: None }
+    }
+
     /// The line `path` is on, when the document came from a file.
     pub fn line_of(&self, path: &str) -> Option<u32> {
         self.node.as_ref().map(|node| node.line_of(path))
@@ -129,14 +135,45 @@ pub struct Documents {
     pub(super) sites: Vec<Document<SiteAttachmentSpec>>,
     pub(super) errors: Errors,
     seen: BTreeMap<ObjectName, (Option<Arc<str>>, u32)>,
+    /// The checksum of each file without an error.
+    sound: BTreeMap<Arc<str>, [u8; 32]>,
 }
 
 impl Documents {
     /// Reads files, each by name and content, in the order given. Never fails:
     /// what is wrong is in [`Self::errors`].
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self::parse_after(files, &Self::default())
+    }
+
+    /// Reads files as [`Self::parse`] does. The documents of a file that is as it
+    /// was, and had no error, are taken from those of `earlier`; should there be
+    /// an error about one of them, it names no line ([`Self::lacks_lines`]).
+    pub fn parse_after<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        earlier: &Self,
+    ) -> Self {
         let mut documents = Self::default();
+        let classes = by_file(&earlier.classes);
+        let gateways = by_file(&earlier.gateways);
+        let sites = by_file(&earlier.sites);
         for (name, bytes) in files {
+            let sum: [u8; 32] = Sha256::digest(bytes).into();
+            let errors_before = documents.errors.count();
+            if let Some((name, _)) = earlier.sound.get_key_value(name).filter(|it| *it.1 == sum) {
+                let (seen, errors) = (&mut documents.seen, &mut documents.errors);
+                let mut is_new = |object: &ObjectName| {
+                    let line = earlier.seen.get(object).map_or(1, |(_, line)| *line);
+                    see(seen, errors, name, object, line)
+                };
+                copy(&classes, name, &mut documents.classes, &mut is_new);
+                copy(&gateways, name, &mut documents.gateways, &mut is_new);
+                copy(&sites, name, &mut documents.sites, &mut is_new);
+                if documents.errors.count() == errors_before {
+                    documents.sound.insert(Arc::clone(name), sum);
+                }
+                continue;
+            }
             let name: Arc<str> = Arc::from(name);
             let file = yaml::read(bytes);
             for (line, problem) in file.problems {
@@ -151,8 +188,19 @@ impl Documents {
             for tree in file.documents {
                 documents.take(&name, tree);
             }
+            if documents.errors.count() == errors_before {
+                documents.sound.insert(name, sum);
+            }
         }
         documents
+    }
+
+    /// Whether there are documents whose lines are not known any more.
+    pub fn lacks_lines(&self) -> bool {
+        let lost = |file: &Option<Arc<str>>, node: &Option<Node>| file.is_some() && node.is_none();
+        self.classes.iter().any(|document| lost(&document.file, &document.node))
+            || self.gateways.iter().any(|document| lost(&document.file, &document.node))
+            || self.sites.iter().any(|document| lost(&document.file, &document.node))
     }
 
     /// What is wrong with the documents so far.
@@ -199,52 +247,55 @@ impl Documents {
     /// Takes a class that came from a cluster.
     pub fn push_class(&mut self, class: ConnectivityClass) {
         let object = object(Kind::ConnectivityClass, None, class.metadata.name);
-        self.classes.push(Document { file: None, object, spec: class.spec, node: None });
+        self.classes.push(Document { file: None, object, spec: Arc::new(class.spec), node: None });
     }
 
     /// Takes a gateway that came from a cluster.
     pub fn push_gateway(&mut self, gateway: TenantGateway) {
         let metadata = gateway.metadata;
         let object = object(Kind::TenantGateway, metadata.namespace, metadata.name);
-        self.gateways.push(Document { file: None, object, spec: gateway.spec, node: None });
+        self.gateways.push(Document {
+            file: None,
+            object,
+            spec: Arc::new(gateway.spec),
+            node: None,
+        });
     }
 
     /// Takes a site that came from a cluster.
     pub fn push_site(&mut self, site: SiteAttachment) {
         let metadata = site.metadata;
         let object = object(Kind::SiteAttachment, metadata.namespace, metadata.name);
-        self.sites.push(Document { file: None, object, spec: site.spec, node: None });
+        self.sites.push(Document { file: None, object, spec: Arc::new(site.spec), node: None });
     }
 
     /// Takes one document of a file.
     fn take(&mut self, file: &Arc<str>, tree: Tree) {
         let Tree { node, repeated } = tree;
-        let mut head = Head { file, object: None, errors: &mut self.errors };
+        let mut head = Head::new(file, &mut self.errors);
         let object = head.read(&node);
         for (path, line) in repeated {
             head.found(&path, line, Problem::Twice);
         }
         let Some(object) = object else { return };
-        if let Some((other, line)) = self.seen.get(&object) {
-            let other = other.as_deref().unwrap_or_default().to_owned();
-            head.found("", node.line, Problem::DuplicateObject { file: other, line: *line });
+        if !see(&mut self.seen, &mut self.errors, file, &object, node.line) {
             return;
         }
-        self.seen.insert(object.clone(), (Some(Arc::clone(file)), node.line));
+        let mut head = Head::of(file, object.clone(), &mut self.errors);
         let file = Some(Arc::clone(file));
         match object.kind {
             Kind::ConnectivityClass => {
-                if let Some(spec) = head.spec(&node, object.kind) {
+                if let Some(spec) = head.spec(&node) {
                     self.classes.push(Document { file, object, spec, node: Some(node) });
                 }
             }
             Kind::TenantGateway => {
-                if let Some(spec) = head.spec(&node, object.kind) {
+                if let Some(spec) = head.spec(&node) {
                     self.gateways.push(Document { file, object, spec, node: Some(node) });
                 }
             }
             Kind::SiteAttachment => {
-                if let Some(spec) = head.spec(&node, object.kind) {
+                if let Some(spec) = head.spec(&node) {
                     self.sites.push(Document { file, object, spec, node: Some(node) });
                 }
             }
@@ -252,7 +303,49 @@ impl Documents {
     }
 }
 
-fn object(kind: Kind, namespace: Option<String>, name: Option<String>) -> ObjectName {
+/// Takes notice that `file` names `object`. Whether it is the first to do so; if
+/// not, that is an error.
+fn see(
+    seen: &mut BTreeMap<ObjectName, (Option<Arc<str>>, u32)>,
+    errors: &mut Errors,
+    file: &Arc<str>,
+    object: &ObjectName,
+    line: u32,
+) -> bool {
+    let Some((other, first)) = seen.get(object) else {
+        seen.insert(object.clone(), (Some(Arc::clone(file)), line));
+        return true;
+    };
+    let other = other.as_deref().unwrap_or_default().to_owned();
+    errors.push(ConfigError {
+        file: Some(Arc::clone(file)),
+        line: Some(line),
+        object: Some(object.clone()),
+        path: String::new(),
+        problem: Problem::DuplicateObject { file: other, line: *first },
+    });
+    false
+}
+
+/// The documents of each file. Those of one file follow each other.
+fn by_file<S>(documents: &[Document<S>]) -> BTreeMap<&str, &[Document<S>]> {
+    let files = documents.chunk_by(|a, b| a.file == b.file);
+    files.filter_map(|of_file| Some((of_file.first()?.file.as_deref()?, of_file))).collect()
+}
+
+/// Takes over those documents of `file` that are new.
+fn copy<S>(
+    from: &BTreeMap<&str, &[Document<S>]>,
+    file: &str,
+    to: &mut Vec<Document<S>>,
+    is_new: &mut impl FnMut(&ObjectName) -> bool,
+) {
+    let there = from.get(file).copied().unwrap_or_default();
+    let new = there.iter().filter(|document| is_new(&document.object));
+    to.extend(new.map(Document::without_text));
+}
+
+pub(super) fn object(kind: Kind, namespace: Option<String>, name: Option<String>) -> ObjectName {
     let namespace = match kind {
         Kind::ConnectivityClass => String::new(),
         Kind::TenantGateway | Kind::SiteAttachment => {
@@ -260,192 +353,4 @@ fn object(kind: Kind, namespace: Option<String>, name: Option<String>) -> Object
         }
     };
     ObjectName { kind, namespace, name: name.unwrap_or_default() }
-}
-
-/// Reads what stands around a spec.
-struct Head<'a> {
-    file: &'a Arc<str>,
-    object: Option<ObjectName>,
-    errors: &'a mut Errors,
-}
-
-impl Head<'_> {
-    fn found(&mut self, path: &str, line: u32, problem: Problem) {
-        self.errors.push(ConfigError {
-            file: Some(Arc::clone(self.file)),
-            line: Some(line),
-            object: self.object.clone(),
-            path: path.to_owned(),
-            problem,
-        });
-    }
-
-    /// Reads kind and name, and refuses what is beside them.
-    fn read(&mut self, node: &Node) -> Option<ObjectName> {
-        const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-        if !matches!(node.value, Value::Mapping(_)) {
-            self.found("", node.line, Problem::NotADocument);
-            return None;
-        }
-        let kind = self.kind(node);
-        let metadata = node.field("metadata");
-        let text = |name| {
-            metadata.and_then(|field| field.node.field(name)?.node.text().map(str::to_owned))
-        };
-        if let Some(kind) = kind {
-            let namespace = text("namespace").filter(|text| !text.is_empty());
-            self.object = Some(object(
-                kind,
-                namespace.map(|text| clip(&text)),
-                text("name").map(|text| clip(&text)),
-            ));
-        }
-        self.api_version(node);
-        for Field { name, line, .. } in node.fields() {
-            if !FIELDS.contains(&name.as_str()) {
-                self.found(&clip(name), *line, unknown(name, FIELDS.into_iter()));
-            }
-        }
-        let named = self.metadata(node, kind);
-        if node.field("spec").is_none_or(|field| field.node.is_null())
-            && kind != Some(Kind::ConnectivityClass)
-        {
-            self.found("spec", node.line, Problem::Missing);
-            return None;
-        }
-        if named { self.object.clone() } else { None }
-    }
-
-    fn kind(&mut self, node: &Node) -> Option<Kind> {
-        let Some(field) = node.field("kind").filter(|field| !field.node.is_null()) else {
-            self.found("kind", node.line, Problem::Missing);
-            return None;
-        };
-        let text = field.node.text().unwrap_or_default();
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
-        if kind.is_none() {
-            let nearest = nearest(text, Kind::ALL.iter().map(|kind| kind.name()));
-            self.found("kind", field.line, Problem::UnknownKind { found: clip(text), nearest });
-        }
-        kind
-    }
-
-    fn api_version(&mut self, node: &Node) {
-        match node.field("apiVersion").filter(|field| !field.node.is_null()) {
-            None => self.found("apiVersion", node.line, Problem::Missing),
-            Some(field) if field.node.text() == Some(API_VERSION) => {}
-            Some(field) => {
-                let found = clip(field.node.text().unwrap_or_default());
-                self.found(
-                    "apiVersion",
-                    field.line,
-                    Problem::ApiVersion { found, expected: API_VERSION },
-                );
-            }
-        }
-    }
-
-    /// Checks the metadata; whether it tells which document this is.
-    fn metadata(&mut self, node: &Node, kind: Option<Kind>) -> bool {
-        // What the API server adds is let pass, so that an exported object is a document.
-        const OTHERS: [&str; 12] = [
-            "name",
-            "namespace",
-            "labels",
-            "annotations",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "managedFields",
-            "finalizers",
-            "ownerReferences",
-            "selfLink",
-        ];
-        let Some(field) = node.field("metadata").filter(|field| !field.node.is_null()) else {
-            self.found("metadata", node.line, Problem::Missing);
-            return false;
-        };
-        if !matches!(field.node.value, Value::Mapping(_)) {
-            let problem = Problem::WrongShape { expected: "a mapping", found: "something else" };
-            self.found("metadata", field.line, problem);
-            return false;
-        }
-        let (mut named, mut sound) = (false, true);
-        for Field { name, line, node } in field.node.fields() {
-            let path = format!("metadata.{}", clip(name));
-            match name.as_str() {
-                "name" | "namespace" => {
-                    let mut problems = Vec::new();
-                    let text = Shape::Text(Vec::new()).read(
-                        node,
-                        &mut path.clone(),
-                        &mut |_, line, problem| {
-                            problems.push((line, problem));
-                        },
-                    );
-                    for (line, problem) in problems {
-                        self.found(&path, line, problem);
-                    }
-                    match kind {
-                        Some(Kind::ConnectivityClass) if name == "namespace" => {
-                            self.found(&path, *line, Problem::NamespaceOnCluster);
-                        }
-                        _ => {}
-                    }
-                    let text = text.and_then(|json| json.as_str().map(str::parse::<SiteName>));
-                    match text {
-                        Some(Err(error)) => {
-                            self.found(&path, *line, Problem::Name(error));
-                            sound = false;
-                        }
-                        Some(Ok(_)) if name == "name" => named = true,
-                        Some(Ok(_)) | None => {}
-                    }
-                }
-                other if OTHERS.contains(&other) => {}
-                other => {
-                    // What a person writes; the rest is the API server's.
-                    let known = OTHERS.into_iter().take(4);
-                    self.found(&path, *line, unknown(other, known));
-                }
-            }
-        }
-        if field.node.field("name").is_none() {
-            self.found("metadata.name", field.line, Problem::Missing);
-        }
-        named && sound
-    }
-
-    /// Reads the spec.
-    fn spec<S: DeserializeOwned>(&mut self, node: &Node, kind: Kind) -> Option<S> {
-        let empty = Node { line: node.line, value: Value::Mapping(Vec::new()) };
-        let written = node.field("spec").map(|field| &field.node).filter(|node| !node.is_null());
-        let spec = written.unwrap_or(&empty);
-        let mut path = String::from("spec");
-        let mut problems = Vec::new();
-        let json = kind.shape().read(spec, &mut path, &mut |path, line, problem| {
-            if problems.len() <= crate::model::limits::REPORTED_ERRORS {
-                problems.push((path.to_owned(), line, problem));
-            }
-        });
-        for (path, line, problem) in problems {
-            // It may be known elsewhere in the document, a level higher or lower.
-            let name = path.rsplit('.').next().unwrap_or_default();
-            let is_unknown = matches!(problem, Problem::NoSuchField { .. });
-            let place = if is_unknown { kind.shape().path_of(name) } else { None };
-            let problem = match place.map(|place| format!("spec.{place}")) {
-                None => problem,
-                nearest => Problem::UnknownField { nearest },
-            };
-            self.found(&path, line, problem);
-        }
-        match serde_json::from_value(json?) {
-            Ok(spec) => Some(spec),
-            Err(error) => {
-                self.found("spec", spec.line, Problem::Structure(error.to_string()));
-                None
-            }
-        }
-    }
 }

@@ -297,6 +297,8 @@ pub enum Problem {
         "is Kernel, and this machine's kernel has no WireGuard: load the module `wireguard`, or the tenant's tunnels stay down; Auto does without it"
     )]
     NoKernelWireGuard,
+    #[error("is taken, and not served by this version yet: {0}")]
+    NotServed(&'static str),
     #[error("is the gateway's own public key, not the customer's")]
     OwnKey,
     #[error(

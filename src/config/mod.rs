@@ -7,12 +7,13 @@
 //! its resources; what Secrets hold is an argument.
 //!
 //! In reading order: [`schema`] (documents as written), `yaml` and `node`
-//! (text), `shape` (which fields there are), `document`, `error`, `host`,
+//! (text), `shape` (which fields there are), `head`, `document`, `error`, `host`,
 //! `overlap`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
 
 mod crds;
 mod document;
 mod error;
+mod head;
 mod host;
 mod node;
 mod overlap;

@@ -7,6 +7,7 @@ use super::document::{Document, Documents, ObjectName};
 use super::error::{Errors, Problem};
 use super::schema::SiteAttachmentSpec;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Checks the schemas' own rules, and where a site is in both sets, that its
 /// identity is the same: gateway, type, VLAN.
@@ -18,11 +19,11 @@ pub fn check_transition(old: &Documents, new: &Documents) -> Errors {
         old.sites().iter().map(|document| (&document.object, document)).collect();
     for document in new.sites() {
         let Some(earlier) = before.get(&document.object) else { continue };
-        if earlier.spec == document.spec {
+        if Arc::ptr_eq(&earlier.spec, &document.spec) || earlier.spec == document.spec {
             continue;
         }
         let (Ok(now), Ok(then)) =
-            (serde_json::to_value(&document.spec), serde_json::to_value(&earlier.spec))
+            (serde_json::to_value(&*document.spec), serde_json::to_value(&*earlier.spec))
         else {
             continue;
         };

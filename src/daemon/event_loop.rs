@@ -47,7 +47,8 @@ const COUNTERS_AT_ONCE: usize = 8;
 /// them asked: less often than the kernel gives up on one that does not answer.
 const LEGS: Duration = Duration::from_secs(4);
 
-/// Tenants whose VLANs are looked at in one go.
+/// Tenants whose VLANs are looked at in one go, at least. Of more than a few
+/// hundred it is as many as have all looked at in [`LEGS`].
 const LEGS_AT_ONCE: usize = 128;
 
 /// How soon after a change in the directory the documents are read: an editor
@@ -467,8 +468,10 @@ impl EventLoop {
             .filter(|(sampled, _)| sampled.is_none_or(|at| at + LEGS <= due))
             .collect();
         waiting.sort();
+        let turns = LEGS.as_secs().max(1) as usize;
+        let at_once = LEGS_AT_ONCE.max(gateway.config().tenants.len().div_ceil(turns));
         let legs = waiting.into_iter().map(|(_, tenant)| (tenant.clone(), gateway.legs(tenant)));
-        let legs: Vec<_> = legs.filter(|(_, legs)| !legs.is_empty()).take(LEGS_AT_ONCE).collect();
+        let legs: Vec<_> = legs.filter(|(_, legs)| !legs.is_empty()).take(at_once).collect();
         for (tenant, legs) in legs {
             self.legs_sampled.insert(tenant.clone(), due);
             self.legs_asked.insert(tenant.clone());

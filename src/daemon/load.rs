@@ -6,7 +6,7 @@
 use super::accepted::Files;
 use super::keys::{self, KeyFileError};
 use super::source::{Reading, Source, SourceError};
-use crate::config::{self, Documents, ObjectName, Options};
+use crate::config::{self, Documents, ObjectName, Options, Secrets};
 use crate::gateway::Identity;
 use crate::linux;
 use crate::model::{Config, Placement};
@@ -92,23 +92,25 @@ pub fn load_kept(
 }
 
 fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier) -> Loaded {
-    let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let mut documents = Documents::parse(files);
-    let mut errors = Vec::new();
-    let identities = identities(&documents, state, &earlier.identities, &mut errors);
-    let public_keys =
-        identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
-    let uplink_mtu = linux::uplink_mtu();
-    let kernel = linux::features();
-    let options = Options { placement, public_keys, uplink_mtu, kernel };
-    let outcome = config::validate(&documents, &reading.secrets, &earlier.ports, &options);
-    errors.extend(outcome.errors.iter().map(ToString::to_string));
-    let changes = config::check_transition(&earlier.documents, &documents);
-    errors.extend(changes.iter().map(ToString::to_string));
+    let texts = || reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let judge = Judge {
+        secrets: &reading.secrets,
+        state,
+        earlier,
+        uplink_mtu: linux::uplink_mtu(),
+        placement,
+    };
+    // Of a thousand files one has changed: the others are not read again, unless
+    // there is something to say about them, which wants its line.
+    let mut documents = Documents::parse_after(texts(), &earlier.documents);
+    let mut judged = judge.judge(&documents);
+    if !judged.errors.is_empty() && documents.lacks_lines() {
+        documents = Documents::parse(texts());
+        judged = judge.judge(&documents);
+    }
+    let Judged { mut config, mut identities, errors, ports } = judged;
     let gone = earlier.documents.gone_from(&documents).cloned().collect();
     documents.forget_text();
-    let mut config = outcome.config;
-    let mut identities = identities;
     identities.retain(|name, _| config.tenants.contains_key(name));
     for (name, tenant) in &config.tenants {
         let given = tenant.private_key.clone();
@@ -121,9 +123,46 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
     // Without its key a tenant cannot be served; with another it would be
     // a stranger to its customers.
     config.tenants.retain(|name, _| identities.contains_key(name));
-    let (ports, files) = (outcome.allocations, reading.files);
+    let (uplink_mtu, files) = (judge.uplink_mtu, reading.files);
     let digest = digest(&files);
     Loaded { config, identities, errors, ports, uplink_mtu, documents, gone, digest, files }
+}
+
+/// What documents are judged by.
+struct Judge<'a> {
+    secrets: &'a Secrets,
+    state: &'a Path,
+    earlier: &'a Earlier,
+    uplink_mtu: Option<Mtu>,
+    placement: Placement,
+}
+
+/// What came of it.
+struct Judged {
+    config: Config,
+    identities: BTreeMap<TenantName, Identity>,
+    errors: Vec<String>,
+    ports: BTreeMap<TenantName, u16>,
+}
+
+impl Judge<'_> {
+    fn judge(&self, documents: &Documents) -> Judged {
+        let mut errors = Vec::new();
+        let identities = identities(documents, self.state, &self.earlier.identities, &mut errors);
+        let public_keys =
+            identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
+        let options = Options {
+            placement: self.placement,
+            public_keys,
+            uplink_mtu: self.uplink_mtu,
+            kernel: linux::features(),
+        };
+        let outcome = config::validate(documents, self.secrets, &self.earlier.ports, &options);
+        errors.extend(outcome.errors.iter().map(ToString::to_string));
+        let changes = config::check_transition(&self.earlier.documents, documents);
+        errors.extend(changes.iter().map(ToString::to_string));
+        Judged { config: outcome.config, identities, errors, ports: outcome.allocations }
+    }
 }
 
 fn digest(files: &Files) -> [u8; 32] {

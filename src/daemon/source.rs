@@ -203,8 +203,10 @@ fn name(path: &Path) -> String {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let read = |error| SourceError::Read(path.to_owned(), error);
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(read)?;
+    // With room for all of it and the end, it is read in one go.
+    let size = file.metadata().map_err(read)?.len().min(limits::DOCUMENT_FILE_BYTES);
+    let mut bytes = Vec::with_capacity(size as usize + 1);
     file.take(limits::DOCUMENT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
     if limits::DOCUMENT_FILE_BYTES < bytes.len() as u64 {
         return Err(SourceError::TooLarge(path.to_owned()));

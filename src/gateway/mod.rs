@@ -540,18 +540,23 @@ impl Gateway {
     }
 
     fn want(&mut self, name: &TenantName, now: Now) {
-        let Some(tenant) = self.config.tenants.get(name).cloned() else { return };
+        let Some(tenant) = self.config.tenants.get(name) else { return };
         let (generation, placement) = (self.generation, self.placement);
-        // Of a thousand tenants one changes: the others' work is not done again.
-        let before = self.tenants.get(name).and_then(TenantMachine::wanted);
         let sites = self.sites.entry(name.clone()).or_default();
-        sites.handle_config(&tenant, now);
-        let served = takeover::served(&tenant, sites.unusable());
-        let same = |before: &&Wanted| before.tenant == tenant && before.served == served;
-        let namespace = match before.filter(same) {
-            Some(before) => before.namespace.clone(),
-            None => desired_tenant(served.as_deref().unwrap_or(&tenant), placement),
-        };
+        sites.handle_config(tenant, now);
+        let served = takeover::served(tenant, sites.unusable());
+        // Of a thousand tenants one changes: the others' work is not done again.
+        if let Some(machine) = self.tenants.get_mut(name).filter(|machine| {
+            let before = machine.wanted();
+            before.is_some_and(|before| before.tenant == *tenant && before.served == served)
+        }) {
+            machine.handle_still_wanted(generation, now);
+            self.configure_device(name, now);
+            self.collect(name, now);
+            return;
+        }
+        let tenant = tenant.clone();
+        let namespace = desired_tenant(served.as_deref().unwrap_or(&tenant), placement);
         let site_links = tenant.sites.values().filter_map(vlan_link).collect();
         let is_new = !self.tenants.contains_key(name);
         let machine = self.machine(name);

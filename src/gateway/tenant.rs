@@ -244,6 +244,17 @@ impl TenantMachine {
         self.advance(now);
     }
 
+    /// Takes notice that what is wanted of it is the same in this generation.
+    pub(super) fn handle_still_wanted(&mut self, generation: u64, now: Now) {
+        if self.is_in_sync() {
+            self.applied_generation = Some(generation);
+        }
+        if let Some(wanted) = &mut self.wanted {
+            wanted.generation = generation;
+        }
+        self.advance(now);
+    }
+
     /// Takes what its device is to be; `None` takes the device away.
     pub(super) fn handle_device(&mut self, config: Option<DeviceConfig>, now: Now) {
         if self.device_wanted != config {

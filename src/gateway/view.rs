@@ -249,7 +249,7 @@ impl Gateway {
                 )
             },
         ];
-        for (kind, status, reason, message) in verdicts {
+        for (kind, status, reason, message) in verdicts.into_iter().chain(not_served(site)) {
             conditions.set(kind, status, reason, &message, generation, now.wall);
         }
         snapshot.conditions = conditions.clone();
@@ -277,6 +277,19 @@ impl Gateway {
             });
         datapath.chain(firewall).collect()
     }
+}
+
+/// What a site asks for and this version does not do.
+fn not_served(site: &Site) -> impl Iterator<Item = Verdict> {
+    let probes = (!site.probes.is_empty())
+        .then_some((ConditionType::Reachable, "nothing is probed by this version yet"));
+    let bgp = site
+        .bgp
+        .is_some()
+        .then_some((ConditionType::BgpEstablished, "no BGP session is set up by this version yet"));
+    probes.into_iter().chain(bgp).map(|(kind, message)| {
+        (kind, ConditionStatus::Unknown, ConditionReason::Unsupported, message.to_owned())
+    })
 }
 
 /// Whether packets for a network leave by the link of its site, `None` for the
@@ -322,7 +335,10 @@ fn programmed(
     if super::device::wireguard_sites(tenant).next().is_some() && !machine.is_attached() {
         return no(ConditionReason::Programming, "the device is being started");
     }
-    let message = String::new();
+    let asks_for_bgp = tenant.fabric.bgp.is_some();
+    let message =
+        if asks_for_bgp { "all but fabric.bgp, which this version does not serve yet" } else { "" };
+    let message = message.to_owned();
     (ConditionType::Programmed, ConditionStatus::True, ConditionReason::Programmed, message)
 }
 

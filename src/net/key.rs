@@ -86,6 +86,15 @@ impl PublicKey {
     pub const fn as_bytes(&self) -> &[u8; LEN] {
         &self.0
     }
+
+    /// Whether there is a private key to it: a public key is the base point times a
+    /// private key (RFC 7748 §6.1), so it is in the group that point generates. Of
+    /// 32 random bytes that is one in sixteen. Takes as long as a handshake's
+    /// exchange.
+    pub fn has_private_key(&self) -> bool {
+        let point = curve25519_dalek::MontgomeryPoint(self.0).to_edwards(0);
+        point.is_some_and(|point| point.is_torsion_free())
+    }
 }
 
 impl FromStr for PublicKey {

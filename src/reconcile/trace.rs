@@ -10,8 +10,8 @@ use super::{
     Membership, Namespace, Policy, PrefixSet, Route, RouteKey, Rule, Ruleset, Scope, Side, Sysctl,
     Transport, Verdict, vlan_link,
 };
-use crate::model::{FabricLink, Ports, Tenant};
-use crate::net::{ManagedName, Prefix, SiteName};
+use crate::model::{Attachment, FabricLink, Ports, Tenant};
+use crate::net::{ManagedName, Prefix, PublicKey, SiteName};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -31,6 +31,8 @@ pub struct Trace {
 pub enum TraceStep {
     /// It comes from, or goes to, a site.
     Site(SiteName),
+    /// The customer's router at the other end of the tunnel, by its key.
+    Peer(PublicKey),
     /// An address is another one on the customer's side.
     Alias {
         /// As the customer has it.
@@ -68,7 +70,14 @@ pub(super) fn trace_with(
     let (from_site, steps) = (packet.leg != Leg::Fabric, Vec::new());
     let packet = packet.clone();
     let mut walk = Walk { lookup, namespace, packet, steps, untracked: false };
-    let site = |address| lookup.site(address).cloned().map(TraceStep::Site);
+    let site = |address| {
+        let name = lookup.site(address);
+        let peer = name.and_then(|name| match &tenant.sites.get(name)?.attachment {
+            Attachment::WireGuard(peer) => Some(TraceStep::Peer(peer.public_key)),
+            Attachment::Vlan(_) => None,
+        });
+        name.cloned().map(TraceStep::Site).into_iter().chain(peer)
+    };
     if from_site {
         let real = walk.packet.source;
         if let Some(visible) = lookup.to_visible(real) {
@@ -329,6 +338,7 @@ impl fmt::Display for TraceStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Site(site) => write!(f, "site        {site}"),
+            Self::Peer(key) => write!(f, "peer        {key}"),
             Self::Alias { real, visible } => {
                 write!(f, "alias       {visible} here, {real} at the customer's")
             }

@@ -366,14 +366,14 @@ fn what_is_written_out_again_reads_as_the_same() {
             add(
                 "ConnectivityClass",
                 &document.object,
-                serde_json::to_value(&document.spec).unwrap(),
+                serde_json::to_value(&*document.spec).unwrap(),
             );
         }
         for document in documents.gateways() {
-            add("TenantGateway", &document.object, serde_json::to_value(&document.spec).unwrap());
+            add("TenantGateway", &document.object, serde_json::to_value(&*document.spec).unwrap());
         }
         for document in documents.sites() {
-            add("SiteAttachment", &document.object, serde_json::to_value(&document.spec).unwrap());
+            add("SiteAttachment", &document.object, serde_json::to_value(&*document.spec).unwrap());
         }
         text
     };

@@ -17,6 +17,7 @@ mod bgp_scene;
 mod bgp_session;
 mod bgp_speaker;
 mod cli;
+mod config_again;
 mod config_documents;
 mod config_schema;
 mod config_validate;

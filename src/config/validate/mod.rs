@@ -125,6 +125,7 @@ pub fn validate(
     let classes = set.check_classes();
     let mut drafts = set.check_gateways(&classes, &inputs);
     set.check_sites(&mut drafts, &inputs);
+    set.note_what_is_not_served();
     set.spoil_by_reading_errors(&mut drafts);
     for draft in drafts.values_mut() {
         tenant::check(draft, documents, &mut set);
@@ -296,6 +297,26 @@ impl Set<'_> {
             }
             if let Some(site) = site {
                 draft.sites.push((index, site));
+            }
+        }
+    }
+
+    /// Whoever asks for what is not there yet is told before it is missed.
+    fn note_what_is_not_served(&mut self) {
+        let documents = self.documents;
+        let no_bgp = Problem::NotServed("no session is set up");
+        for document in &documents.gateways {
+            if document.spec.fabric.as_ref().is_some_and(|fabric| fabric.bgp.is_some()) {
+                self.notes.push(document.error("spec.fabric.bgp", no_bgp.clone()));
+            }
+        }
+        for document in &documents.sites {
+            if document.spec.bgp.is_some() {
+                self.notes.push(document.error("spec.bgp", no_bgp.clone()));
+            }
+            if !document.spec.probes.is_empty() {
+                let problem = Problem::NotServed("nothing is probed");
+                self.notes.push(document.error("spec.probes", problem));
             }
         }
     }

@@ -173,9 +173,10 @@ fn check_backend(
 
 /// Each site has keys of its own, and none of them is a secret.
 ///
-/// A private key is told for certain when it is the one behind a public key we
-/// know: this tenant's own, or one of its sites'. One in sixteen public keys
-/// has the bits that a private key has, so its looks alone are worth a note only.
+/// One in sixteen public keys has the bits that a private key has. What has them
+/// is a private key for certain when no private key could belong to it, as with
+/// fifteen private keys of sixteen, or when it is the one behind a public key we
+/// know: this tenant's own, or one of its sites'. Else it is worth a note only.
 fn check_keys(
     gateway: &CheckedGateway,
     sites: &[(usize, CheckedSite)],
@@ -209,9 +210,12 @@ fn check_keys(
         if !clamped {
             continue;
         }
-        let public = PrivateKey::from_random(*bytes).public();
         let path = format!("spec.wireGuard.{field}");
-        if owners.contains_key(&public) || Some(public) == gateway.public_key {
+        let is_ours = || {
+            let public = PrivateKey::from_random(*bytes).public();
+            owners.contains_key(&public) || Some(public) == gateway.public_key
+        };
+        if !key.has_private_key() || is_ours() {
             problems.push((Place::Site(*index), path, Problem::PrivateKey));
         } else {
             notes.push(documents.sites[*index].error(path, Problem::MaybePrivateKey));

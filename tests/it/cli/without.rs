@@ -1,6 +1,6 @@
 //! Verbs that need no gateway.
 
-use super::program::{ask, command, run};
+use super::program::{Ended, ask, command, run};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -134,20 +134,61 @@ fn check_does_not_wait_for_a_pipe_among_the_documents() {
     assert!(ended.stderr.contains("b.yaml is no file"), "{}", ended.stderr);
 }
 
-#[test]
-fn check_notes_what_looks_like_a_private_key_and_lets_it_pass() {
-    // As `wg genkey` prints them: three low bits clear, the highest but one set.
-    let private = lockgate::net::PrivateKey::from_random([0x55; 32]).to_base64();
+/// `config/minimal.yaml` with another key of its customer, checked.
+fn check_with_key(key: &str) -> Ended {
     let text = std::fs::read_to_string(shipped("config/minimal.yaml")).unwrap();
-    let text = text.replace("xtIXAjhXx3EuhTA4JrKCugEX4q1x8gKYnkBK/gE9fAY=", &private);
+    let text = text.replace("xtIXAjhXx3EuhTA4JrKCugEX4q1x8gKYnkBK/gE9fAY=", key);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.yaml");
     std::fs::write(&file, text).unwrap();
-    let ended = run(&["check", "-f", file.to_str().unwrap()]);
-    assert_eq!(ended.code, 0, "{}", ended.stdout);
-    let note = "a.yaml:17: SiteAttachment/hq: spec.wireGuard.publicKey: looks like a private key";
-    assert!(ended.stdout.contains(note), "{}", ended.stdout);
-    assert!(!ended.stdout.contains(&*private), "the key was repeated: {}", ended.stdout);
+    run(&["check", "-f", file.to_str().unwrap()])
+}
+
+/// Fifteen private keys of sixteen are no public key, too; the others look like
+/// one public key in sixteen.
+#[test]
+fn a_private_key_in_the_public_keys_place_was_let_pass() {
+    let place = "a.yaml:17: SiteAttachment/hq: spec.wireGuard.publicKey: ";
+    let (mut refused, mut noted) = (0, 0);
+    for seed in 0..48 {
+        let private = lockgate::net::PrivateKey::from_random([seed; 32]).to_base64();
+        let ended = check_with_key(&private);
+        assert!(!ended.stdout.contains(&*private), "the key was repeated: {}", ended.stdout);
+        if ended.code == 1 {
+            let error = format!("{place}is a PRIVATE key");
+            assert!(ended.stdout.contains(&error), "{}", ended.stdout);
+            refused += 1;
+        } else {
+            let note = format!("{place}looks like a private key");
+            assert_eq!(ended.code, 0, "{}", ended.stdout);
+            assert!(ended.stdout.contains(&note), "{}", ended.stdout);
+            noted += 1;
+        }
+    }
+    assert!(40 <= refused && 0 < noted, "{refused} refused, {noted} noted");
+}
+
+#[test]
+fn a_public_key_is_never_taken_for_a_private_one() {
+    let mut noted = 0;
+    for seed in 0..64 {
+        let public = lockgate::net::PrivateKey::from_random([seed; 32]).public();
+        assert!(public.has_private_key(), "{public}");
+        if seed % 8 == 0 {
+            let ended = check_with_key(&public.to_string());
+            assert_eq!(ended.code, 0, "{}", ended.stdout);
+            noted += u32::from(ended.stdout.contains("looks like a private key"));
+        }
+    }
+    assert!(noted < 8, "each is taken for one");
+}
+
+#[test]
+fn what_is_taken_and_not_served_is_noted() {
+    let ended = run(&["check", "-f", &shipped("config/wireguard.yaml"), "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let notes = json["notes"].to_string();
+    assert!(notes.contains("spec.probes"), "{notes}");
     let ended = run(&["check", "-f", &shipped("config/minimal.yaml"), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["notes"], serde_json::json!([]));

@@ -1,0 +1,138 @@
+//! Documents read again: what has not changed is taken from the set before, and
+//! nothing comes out otherwise for it.
+
+use lockgate::config::{Allocations, ConfigError, Documents, Options, Secrets, validate};
+use lockgate::daemon::load::{Earlier, load};
+use lockgate::daemon::source::Source;
+use lockgate::model::Placement;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const CLASS: &str = "
+apiVersion: lockgate.dev/v1alpha1
+kind: ConnectivityClass
+metadata: {name: default}
+spec: {forbiddenPrefixes: [10.42.0.0/16]}
+";
+const GATEWAY: &str = "
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {name: gw, namespace: NAME}
+spec:
+  listenPort: PORT
+  fabric: {veth: {peer: NAME, addresses: [10.99.0.1/24]}}
+  appPrefixes: [10.99.0.0/24]
+---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {name: hq, namespace: NAME}
+spec:
+  gatewayRef: {name: gw}
+  type: WireGuard
+  wireGuard:
+    publicKey: xtIXAjhXx3EuhTA4JrKCugEX4q1x8gKYnkBK/gE9fAY=
+    tunnelAddresses: [10.255.30.0/31]
+  prefixes: [{cidr: PREFIX}]
+";
+
+/// Texts of a file: sound ones, ones that quarrel with each other, and ones with
+/// errors.
+fn text(which: usize) -> String {
+    let gateway = |name: &str, port: &str, prefix: &str| {
+        GATEWAY.replace("NAME", name).replace("PORT", port).replace("PREFIX", prefix)
+    };
+    match which {
+        0 => String::new(),
+        1 => CLASS.to_owned(),
+        2 => gateway("acme", "51820", "192.168.1.0/24"),
+        3 => gateway("acme", "51821", "192.168.2.0/24"),
+        4 => gateway("bolt", "51821", "192.168.1.0/24"),
+        5 => gateway("bolt", "51821", "10.1.0.0/16"),
+        6 => gateway("acme", "fast", "192.168.1.0/24"),
+        7 => "kind: [".to_owned(),
+        _ => format!("{CLASS}---{CLASS}"),
+    }
+}
+
+fn parts(documents: &Documents) -> String {
+    let (classes, gateways, sites) = (documents.classes(), documents.gateways(), documents.sites());
+    let classes = classes.iter().map(|it| format!("{:?} {} {:?}\n", it.file, it.object, it.spec));
+    let gateways = gateways.iter().map(|it| format!("{:?} {} {:?}\n", it.file, it.object, it.spec));
+    let sites = sites.iter().map(|it| format!("{:?} {} {:?}\n", it.file, it.object, it.spec));
+    classes.chain(gateways).chain(sites).collect()
+}
+
+fn unplaced(error: &ConfigError) -> String {
+    ConfigError { line: None, ..error.clone() }.to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Sets of four files, each set read after the one before it.
+    #[test]
+    fn what_is_taken_from_the_set_before_is_what_the_files_say(
+        sets in prop::collection::vec([0..9usize, 0..9usize, 0..9usize, 0..9usize], 2..6),
+    ) {
+        let mut before = Documents::default();
+        for set in sets {
+            let texts = set.map(text);
+            let files = || ["a", "b", "c", "d"].into_iter().zip(texts.iter().map(|it| it.as_bytes()));
+            let mut again = Documents::parse_after(files(), &before);
+            let anew = Documents::parse(files());
+            prop_assert!(!anew.lacks_lines());
+            prop_assert_eq!(parts(&again), parts(&anew));
+            let judge = |documents: &Documents| {
+                let (secrets, ports) = (Secrets::default(), Allocations::new());
+                let outcome = validate(documents, &secrets, &ports, &Options::default());
+                let mut errors: Vec<String> = outcome.errors.iter().map(unplaced).collect();
+                errors.sort();
+                (errors, outcome.config.tenants, outcome.config.refused.len())
+            };
+            prop_assert_eq!(judge(&again), judge(&anew));
+            prop_assert_eq!(again.gone_from(&before).count(), anew.gone_from(&before).count());
+            again.forget_text();
+            before = again;
+        }
+    }
+}
+
+#[test]
+fn the_sound_texts_are_sound() {
+    for which in 1..=5 {
+        let text = text(which);
+        let documents = Documents::parse([("a", text.as_bytes())]);
+        let (secrets, ports) = (Secrets::default(), Allocations::new());
+        let outcome = validate(&documents, &secrets, &ports, &Options::default());
+        assert_eq!(outcome.errors.to_string(), "", "{which}");
+    }
+}
+
+/// The error is about a file that has not changed, which another contradicts.
+#[test]
+fn an_error_about_an_unchanged_file_lacked_its_line() {
+    let directory = TempDir::new().unwrap();
+    let (documents, state) = (directory.path().join("documents"), directory.path().join("state"));
+    for made in [&documents, &state.join("keys")] {
+        std::fs::create_dir_all(made).unwrap();
+    }
+    let write = |name: &str, text: &str| std::fs::write(documents.join(name), text).unwrap();
+    write("b.yaml", &text(2));
+    let source = Source::new(documents.clone(), None);
+    let read = |earlier: &Earlier| load(&source, &state, Placement::PerTenant, earlier).unwrap();
+    let first = read(&Earlier::default());
+    assert_eq!(first.errors, Vec::<String>::new());
+    let ports = BTreeMap::from_iter(first.ports);
+    let earlier =
+        Earlier { ports, identities: first.identities, documents: Arc::new(first.documents) };
+    write("a.yaml", &text(4).replace("51821", "51820"));
+    let second = read(&earlier);
+    let about: Vec<&String> = second.errors.iter().filter(|it| it.contains("b.yaml:")).collect();
+    assert!(!about.is_empty(), "{:?}", second.errors);
+    for error in about {
+        let place = error.split("b.yaml:").nth(1).unwrap();
+        assert!(place.starts_with(|first: char| first.is_ascii_digit()), "{error}");
+    }
+}
