@@ -236,3 +236,32 @@ fn a_preshared_key_on_one_side_only_was_called_waiting_for_the_customer() {
         });
     });
 }
+
+/// What a rule is called by the kernel, with its text: one made anew has another.
+fn rules(lab: &Lab) -> Vec<String> {
+    let words = ["ip", "netns", "exec", "lockgate.acme.gw", "nft", "-a", "list", "ruleset"];
+    let text = String::from_utf8(lab.output(At::Underlay, &words).stdout).unwrap();
+    let rules =
+        text.lines().filter(|line| line.contains("comment \"") && line.contains("# handle"));
+    rules.map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_change_of_one_network_made_every_rule_of_its_tenant_anew() {
+    lab::run(|lab| {
+        let text = tenant("acme", 51_821, &tunnel());
+        let gateway = Gateway::start(lab, At::Underlay, &text);
+        let before = rules(lab);
+        assert!(20 < before.len(), "{before:#?}");
+        gateway.apply(&text.replace("192.168.1.0", "192.168.9.0"));
+        assert_eq!(rules(lab), before);
+        // What lets less pass has chains of its own, and the others stay.
+        let allow = "allow: [{direction: ToSite, protocol: TCP, ports: [22]}]";
+        gateway.apply(&text.replace("  prefixes:", &format!("  {allow}\n  prefixes:")));
+        let closed = rules(lab);
+        assert!(closed.iter().any(|rule| rule.contains("dport 22")), "{closed:#?}");
+        assert!(before.iter().all(|rule| closed.contains(rule)), "{closed:#?}");
+        gateway.apply(&text);
+        assert_eq!(rules(lab), before);
+    });
+}
