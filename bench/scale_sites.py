@@ -85,7 +85,10 @@ class WireGuard(Sites):
         if peer % 2:
             address = f"203.{tenant // 250}.{tenant % 250}.{peer % 250}"
             endpoint = f"\n    endpoint: {{host: {address}, port: 51820}}"
-        key = base64.b64encode(hashlib.sha256(repr((tenant, peer)).encode()).digest()).decode()
+        key = bytearray(hashlib.sha256(repr((tenant, peer)).encode()).digest())
+        # What looks like a private key is refused, unless it is a point of the curve.
+        key[0] |= 1
+        key = base64.b64encode(key).decode()
         return f"""  type: WireGuard
   wireGuard:
     publicKey: {key}{endpoint}

@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Errors, Problem};
 use super::head::Head;
+use super::look::Look;
 use super::node::Node;
 use super::schema::{
     ConnectivityClass, ConnectivityClassSpec, SiteAttachment, SiteAttachmentSpec, TenantGateway,
@@ -13,7 +14,7 @@ use kube::core::crd::CustomResourceExt;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// The namespace of a document that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -98,14 +99,22 @@ pub struct Document<S> {
     pub object: ObjectName,
     /// What it asks for.
     pub spec: Arc<S>,
+    /// What a site's two public keys look like. That takes long to find out, so
+    /// copies of the document have it too.
+    pub(super) looks: Arc<[OnceLock<Look>; 2]>,
     node: Option<Node>,
 }
 
 impl<S> Document<S> {
+    fn new(file: Option<Arc<str>>, object: ObjectName, spec: Arc<S>, node: Option<Node>) -> Self {
+        Self { file, object, spec, looks: Arc::default(), node }
+    }
+
     /// The same document, without where in its file each value stands.
     fn without_text(&self) -> Self {
-        let (file, object, spec) = (self.file.clone(), self.object.clone(), Arc::clone(&self.spec));
-        Self { file, object, spec, node: None }
+        let (file, object) = (self.file.clone(), self.object.clone());
+        let (spec, looks) = (Arc::clone(&self.spec), Arc::clone(&self.looks));
+        Self { file, object, spec, looks, node: None }
     }
 
     /// The line `path` is on, when the document came from a file.
@@ -247,26 +256,21 @@ impl Documents {
     /// Takes a class that came from a cluster.
     pub fn push_class(&mut self, class: ConnectivityClass) {
         let object = object(Kind::ConnectivityClass, None, class.metadata.name);
-        self.classes.push(Document { file: None, object, spec: Arc::new(class.spec), node: None });
+        self.classes.push(Document::new(None, object, Arc::new(class.spec), None));
     }
 
     /// Takes a gateway that came from a cluster.
     pub fn push_gateway(&mut self, gateway: TenantGateway) {
         let metadata = gateway.metadata;
         let object = object(Kind::TenantGateway, metadata.namespace, metadata.name);
-        self.gateways.push(Document {
-            file: None,
-            object,
-            spec: Arc::new(gateway.spec),
-            node: None,
-        });
+        self.gateways.push(Document::new(None, object, Arc::new(gateway.spec), None));
     }
 
     /// Takes a site that came from a cluster.
     pub fn push_site(&mut self, site: SiteAttachment) {
         let metadata = site.metadata;
         let object = object(Kind::SiteAttachment, metadata.namespace, metadata.name);
-        self.sites.push(Document { file: None, object, spec: Arc::new(site.spec), node: None });
+        self.sites.push(Document::new(None, object, Arc::new(site.spec), None));
     }
 
     /// Takes one document of a file.
@@ -286,17 +290,17 @@ impl Documents {
         match object.kind {
             Kind::ConnectivityClass => {
                 if let Some(spec) = head.spec(&node) {
-                    self.classes.push(Document { file, object, spec, node: Some(node) });
+                    self.classes.push(Document::new(file, object, spec, Some(node)));
                 }
             }
             Kind::TenantGateway => {
                 if let Some(spec) = head.spec(&node) {
-                    self.gateways.push(Document { file, object, spec, node: Some(node) });
+                    self.gateways.push(Document::new(file, object, spec, Some(node)));
                 }
             }
             Kind::SiteAttachment => {
                 if let Some(spec) = head.spec(&node) {
-                    self.sites.push(Document { file, object, spec, node: Some(node) });
+                    self.sites.push(Document::new(file, object, spec, Some(node)));
                 }
             }
         }

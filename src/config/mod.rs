@@ -8,13 +8,14 @@
 //!
 //! In reading order: [`schema`] (documents as written), `yaml` and `node`
 //! (text), `shape` (which fields there are), `head`, `document`, `error`, `host`,
-//! `overlap`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
+//! `overlap`, `look`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
 
 mod crds;
 mod document;
 mod error;
 mod head;
 mod host;
+mod look;
 mod node;
 mod overlap;
 pub mod schema;

@@ -212,3 +212,15 @@ fn a_directory_without_documents_is_an_error_and_not_the_wish_to_remove_everyone
     let error = Source::new(directory.path().to_owned(), None).read().unwrap_err();
     assert!(matches!(error, SourceError::Empty(_)), "{error}");
 }
+
+/// A file larger than any set of documents is told by its size, unread.
+#[test]
+fn a_file_without_end_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("a.yaml");
+    let most = lockgate::model::limits::DOCUMENT_FILE_BYTES;
+    fs::File::create(&path).unwrap().set_len(most + 1).unwrap();
+    let error = Source::new(directory.path().to_owned(), None).read().unwrap_err();
+    assert!(matches!(&error, SourceError::TooLarge(file) if *file == path), "{error}");
+    assert_eq!(error.to_string(), format!("{} is larger than 64 MiB", path.display()));
+}

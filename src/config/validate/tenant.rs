@@ -5,11 +5,12 @@ use super::gateway::CheckedGateway;
 use super::site::CheckedSite;
 use crate::config::document::Documents;
 use crate::config::error::{Errors, Forbidden, Problem};
+use crate::config::look::Look;
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
 use crate::model::{
     Ability, Attachment, Backend, BackendChoice, Refusal, RefusalReason, Site, Tenant, limits,
 };
-use crate::net::{PrivateKey, PublicKey, SiteName, TenantName};
+use crate::net::{PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -172,11 +173,6 @@ fn check_backend(
 }
 
 /// Each site has keys of its own, and none of them is a secret.
-///
-/// One in sixteen public keys has the bits that a private key has. What has them
-/// is a private key for certain when no private key could belong to it, as with
-/// fifteen private keys of sixteen, or when it is the one behind a public key we
-/// know: this tenant's own, or one of its sites'. Else it is worth a note only.
 fn check_keys(
     gateway: &CheckedGateway,
     sites: &[(usize, CheckedSite)],
@@ -205,20 +201,20 @@ fn check_keys(
         }
     }
     for (index, field, key) in &keys {
-        let bytes = key.as_bytes();
-        let clamped = bytes[0] & 0b111 == 0 && bytes[31] & 0b1100_0000 == 0b0100_0000;
-        if !clamped {
-            continue;
-        }
         let path = format!("spec.wireGuard.{field}");
-        let is_ours = || {
-            let public = PrivateKey::from_random(*bytes).public();
-            owners.contains_key(&public) || Some(public) == gateway.public_key
-        };
-        if !key.has_private_key() || is_ours() {
-            problems.push((Place::Site(*index), path, Problem::PrivateKey));
-        } else {
-            notes.push(documents.sites[*index].error(path, Problem::MaybePrivateKey));
+        let document = &documents.sites[*index];
+        let [current, next] = &*document.looks;
+        let look = if *field == "publicKey" { current } else { next };
+        match look.get_or_init(|| Look::of(key)) {
+            Look::Public => {}
+            Look::Either(public)
+                if !owners.contains_key(public) && Some(*public) != gateway.public_key =>
+            {
+                notes.push(document.error(path, Problem::MaybePrivateKey));
+            }
+            Look::Private | Look::Either(_) => {
+                problems.push((Place::Site(*index), path, Problem::PrivateKey));
+            }
         }
     }
 }
