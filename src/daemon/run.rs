@@ -61,6 +61,7 @@ pub const SOCKET: &str = "lockgate.sock";
 /// port that is taken.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let clock = Clock::start();
+    linux::share_heap();
     raise_descriptor_limit();
     make_directory(&options.runtime)?;
     make_directory(&options.state)?;

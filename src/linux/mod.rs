@@ -45,7 +45,7 @@ pub use netlink::NetlinkError;
 pub use netns::NetnsError;
 pub use nft::NftError;
 pub use observe::ObserveError;
-pub use own_memory::give_back;
+pub use own_memory::{give_back, share_heap};
 pub use sysctl::SettingError;
 pub use tun::{HEADER_LEN, Offload, QUEUE_LEN, Tun, TunError};
 pub use uplink::uplink_mtu;

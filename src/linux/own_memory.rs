@@ -3,6 +3,14 @@
 use super::syscall;
 use std::ops::Range;
 
+/// Has every thread use the same heap. Each would else have one of its own, and
+/// a config that one thread makes and another drops leaves holes in all of them:
+/// after 100 changes of one tenant in a hundred, 71 MB were resident instead of 46.
+/// No thread allocates for packets, so none waits for another.
+pub fn share_heap() {
+    syscall::share_heap();
+}
+
 /// Gives it back: what is free of the heap, and the pages of code and constants
 /// that were used to read documents and to set up a box. Half of a small
 /// gateway's resident memory is what it will not use again; what it does use

@@ -60,6 +60,15 @@ pub(super) fn tun_set_header_len(tun: impl AsFd, bytes: i32) -> io::Result<()> {
     unsafe { ioctl::ioctl(tun, Setter::<TUNSETVNETHDRSZ, libc::c_int>::new(bytes)) }
 }
 
+/// Lets all threads share one heap, those that have begun one before excepted.
+pub(super) fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number in the allocator, under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives pages of the heap that hold nothing back to the system.
 pub(super) fn trim_heap() {
     #[cfg(target_env = "gnu")]
