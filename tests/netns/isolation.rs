@@ -12,7 +12,7 @@ use crate::sniffer::Sniffer;
 use crate::tenants::{Side, Tenant, Tenants, config, documents};
 use crate::trespass::Trespass;
 use crate::wireguard_router::{Engine, Router};
-use crate::wireguard_stage::psk;
+use crate::wireguard_stage::{assert_backend, psk};
 use lockgate::net::PrivateKey;
 use lockgate::status::SiteState;
 use std::collections::BTreeSet;
@@ -103,6 +103,7 @@ impl<'lab> Town<'lab> {
 
     /// Attaches a tenant that the gateway serves to the rest of the world.
     fn move_in(&mut self, tenant: &Tenant) {
+        assert_backend(&self.gateway, &tenant.full_name());
         self.tenants.attach_app(tenant);
         for (leg, at, link) in legs(tenant) {
             self.sniffer.listen(&format!("{} {leg}", tenant.name), self.lab.capture(&at, &link));

@@ -13,7 +13,9 @@
 
 use crate::lab::{At, Lab};
 use crate::wireguard_router::{Customer, Engine, Router};
-use crate::wireguard_stage::{FAMILIES, PREFIXES, V4, V6, forward, key, psk, socket};
+use crate::wireguard_stage::{
+    FAMILIES, PREFIXES, V4, V6, class_document, forward, key, psk, socket,
+};
 use lockgate::config::{Documents, Options, Secrets, validate};
 use lockgate::model::Config;
 use lockgate::net::PublicKey;
@@ -160,9 +162,7 @@ spec:
 
 /// The documents of all of them.
 pub(crate) fn documents(tenants: &[Tenant]) -> String {
-    let class = "apiVersion: lockgate.dev/v1alpha1\nkind: ConnectivityClass\n\
-                 metadata: {name: default}\nspec: {advertisedHost: vpn.example.net, backend: Userspace}\n";
-    class.to_owned() + &tenants.iter().map(Tenant::documents).collect::<String>()
+    class_document() + &tenants.iter().map(Tenant::documents).collect::<String>()
 }
 
 /// What the gateway makes of their documents.

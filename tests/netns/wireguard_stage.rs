@@ -7,11 +7,16 @@
 //! ```
 //! All links have an MTU of 1500. The router has a second uplink's worth of
 //! addresses to move to.
-#![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "a tool is kept whether or not a test takes it up today; a skip is said"
+)]
 
 use crate::gateway::Gateway;
-use crate::lab::{At, Lab, PATIENCE, wait_until};
+use crate::lab::{At, Lab, PATIENCE, slowness, wait_until};
 use lockgate::net::{PresharedKey, PrivateKey, PublicKey};
+use lockgate::status::Backend;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
@@ -83,6 +88,56 @@ pub(crate) fn socket(address: &str, port: u16) -> SocketAddr {
     SocketAddr::new(address.parse().unwrap(), port)
 }
 
+/// Who carries the tunnels of the gateway under test: `LOCKGATE_TEST_BACKEND`, as
+/// a document has it, or Lockgate itself. The customer's end is not asked.
+pub(crate) fn backend() -> Backend {
+    match std::env::var("LOCKGATE_TEST_BACKEND").as_deref() {
+        Ok("Kernel") => Backend::Kernel,
+        Ok("Userspace") | Err(_) => Backend::Userspace,
+        Ok(other) => panic!("LOCKGATE_TEST_BACKEND is {other}, and neither Kernel nor Userspace"),
+    }
+}
+
+/// Whether a test of what the kernel's WireGuard has not is to end here: it
+/// renames no networks. Says so.
+pub(crate) fn is_without_aliases() -> bool {
+    let without = backend() == Backend::Kernel;
+    if without {
+        println!("skipped: the kernel's WireGuard renames no networks");
+    }
+    without
+}
+
+/// The class of every tenant here.
+pub(crate) fn class_document() -> String {
+    format!(
+        "apiVersion: lockgate.dev/v1alpha1
+kind: ConnectivityClass
+metadata: {{name: default}}
+spec: {{advertisedHost: vpn.example.net, backend: {}}}
+",
+        backend().name()
+    )
+}
+
+/// Where it is to be the kernel, it is.
+pub(crate) fn assert_backend(gateway: &Gateway<'_>, tenant: &str) {
+    if backend() == Backend::Kernel {
+        assert_eq!(gateway.tenant(tenant).backend, Backend::Kernel);
+    }
+}
+
+/// How many packets a tenant's device refused for their source. The kernel's
+/// gives no reasons, so there it is all it refused.
+pub(crate) fn refused_sources(gateway: &Gateway<'_>, lab: &Lab) -> u64 {
+    if backend() == Backend::Userspace {
+        return gateway.device_drops(TENANT, "source_not_allowed");
+    }
+    let text = lab.ip("lockgate.acme.gw", "-j -s link show lg-wg");
+    let listed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    listed[0]["stats64"]["rx"]["errors"].as_u64().unwrap()
+}
+
 /// The documents of a tenant before its sites. `more` is what its spec has
 /// beside the usual, in flow style.
 pub(crate) fn tenant_document(more: &str) -> String {
@@ -91,12 +146,9 @@ pub(crate) fn tenant_document(more: &str) -> String {
 
 /// As [`tenant_document`], on the fabric link that is begun here.
 pub(crate) fn tenant_document_on(link: &str, more: &str) -> String {
+    let class = class_document();
     format!(
-        "apiVersion: lockgate.dev/v1alpha1
-kind: ConnectivityClass
-metadata: {{name: default}}
-spec: {{advertisedHost: vpn.example.net, backend: Userspace}}
----
+        "{class}---
 apiVersion: lockgate.dev/v1alpha1
 kind: TenantGateway
 metadata: {{name: gw, namespace: acme}}
@@ -229,6 +281,7 @@ impl<'lab> Stage<'lab> {
     /// Starts the gateway with these documents and attaches the app.
     pub(crate) fn start(&self, documents: &str) -> Gateway<'lab> {
         let gateway = Gateway::start(self.lab, At::Underlay, documents);
+        assert_backend(&gateway, TENANT);
         self.attach_app();
         gateway
     }
@@ -239,7 +292,7 @@ impl<'lab> Stage<'lab> {
         {
             assert!(self.lab.ping(from, address), "{from} pings {address}");
             assert!(self.asks(from, to, address), "{from} asks {address} over UDP");
-            self.tcp(from, to, address, 300_000);
+            self.tcp(from, to, address, 300_000 / slowness() as usize);
         }
     }
 
