@@ -23,6 +23,7 @@ mod isolation;
 mod kernel;
 mod lab;
 mod matrix;
+mod no_kernel_vlan;
 mod no_kernel_wireguard;
 mod path_mtu;
 #[path = "../it/random_config.rs"]
