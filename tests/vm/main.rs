@@ -17,6 +17,7 @@ mod flow;
 mod frames;
 #[path = "../netns/gateway.rs"]
 mod gateway;
+mod interop;
 mod kernel_sources;
 mod kernel_wireguard;
 #[path = "../netns/lab.rs"]
