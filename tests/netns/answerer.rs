@@ -8,7 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "it looks at its sockets at a steady pace")]
 
 use crate::canary::{self, Canary};
-use crate::lab::Lab;
+use crate::lab::{Lab, slowness};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -65,7 +65,7 @@ impl Answerer {
                 udp.iter().for_each(|socket| answer_udp(socket, &mut name));
                 tcp.iter().for_each(|socket| answer_tcp(socket, &mut name, &mut open));
                 pings.iter().for_each(|socket| answer_pings(socket, &mut name));
-                std::thread::sleep(Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(2) * slowness());
             }
         });
         Self { stop, thread: Some(thread) }

@@ -6,7 +6,7 @@
 use crate::answerer::Answerer;
 use crate::canary::{self, Canary};
 use crate::gateway::Gateway;
-use crate::lab::{self, At, Lab};
+use crate::lab::{self, At, Lab, slowness};
 use crate::matrix::{Cell, cells, differences, name, predict};
 use crate::sniffer::Sniffer;
 use crate::tenants::{Side, Tenant, Tenants, config, documents};
@@ -132,7 +132,12 @@ impl<'lab> Town<'lab> {
     fn assert_matrix(&self, served: &[Tenant], askers: &[Tenant]) {
         let predicted = predict(&config(served), askers, &cells(askers));
         let allowed = predicted.values().flatten().count();
-        assert!(50 < allowed && allowed < predicted.len() / 2, "{allowed} of {}", predicted.len());
+        let enough = 10 * served.len();
+        assert!(
+            enough < allowed && allowed < predicted.len() / 2,
+            "{allowed} of {}",
+            predicted.len()
+        );
         let differences = differences(self.lab, askers, &predicted);
         assert!(differences.is_empty(), "{differences:#?}\n{}", self.gateway.log());
     }
@@ -219,12 +224,23 @@ fn legs(tenant: &Tenant) -> [(&'static str, String, String); 4] {
     ]
 }
 
+/// These tenants, with `acme` and `corp`. Where everything takes longer, without:
+/// the questions are with the square of the tenants.
+fn with_others(tenants: &[Tenant]) -> Vec<Tenant> {
+    let others = if slowness() == 1 { [ACME, CORP].as_slice() } else { &[] };
+    tenants.iter().chain(others).copied().collect()
+}
+
 #[test]
 fn tenants_with_the_same_addresses_are_kept_apart_through_changes_and_crashes() {
     lab::run(|lab| {
-        let (first, changed) = ([ACME, BOLT, CORP, DUNE], [ACME, BOLT_CHANGED, CORP, DUNE]);
-        let (replaced, everyone) =
-            ([ACME, BOLT_CHANGED, CORP, EDEN], [ACME, BOLT, CORP, DUNE, EDEN]);
+        let [first, changed, replaced, everyone] = [
+            [BOLT, DUNE].as_slice(),
+            &[BOLT_CHANGED, DUNE],
+            &[BOLT_CHANGED, EDEN],
+            &[BOLT, DUNE, EDEN],
+        ]
+        .map(with_others);
         let mut town = Town::new(lab, &first);
         town.assert_matrix(&first, &first);
         first.iter().for_each(|tenant| town.assert_heard(tenant));

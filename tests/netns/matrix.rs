@@ -339,6 +339,6 @@ fn measure(mut askers: Vec<Asker>, predicted: &Answers) -> BTreeMap<Cell, String
         if is_over || begun + patience < now {
             return measured;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5) * slowness());
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::canary::Canary;
 use crate::capture::Capture;
-use crate::lab::{PATIENCE, wait_until};
+use crate::lab::{PATIENCE, slowness, wait_until};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ impl Sniffer {
         sniffer.thread = Some(std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 listen(&legs.lock().unwrap(), &seen);
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5) * slowness());
             }
         }));
         sniffer

@@ -2,7 +2,7 @@
 //! nobody may answer.
 #![allow(clippy::disallowed_methods, reason = "it asks at a steady pace")]
 
-use crate::lab::Lab;
+use crate::lab::{Lab, slowness};
 use crate::matrix::{Asker, Cell};
 use crate::tenants::Tenant;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Between two questions: a thousand a second, with what it takes to ask.
+/// Between two questions: a thousand a second, with what it takes to ask, and
+/// [`slowness`] times fewer.
 const PACE: Duration = Duration::from_micros(800);
 
 /// Asks until it is stopped.
@@ -26,7 +27,7 @@ impl Trespass {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let (mut asked, mut answered) = (0, Vec::new());
+            let (mut asked, mut answered, pace) = (0, Vec::new(), PACE * slowness());
             for turn in 0.. {
                 for asker in &mut askers {
                     if stopped.load(Ordering::Relaxed) {
@@ -36,7 +37,7 @@ impl Trespass {
                     asked += 1;
                     let answers = asker.answers();
                     answered.extend(answers.iter().map(|(cell, who)| format!("{cell}: {who}")));
-                    std::thread::sleep(PACE);
+                    std::thread::sleep(pace);
                 }
             }
             unreachable!("a test ends before the numbers do")
