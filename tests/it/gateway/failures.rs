@@ -26,7 +26,9 @@ fn a_failing_tenant_backs_off_and_leaves_the_other_alone() {
     let log = world.log();
     let tries = log.iter().filter(|line| *line == "apply acme/gw").count();
     assert!((5..=10).contains(&tries), "{tries} tries in 50 s");
-    assert!(log.iter().all(|line| line.contains("acme")), "{log:#?}");
+    // Of the other no more than the look that each has within a minute.
+    let of_other: Vec<_> = log.iter().filter(|line| !line.contains("acme")).collect();
+    assert!(of_other.is_empty() || of_other == ["observe bolt/gw"], "{log:#?}");
     // The same failure is one event, however often.
     let events = world.tenant(&acme).events;
     let failures = events.iter().filter(|event| event.reason == EventReason::StepFailed);

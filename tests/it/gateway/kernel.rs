@@ -159,6 +159,20 @@ fn drift_is_repaired_and_told() {
 }
 
 #[test]
+fn tenants_that_began_together_were_all_looked_at_together() {
+    let names: Vec<String> = (0..60).map(|number| format!("t{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut world, _) = serving(&names);
+    let mut looks = Vec::new();
+    for _ in 0..60 {
+        world.pass(Duration::from_secs(1));
+        looks.push(world.log().iter().filter(|line| line.starts_with("observe")).count());
+    }
+    assert!(60 <= looks.iter().sum::<usize>(), "{looks:?}");
+    assert!(looks.iter().all(|looks| *looks <= 8), "{looks:?}");
+}
+
+#[test]
 fn drift_that_nobody_told_of_is_found_within_a_minute() {
     let (mut world, config) = serving(&["acme"]);
     world.kernel.state.tenants.get_mut(&name("acme")).unwrap().routes.clear();
