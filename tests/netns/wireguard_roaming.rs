@@ -57,7 +57,10 @@ fn a_customer_that_moves_is_followed() {
             is_at(own);
         }
         if router.keeps_session() {
-            assert_eq!(gateway.site(TENANT, SITE).handshakes, handshakes, "{engine:?}");
+            // Two moves at least, and none took a handshake. Both ends may have begun
+            // one at the start, of which the second was not counted then.
+            let since = gateway.site(TENANT, SITE).handshakes.0 - handshakes.0;
+            assert!(since <= 1, "{engine:?}: {since} handshakes");
         }
     });
 }
