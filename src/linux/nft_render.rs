@@ -5,9 +5,10 @@
 //! sets and checked names, so nothing needs quoting that could be broken out of.
 //!
 //! Where a table of ours stands already, its chains and sets stay, and only the
-//! elements and the chains' rules that differ are replaced. A table deleted and made anew in one transaction
-//! leaves a moment in which the old chains, empty already, still drop: some 25
-//! packets of 25,000 a second for each replacement.
+//! elements that differ, and the rules of the chains that differ, are replaced. A
+//! table deleted and made anew in one transaction leaves a moment in which the old
+//! chains, empty already, still drop: some 25 packets of 25,000 a second for each
+//! replacement.
 
 use crate::model::Ports;
 use crate::reconcile::{

@@ -110,6 +110,22 @@ fn the_sound_texts_are_sound() {
     }
 }
 
+/// Of two files with the same documents the second gives none. When the first is
+/// gone, it does, though it has not changed for two readings.
+#[test]
+fn a_file_that_had_been_a_duplicate_twice_gave_nothing_any_more() {
+    let (tenant, nothing) = (text(4), String::new());
+    let read = |first: &str, before: &Documents| {
+        Documents::parse_after([("a", first.as_bytes()), ("b", tenant.as_bytes())], before)
+    };
+    let alone = read(&nothing, &Documents::default());
+    let twice = read(&tenant, &alone);
+    assert!(!twice.errors().is_empty() && twice.gateways().len() == 1);
+    let again = read(&nothing, &twice);
+    assert_eq!(again.errors().to_string(), "");
+    assert_eq!((again.gateways().len(), again.sites().len()), (1, 1));
+}
+
 /// The error is about a file that has not changed, which another contradicts.
 #[test]
 fn an_error_about_an_unchanged_file_lacked_its_line() {
