@@ -85,3 +85,16 @@ fn a_secret_into_a_file_others_can_read_is_warned_of() {
     let output = command(&["keys", "new"]).stdout(file).output().unwrap();
     assert!(String::from_utf8(output.stderr).unwrap().contains("others can read"));
 }
+
+#[test]
+fn a_secret_whose_directory_was_not_there_could_not_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("secrets/acme/hq-psk");
+    let file = made.join("psk");
+    let ended = run(&["keys", "psk", "--out", file.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).unwrap().permissions().mode()
+    };
+    assert_eq!((mode(&made) & 0o777, mode(&file) & 0o777), (0o700, 0o600));
+}
