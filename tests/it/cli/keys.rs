@@ -93,8 +93,6 @@ fn a_secret_whose_directory_was_not_there_could_not_be_written() {
     let file = made.join("psk");
     let ended = run(&["keys", "psk", "--out", file.to_str().unwrap()]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
-    let mode = |path: &std::path::Path| {
-        std::fs::metadata(path).unwrap().permissions().mode()
-    };
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!((mode(&made) & 0o777, mode(&file) & 0o777), (0o700, 0o600));
 }
