@@ -6,7 +6,7 @@
 use super::netlink::{Netlink, NetlinkError};
 use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownLink, Target, Way};
-use super::sysctl::{self, SettingError};
+use super::sysctl::{SettingError, Settings};
 use super::tun::{self, Offload, TunError};
 use super::vlan::Underlay;
 use super::{EnterError, NetnsError};
@@ -198,8 +198,8 @@ pub(super) fn apply(steps: &[Step], context: &Context, mut progress: Progress) -
 /// gives it its alias.
 pub(super) fn take_link(name: &LinkName, tenant: &OwnedFd) -> Result<(), ApplyError> {
     let mut route = Netlink::route().map_err(netlink("find link", name.as_str()))?;
-    let links = rtnl::links(&mut route).map_err(netlink("find link", name.as_str()))?;
-    let link = links.into_iter().find(|link| link.name == name.as_str());
+    let link = rtnl::link_named(&mut route, name.as_str());
+    let link = link.map_err(netlink("find link", name.as_str()))?;
     let link = link.ok_or_else(|| ApplyError::NoLink(name.to_string()))?;
     let mut attributes = vec![LinkAttribute::NetNsFd(tenant.as_raw_fd())];
     attributes.extend(LinkKind::Moved.alias(link.mtu).map(LinkAttribute::IfAlias));
@@ -211,10 +211,8 @@ pub(super) fn take_link(name: &LinkName, tenant: &OwnedFd) -> Result<(), ApplyEr
 pub(super) fn mark_taken(name: &LinkName) -> Result<bool, ApplyError> {
     let what = "mark link";
     let mut route = Netlink::route().map_err(netlink(what, name.as_str()))?;
-    let links = rtnl::links(&mut route).map_err(netlink(what, name.as_str()))?;
-    let Some(link) = links.into_iter().find(|link| link.name == name.as_str()) else {
-        return Ok(false);
-    };
+    let link = rtnl::link_named(&mut route, name.as_str()).map_err(netlink(what, name.as_str()))?;
+    let Some(link) = link else { return Ok(false) };
     let device = Device::Foreign(name.clone());
     if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None)
         == LinkKind::Moved
@@ -240,17 +238,18 @@ fn unless(already: &[i32], outcome: Result<(), NetlinkError>) -> Result<(), Netl
     }
 }
 
-/// The sockets of one apply, and the links as far as they are known.
+/// What one apply has open, and the links as far as they are known.
 struct Shell<'a> {
     context: &'a Context,
     route: Netlink,
+    settings: Settings,
     links: Option<BTreeMap<String, ShownLink>>,
 }
 
 impl<'a> Shell<'a> {
     fn open(context: &'a Context) -> Result<Self, ApplyError> {
         let route = Netlink::route().map_err(netlink("look at", "the namespace"))?;
-        Ok(Self { context, route, links: None })
+        Ok(Self { context, route, settings: Settings::here()?, links: None })
     }
 
     /// The link `name`, from a list that is read again after links changed.
@@ -287,7 +286,7 @@ impl<'a> Shell<'a> {
             Step::CreateLink(name, kind) => self.create_link(name, kind),
             Step::DeleteLink(name) => self.delete_link(name),
             Step::ReturnLink(name) => self.return_link(name),
-            Step::SetSysctl(sysctl, value) => Ok(sysctl::write(sysctl, *value)?),
+            Step::SetSysctl(sysctl, value) => Ok(self.settings.write(sysctl, *value)?),
             Step::SetMtu(device, mtu) => {
                 let index = self.index(device)?;
                 let attributes = vec![LinkAttribute::Mtu(u32::from(mtu.bytes()))];

@@ -6,7 +6,7 @@
 use super::netlink::{Netlink, NetlinkError};
 use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownTarget};
-use super::sysctl::{self, SettingError};
+use super::sysctl::{SettingError, Settings};
 use super::vlan::Underlay;
 use crate::reconcile::{Device, Hop, Link, LinkKind, Namespace, Route, RouteTarget, Scope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,8 +102,9 @@ pub(super) fn observe(
     }
     let scopes = [Scope::All, Scope::Default];
     let links = namespace.links.keys().cloned().map(Scope::Link);
+    let settings = Settings::here()?;
     for scope in scopes.into_iter().chain(links) {
-        sysctl::read(&scope, &mut namespace.sysctls)?;
+        settings.read(&scope, &mut namespace.sysctls)?;
     }
     let mut netfilter = Netlink::netfilter().map_err(NftError::from)?;
     let reading = nft::observe(&mut netfilter, before)?;

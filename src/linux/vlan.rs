@@ -8,7 +8,7 @@
 use super::apply::ApplyError;
 use super::netlink::{Netlink, NetlinkError};
 use super::rtnl::{self, ShownLink};
-use super::sysctl::{self, SettingError};
+use super::sysctl::{SettingError, Settings};
 use crate::model::Vlan;
 use crate::net::ManagedName;
 use crate::reconcile::{Device, Family, LinkSetting, Scope, Sysctl};
@@ -112,6 +112,7 @@ pub(super) fn create(
 /// by everything that listens on the host, and believed to be its router.
 fn shut(outer: ManagedName) -> Result<(), ApplyError> {
     let scope = Scope::Link(Device::Managed(outer));
+    let settings = Settings::here()?;
     for (family, setting, value) in [
         (Family::V6, LinkSetting::DisableIpv6, 1),
         // Without an address there no answer goes back there, so none may come.
@@ -121,7 +122,7 @@ fn shut(outer: ManagedName) -> Result<(), ApplyError> {
         (Family::V4, LinkSetting::ArpIgnore, 8),
     ] {
         let sysctl = Sysctl { family, scope: scope.clone(), setting };
-        match sysctl::write(&sysctl, value) {
+        match settings.write(&sysctl, value) {
             // A kernel without the family.
             Err(SettingError::Unknown(_)) => {}
             done => done?,

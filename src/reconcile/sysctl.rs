@@ -102,15 +102,14 @@ impl Sysctl {
         })
     }
 
-    /// The path below `/proc/sys/net`.
-    pub fn path(&self) -> String {
-        let family = self.family_word();
+    /// The path below `/proc/sys/net/ipv4/conf` or that of IPv6.
+    pub fn path_in_conf(&self) -> String {
         let scope = match &self.scope {
             Scope::All => "all",
             Scope::Default => "default",
             Scope::Link(device) => device.as_str(),
         };
-        format!("{family}/conf/{scope}/{}", self.setting.as_str())
+        format!("{scope}/{}", self.setting.as_str())
     }
 
     const fn family_word(&self) -> &'static str {

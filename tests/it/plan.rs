@@ -382,8 +382,8 @@ fn a_dotted_link_name_is_written_as_sysctl_does() {
     let text = "net.ipv4.conf.eth2/30.forwarding";
     let sysctl: Sysctl = text.parse().unwrap();
     assert_eq!(
-        (sysctl.to_string().as_str(), sysctl.path().as_str()),
-        (text, "ipv4/conf/eth2.30/forwarding")
+        (sysctl.to_string().as_str(), sysctl.path_in_conf().as_str()),
+        (text, "eth2.30/forwarding")
     );
     for bad in [
         "net.ipv4.ip_forward",
