@@ -36,7 +36,7 @@ fn tenant() -> Option<Tenant> {
     let options = Options::default();
     let outcome = validate(&documents, &Secrets::default(), &Allocations::new(), &options);
     assert_eq!(outcome.errors.to_string(), "");
-    outcome.config.tenants.into_values().next()
+    outcome.config.tenants.into_values().next().map(|tenant| (*tenant).clone())
 }
 
 fn namespace() -> Namespace {

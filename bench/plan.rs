@@ -82,7 +82,7 @@ fn config() -> Config {
         },
         sites: sites.clone(),
     };
-    let tenants = (0..TENANTS).map(tenant).map(|tenant| (tenant.name.clone(), tenant));
+    let tenants = (0..TENANTS).map(tenant).map(|tenant| (tenant.name.clone(), Arc::new(tenant)));
     Config { tenants: tenants.collect(), refused: Vec::new() }
 }
 

@@ -15,6 +15,7 @@ use crate::model::{Config, Endpoint, Host, Site, Tenant};
 use crate::net::PublicKey;
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
+use std::sync::Arc;
 
 /// Arguments of `customer-config`.
 #[derive(Debug, Args)]
@@ -116,6 +117,7 @@ fn find<'a>(config: &'a Config, wanted: &str) -> Result<(&'a Tenant, &'a Site), 
     let found: Vec<(&Tenant, &Site)> = config
         .tenants
         .values()
+        .map(Arc::as_ref)
         .filter(|tenant| namespace.is_none_or(|wanted| tenant.name.namespace() == wanted))
         .flat_map(|tenant| tenant.sites.values().map(move |site| (tenant, site)))
         .filter(|(_, site)| site.name.as_str() == name)

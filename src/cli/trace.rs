@@ -11,6 +11,7 @@ use crate::reconcile::{
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The sender's port, where none is asked about: the first ephemeral one (RFC 6335 §6).
 const SOURCE_PORT: u16 = 49_152;
@@ -74,7 +75,7 @@ pub(super) fn run(arguments: &TraceArguments) -> Result<Verdict, Failure> {
 fn choose<'a>(config: &'a Config, wanted: Option<&TenantName>) -> anyhow::Result<&'a Tenant> {
     let mut tenants = config.tenants.values();
     match (wanted, tenants.next(), tenants.next()) {
-        (Some(wanted), ..) => config.tenants.get(wanted).ok_or_else(|| {
+        (Some(wanted), ..) => config.tenants.get(wanted).map(Arc::as_ref).ok_or_else(|| {
             anyhow!("the documents have no tenant {wanted} without errors; see `lockgate check`")
         }),
         (None, Some(only), None) => Ok(only),

@@ -12,7 +12,7 @@ use super::shape::Shape;
 use super::yaml::{self, Tree};
 use kube::core::crd::CustomResourceExt;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// What a document is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `ConnectivityClass`.
     ConnectivityClass,
@@ -66,7 +66,7 @@ impl Kind {
 ///
 /// Written `SiteAttachment/hq`, or `SiteAttachment/acme/hq` outside of the
 /// namespace `default`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
     /// What it is about.
     pub kind: Kind,
@@ -96,7 +96,7 @@ pub struct Document<S> {
     /// The file; `None` for one that came from a cluster.
     pub file: Option<Arc<str>>,
     /// Which one it is.
-    pub object: ObjectName,
+    pub object: Arc<ObjectName>,
     /// What it asks for.
     pub spec: Arc<S>,
     /// What a site's two public keys look like. That takes long to find out, so
@@ -106,13 +106,19 @@ pub struct Document<S> {
 }
 
 impl<S> Document<S> {
-    fn new(file: Option<Arc<str>>, object: ObjectName, spec: Arc<S>, node: Option<Node>) -> Self {
+    fn new(
+        file: Option<Arc<str>>,
+        object: impl Into<Arc<ObjectName>>,
+        spec: Arc<S>,
+        node: Option<Node>,
+    ) -> Self {
+        let object = object.into();
         Self { file, object, spec, looks: Arc::default(), node }
     }
 
     /// The same document, without where in its file each value stands.
     fn without_text(&self) -> Self {
-        let (file, object) = (self.file.clone(), self.object.clone());
+        let (file, object) = (self.file.clone(), Arc::clone(&self.object));
         let (spec, looks) = (Arc::clone(&self.spec), Arc::clone(&self.looks));
         Self { file, object, spec, looks, node: None }
     }
@@ -128,7 +134,7 @@ impl<S> Document<S> {
         ConfigError {
             file: self.file.clone(),
             line: self.line_of(&path),
-            object: Some(self.object.clone()),
+            object: Some((*self.object).clone()),
             path,
             problem,
         }
@@ -143,7 +149,7 @@ pub struct Documents {
     pub(super) gateways: Vec<Document<TenantGatewaySpec>>,
     pub(super) sites: Vec<Document<SiteAttachmentSpec>>,
     pub(super) errors: Errors,
-    seen: BTreeMap<ObjectName, (Option<Arc<str>>, u32)>,
+    seen: HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>,
     /// The checksum of each file without an error.
     sound: BTreeMap<Arc<str>, [u8; 32]>,
 }
@@ -171,7 +177,7 @@ impl Documents {
             let errors_before = documents.errors.count();
             if let Some((name, _)) = earlier.sound.get_key_value(name).filter(|it| *it.1 == sum) {
                 let (seen, errors) = (&mut documents.seen, &mut documents.errors);
-                let mut is_new = |object: &ObjectName| {
+                let mut is_new = |object: &Arc<ObjectName>| {
                     let line = earlier.seen.get(object).map_or(1, |(_, line)| *line);
                     see(seen, errors, name, object, line)
                 };
@@ -224,9 +230,9 @@ impl Documents {
 
     /// The documents that `newer` does not name any more.
     pub fn gone_from<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a ObjectName> {
-        let classes = self.classes.iter().map(|document| &document.object);
-        let gateways = self.gateways.iter().map(|document| &document.object);
-        let sites = self.sites.iter().map(|document| &document.object);
+        let classes = self.classes.iter().map(|document| &*document.object);
+        let gateways = self.gateways.iter().map(|document| &*document.object);
+        let sites = self.sites.iter().map(|document| &*document.object);
         classes.chain(gateways).chain(sites).filter(|object| !newer.was_seen(object))
     }
 
@@ -281,11 +287,11 @@ impl Documents {
         for (path, line) in repeated {
             head.found(&path, line, Problem::Twice);
         }
-        let Some(object) = object else { return };
+        let Some(object) = object.map(Arc::new) else { return };
         if !see(&mut self.seen, &mut self.errors, file, &object, node.line) {
             return;
         }
-        let mut head = Head::of(file, object.clone(), &mut self.errors);
+        let mut head = Head::of(file, (*object).clone(), &mut self.errors);
         let file = Some(Arc::clone(file));
         match object.kind {
             Kind::ConnectivityClass => {
@@ -310,21 +316,21 @@ impl Documents {
 /// Takes notice that `file` names `object`. Whether it is the first to do so; if
 /// not, that is an error.
 fn see(
-    seen: &mut BTreeMap<ObjectName, (Option<Arc<str>>, u32)>,
+    seen: &mut HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>,
     errors: &mut Errors,
     file: &Arc<str>,
-    object: &ObjectName,
+    object: &Arc<ObjectName>,
     line: u32,
 ) -> bool {
     let Some((other, first)) = seen.get(object) else {
-        seen.insert(object.clone(), (Some(Arc::clone(file)), line));
+        seen.insert(Arc::clone(object), (Some(Arc::clone(file)), line));
         return true;
     };
     let other = other.as_deref().unwrap_or_default().to_owned();
     errors.push(ConfigError {
         file: Some(Arc::clone(file)),
         line: Some(line),
-        object: Some(object.clone()),
+        object: Some((**object).clone()),
         path: String::new(),
         problem: Problem::DuplicateObject { file: other, line: *first },
     });
@@ -342,7 +348,7 @@ fn copy<S>(
     from: &BTreeMap<&str, &[Document<S>]>,
     file: &str,
     to: &mut Vec<Document<S>>,
-    is_new: &mut impl FnMut(&ObjectName) -> bool,
+    is_new: &mut impl FnMut(&Arc<ObjectName>) -> bool,
 ) {
     let there = from.get(file).copied().unwrap_or_default();
     let new = there.iter().filter(|document| is_new(&document.object));

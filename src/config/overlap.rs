@@ -16,7 +16,7 @@ pub fn always_forbidden() -> Vec<(Prefix, Forbidden)> {
 }
 
 /// Networks that may not be used, asked one by one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ForbiddenSet {
     /// Sorted, none inside another.
     disjoint: Vec<(Prefix, Forbidden)>,

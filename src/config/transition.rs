@@ -6,7 +6,7 @@
 use super::document::{Document, Documents, ObjectName};
 use super::error::{Errors, Problem};
 use super::schema::SiteAttachmentSpec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Checks the schemas' own rules, and where a site is in both sets, that its
@@ -15,11 +15,14 @@ use std::sync::Arc;
 /// Only what changed is checked, for the expressions are slow to run.
 pub fn check_transition(old: &Documents, new: &Documents) -> Errors {
     let mut errors = Errors::default();
+    let taken_over: HashSet<*const SiteAttachmentSpec> =
+        new.sites().iter().map(|document| Arc::as_ptr(&document.spec)).collect();
+    let replaced = old.sites().iter().filter(|it| !taken_over.contains(&Arc::as_ptr(&it.spec)));
     let before: BTreeMap<&ObjectName, &Document<SiteAttachmentSpec>> =
-        old.sites().iter().map(|document| (&document.object, document)).collect();
-    for document in new.sites() {
-        let Some(earlier) = before.get(&document.object) else { continue };
-        if Arc::ptr_eq(&earlier.spec, &document.spec) || earlier.spec == document.spec {
+        replaced.map(|document| (&*document.object, document)).collect();
+    for document in new.sites().iter().filter(|_| !before.is_empty()) {
+        let Some(earlier) = before.get(&*document.object) else { continue };
+        if earlier.spec == document.spec {
             continue;
         }
         let (Ok(now), Ok(then)) =

@@ -256,6 +256,7 @@ impl EventLoop {
                 ports: self.ports.clone(),
                 identities,
                 documents: reload.documents(),
+                checked: reload.checked(),
             },
         });
     }
@@ -381,12 +382,11 @@ impl EventLoop {
                     let documents = parts.reload.source.documents.clone();
                     self.tasks.keep(&parts.state, documents, loaded.files);
                 }
-                let Loaded { config, identities, errors, ports, documents, uplink_mtu, .. } =
-                    *loaded;
+                let Loaded { config, identities, errors, ports, uplink_mtu, .. } = *loaded;
+                parts.reload.handle_taken(loaded.documents, loaded.checked);
                 let tenants = config.tenants.len();
                 self.ports = ports;
                 self.uplink_mtu = uplink_mtu;
-                parts.reload.handle_taken(documents);
                 parts.gateway.handle_config(config, identities, errors, now);
                 let generation = parts.gateway.generation();
                 tracing::info!(tenants, generation, "config accepted");

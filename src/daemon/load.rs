@@ -6,7 +6,7 @@
 use super::accepted::Files;
 use super::keys::{self, KeyFileError};
 use super::source::{Reading, Source, SourceError};
-use crate::config::{self, Documents, ObjectName, Options, Secrets};
+use crate::config::{self, Checked, Documents, ObjectName, Options, Secrets};
 use crate::gateway::Identity;
 use crate::linux;
 use crate::model::{Config, Placement};
@@ -26,6 +26,8 @@ pub struct Earlier {
     pub identities: BTreeMap<TenantName, Identity>,
     /// The set in force, for what may not change in the next.
     pub documents: Arc<Documents>,
+    /// What came of the tenants of that set.
+    pub checked: Checked,
 }
 
 /// A set of documents, checked.
@@ -43,6 +45,8 @@ pub struct Loaded {
     pub uplink_mtu: Option<Mtu>,
     /// The documents themselves, for the next time.
     pub documents: Documents,
+    /// What came of each tenant, for the next time.
+    pub checked: Checked,
     /// The documents of the set in force that are not there any more.
     pub gone: Vec<ObjectName>,
     /// The same for two readings of the same files.
@@ -108,7 +112,7 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
         documents = Documents::parse(texts());
         judged = judge.judge(&documents);
     }
-    let Judged { mut config, mut identities, errors, ports } = judged;
+    let Judged { mut config, mut identities, errors, ports, checked } = judged;
     let gone = earlier.documents.gone_from(&documents).cloned().collect();
     documents.forget_text();
     identities.retain(|name, _| config.tenants.contains_key(name));
@@ -125,7 +129,18 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
     config.tenants.retain(|name, _| identities.contains_key(name));
     let (uplink_mtu, files) = (judge.uplink_mtu, reading.files);
     let digest = digest(&files);
-    Loaded { config, identities, errors, ports, uplink_mtu, documents, gone, digest, files }
+    Loaded {
+        config,
+        identities,
+        errors,
+        ports,
+        uplink_mtu,
+        documents,
+        checked,
+        gone,
+        digest,
+        files,
+    }
 }
 
 /// What documents are judged by.
@@ -143,6 +158,7 @@ struct Judged {
     identities: BTreeMap<TenantName, Identity>,
     errors: Vec<String>,
     ports: BTreeMap<TenantName, u16>,
+    checked: Checked,
 }
 
 impl Judge<'_> {
@@ -157,11 +173,13 @@ impl Judge<'_> {
             uplink_mtu: self.uplink_mtu,
             kernel: linux::features(),
         };
-        let outcome = config::validate(documents, self.secrets, &self.earlier.ports, &options);
+        let Earlier { ports, checked, .. } = self.earlier;
+        let outcome = config::validate_after(documents, self.secrets, ports, &options, checked);
         errors.extend(outcome.errors.iter().map(ToString::to_string));
         let changes = config::check_transition(&self.earlier.documents, documents);
         errors.extend(changes.iter().map(ToString::to_string));
-        Judged { config: outcome.config, identities, errors, ports: outcome.allocations }
+        let (ports, checked) = (outcome.allocations, outcome.checked);
+        Judged { config: outcome.config, identities, errors, ports, checked }
     }
 }
 

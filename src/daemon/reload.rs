@@ -8,7 +8,7 @@
 use super::load::{LoadError, Loaded};
 use super::look::Look;
 use super::source::Source;
-use crate::config::Documents;
+use crate::config::{Checked, Documents};
 use notify::RecommendedWatcher;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,7 @@ pub(super) struct Reload {
     again_at: Option<Instant>,
     complaint: Option<String>,
     documents: Arc<Documents>,
+    checked: Checked,
 }
 
 impl Reload {
@@ -65,12 +66,18 @@ impl Reload {
             again_at: None,
             complaint: None,
             documents: Arc::default(),
+            checked: Checked::default(),
         }
     }
 
     /// The set in force.
     pub(super) fn documents(&self) -> Arc<Documents> {
         Arc::clone(&self.documents)
+    }
+
+    /// What came of its tenants.
+    pub(super) fn checked(&self) -> Checked {
+        self.checked.clone()
     }
 
     /// When they are to be read without having changed.
@@ -141,9 +148,10 @@ impl Reload {
         Judgement::Refuse(vec![text])
     }
 
-    /// `documents` are the set in force.
-    pub(super) fn handle_taken(&mut self, documents: Documents) {
+    /// `documents` are the set in force, of which `checked` came.
+    pub(super) fn handle_taken(&mut self, documents: Documents, checked: Checked) {
         self.documents = Arc::new(documents);
+        self.checked = checked;
     }
 
     /// The reading has ended; whether to begin another at once.

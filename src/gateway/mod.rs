@@ -44,6 +44,7 @@ use names::Names;
 use site::Sites;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tenant::{TenantMachine, Wanted};
 use view::ConditionMemory;
@@ -161,7 +162,7 @@ impl Gateway {
         }
         self.generation += 1;
         self.reload = Some(Reload { at: now.wall, outcome: ReloadOutcome::Accepted, errors });
-        self.identities = identities;
+        let known = std::mem::replace(&mut self.identities, identities);
         let refused: BTreeSet<TenantName> = config
             .refused
             .iter()
@@ -176,7 +177,16 @@ impl Gateway {
                 self.release(&name, now);
             }
         }
-        self.want_all(now);
+        let names: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
+        for name in names {
+            let same_key = known.get(&name) == self.identities.get(&name);
+            if !(same_key && self.is_wanted_already(&name)) {
+                self.want(&name, now);
+            } else if let Some(machine) = self.tenants.get_mut(&name) {
+                machine.handle_still_wanted(self.generation, now);
+                self.collect(&name, now);
+            }
+        }
         self.forget_names();
         self.advance(now);
     }
@@ -347,6 +357,7 @@ impl Gateway {
             .config
             .tenants
             .values()
+            .map(Arc::as_ref)
             .filter(|tenant| device::names(tenant).any(|wanted| wanted == name))
             .collect();
         // A name is whatever the customer's DNS says at the moment; nobody is to
@@ -517,7 +528,10 @@ impl Gateway {
             self.sites.remove(name);
             self.drops.remove(name);
             if self.placement == Placement::Current && !self.stopping {
-                self.want_all(now);
+                let waiting: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
+                for name in waiting {
+                    self.want(&name, now);
+                }
             }
         }
         if self.applied_generation < self.generation && !self.stopping && self.is_settled() {
@@ -526,20 +540,22 @@ impl Gateway {
         }
     }
 
-    /// Wants every tenant that is asked for. Where there is one namespace for all,
-    /// the one that has it goes first, or its going would take the other's along.
-    fn want_all(&mut self, now: Now) {
-        let names: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
-        for name in names {
-            let is_taken = self.placement == Placement::Current
-                && self.tenants.keys().any(|other| *other != name);
-            if !is_taken {
-                self.want(&name, now);
-            }
-        }
+    /// Whether the tenant is the very one that is wanted, whom nobody had to judge
+    /// again.
+    fn is_wanted_already(&self, name: &TenantName) -> bool {
+        let wanted = self.tenants.get(name).and_then(TenantMachine::wanted);
+        let asked_for = self.config.tenants.get(name);
+        wanted.zip(asked_for).is_some_and(|(wanted, tenant)| Arc::ptr_eq(&wanted.tenant, tenant))
     }
 
     fn want(&mut self, name: &TenantName, now: Now) {
+        let is_taken =
+            self.placement == Placement::Current && self.tenants.keys().any(|other| other != name);
+        // Where there is one namespace for all, the one that has it goes first, or
+        // its going would take the other's along.
+        if is_taken {
+            return;
+        }
         let Some(tenant) = self.config.tenants.get(name) else { return };
         let (generation, placement) = (self.generation, self.placement);
         let sites = self.sites.entry(name.clone()).or_default();
@@ -555,7 +571,7 @@ impl Gateway {
             self.collect(name, now);
             return;
         }
-        let tenant = tenant.clone();
+        let tenant = Arc::clone(tenant);
         let namespace = desired_tenant(served.as_deref().unwrap_or(&tenant), placement);
         let site_links = tenant.sites.values().filter_map(vlan_link).collect();
         let is_new = !self.tenants.contains_key(name);
@@ -605,7 +621,7 @@ impl Gateway {
     }
 
     fn forget_names(&mut self) {
-        self.names.keep(self.config.tenants.values().flat_map(device::names));
+        self.names.keep(self.config.tenants.values().flat_map(|tenant| device::names(tenant)));
     }
 
     fn resolve(&mut self, now: Now) {

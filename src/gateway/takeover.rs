@@ -8,11 +8,12 @@ use crate::model::{Site, Tenant};
 use crate::net::SiteName;
 use crate::reconcile::vlan_link;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The tenant as it is to be served; `None` when that is as asked for.
-pub(super) fn served(tenant: &Tenant, unusable: &BTreeSet<SiteName>) -> Option<Box<Tenant>> {
+pub(super) fn served(tenant: &Tenant, unusable: &BTreeSet<SiteName>) -> Option<Arc<Tenant>> {
     let is_elsewhere = |one: &Site, other: &Site| vlan_link(one) != vlan_link(other);
-    let mut served: Option<Box<Tenant>> = None;
+    let mut served: Option<Tenant> = None;
     for name in unusable {
         let Some(site) = tenant.sites.get(name) else { continue };
         let others = || {
@@ -23,11 +24,11 @@ pub(super) fn served(tenant: &Tenant, unusable: &BTreeSet<SiteName>) -> Option<B
             others().any(|other| other.prefixes.iter().any(|prefix| prefix.visible() == visible))
         };
         if site.prefixes.iter().any(|prefix| is_taken(prefix.visible())) {
-            let served = served.get_or_insert_with(|| Box::new(tenant.clone()));
+            let served = served.get_or_insert_with(|| tenant.clone());
             if let Some(site) = served.sites.get_mut(name) {
                 site.prefixes.retain(|prefix| !is_taken(prefix.visible()));
             }
         }
     }
-    served
+    served.map(Arc::new)
 }

@@ -27,6 +27,7 @@ use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A tenant that nothing was heard about is looked at again after this long,
@@ -50,10 +51,10 @@ const MAX_ROUNDS: u32 = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// As asked for.
-    pub(super) tenant: Tenant,
+    pub(super) tenant: Arc<Tenant>,
     /// As served, where another site has taken over networks of one that
     /// cannot carry packets.
-    pub(super) served: Option<Box<Tenant>>,
+    pub(super) served: Option<Arc<Tenant>>,
     /// What its namespace is to hold.
     pub(super) namespace: Namespace,
     /// The links that are one site's alone.
@@ -64,8 +65,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// The tenant as its namespace is to serve it.
-    pub(super) fn served(&self) -> &Tenant {
-        self.served.as_deref().unwrap_or(&self.tenant)
+    pub(super) fn served(&self) -> &Arc<Tenant> {
+        self.served.as_ref().unwrap_or(&self.tenant)
     }
 }
 
@@ -563,9 +564,9 @@ impl TenantMachine {
 
 /// Whether what was read back from the kernel lets pass what must not, judged
 /// apart from the comparison with what is wanted.
-fn first_leak(tenant: &Tenant, observed: &Namespace, placement: Placement) -> Option<String> {
+fn first_leak(tenant: &Arc<Tenant>, observed: &Namespace, placement: Placement) -> Option<String> {
     let config =
-        Config { tenants: [(tenant.name.clone(), tenant.clone())].into(), ..Config::default() };
+        Config { tenants: [(tenant.name.clone(), Arc::clone(tenant))].into(), ..Config::default() };
     let state = KernelState { tenants: [(tenant.name.clone(), observed.clone())].into() };
     leaks(&config, &state, placement).first().map(ToString::to_string)
 }

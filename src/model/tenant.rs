@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The tenants by name.
-    pub tenants: BTreeMap<TenantName, Tenant>,
+    pub tenants: BTreeMap<TenantName, Arc<Tenant>>,
     /// What was asked for and is left out, each with its reason.
     pub refused: Vec<Refusal>,
 }

@@ -10,6 +10,7 @@ use lockgate::reconcile::{
     desired, desired_tenant, expected, leaks, plan, trace,
 };
 use std::net::IpAddr;
+use std::sync::Arc;
 
 #[test]
 fn the_rules_do_what_the_documents_say() {
@@ -182,7 +183,8 @@ fn a_large_tenant_is_planned_and_walked_too() {
             (site.name.clone(), site)
         })
         .collect();
-    let config = Config { tenants: [(large.name.clone(), large)].into(), refused: Vec::new() };
+    let config =
+        Config { tenants: [(large.name.clone(), large.into())].into(), refused: Vec::new() };
     let state = desired(&config, Placement::PerTenant);
     let namespace = state.tenants.values().next().unwrap();
     assert_eq!(namespace.routes.len(), 10_000 + 1);
@@ -194,7 +196,7 @@ fn twins() -> Config {
     let mut config = Config::default();
     for name in ["acme", "bolt"] {
         let tenant = twin(name);
-        config.tenants.insert(tenant.name.clone(), tenant);
+        config.tenants.insert(tenant.name.clone(), tenant.into());
     }
     config
 }
@@ -276,7 +278,7 @@ fn finds_what_is_planted() {
 fn two_documents_with_one_other_end_share_a_link() {
     let mut config = twins();
     for tenant in config.tenants.values_mut() {
-        tenant.fabric.link = FabricLink::Veth { peer: "app0".parse().unwrap() };
+        Arc::make_mut(tenant).fabric.link = FabricLink::Veth { peer: "app0".parse().unwrap() };
     }
     let found = leaks(&config, &desired(&config, Placement::PerTenant), Placement::PerTenant);
     assert_eq!(found.iter().map(|leak| leak.kind.name()).collect::<Vec<_>>(), ["shared_link"]);

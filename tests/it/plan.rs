@@ -424,7 +424,7 @@ fn says_what_it_leaves_out() {
     let mut one = tenant("acme");
     one.fabric.link = FabricLink::Pod("eth0".parse().unwrap());
     one.sites.insert("hq".parse().unwrap(), site("hq", &[], &["192.168.1.0/24"]));
-    config.tenants.insert(one.name.clone(), one.clone());
+    config.tenants.insert(one.name.clone(), one.clone().into());
 
     let left_out = unprogrammable(&config, Placement::PerTenant);
     let reasons: Vec<_> = left_out[&one.name].iter().map(|part| part.reason).collect();

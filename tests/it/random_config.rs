@@ -119,7 +119,7 @@ pub(crate) fn random_config(lot: &mut Lot, placement: Placement) -> Config {
     for (index, name) in names.iter().enumerate() {
         if !lot.one_in(5) {
             let tenant = random_tenant(lot, name, index, placement);
-            config.tenants.insert(tenant.name.clone(), tenant);
+            config.tenants.insert(tenant.name.clone(), tenant.into());
         }
     }
     config

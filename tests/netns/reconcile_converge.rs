@@ -10,6 +10,7 @@ use lockgate::linux::{Kernel, KernelOptions};
 use lockgate::model::{Ability, Attachment, BackendChoice, Placement, Site};
 use lockgate::net::TenantName;
 use lockgate::reconcile::{Device, KernelState, LinkKind, Namespace, Step, desired, plan};
+use std::sync::Arc;
 
 const PLACEMENTS: [Placement; 2] = [Placement::PerTenant, Placement::Current];
 
@@ -95,11 +96,13 @@ fn somewhere(lot: &mut Lot, placement: Placement) -> KernelState {
     let mut config = random_config(lot, placement);
     let features = lockgate::linux::features();
     if features.wireguard != Ability::Present {
-        config.tenants.values_mut().for_each(|it| it.backend = BackendChoice::default());
+        let tenants = config.tenants.values_mut().map(Arc::make_mut);
+        tenants.for_each(|it| it.backend = BackendChoice::default());
     }
     if features.vlan != Ability::Present {
         let tunnelled = |site: &Site| matches!(site.attachment, Attachment::WireGuard(_));
-        config.tenants.values_mut().for_each(|it| it.sites.retain(|_, site| tunnelled(site)));
+        let tenants = config.tenants.values_mut().map(Arc::make_mut);
+        tenants.for_each(|it| it.sites.retain(|_, site| tunnelled(site)));
     }
     desired(&config, placement)
 }

@@ -27,7 +27,7 @@ fn wanted(fabric: FabricLink) -> KernelState {
     let hq = site("hq", &["10.255.0.0/31"], &["192.168.1.0/24", "192.168.7.0/24"]);
     acme.sites.insert(hq.name.clone(), hq);
     let mut config = Config::default();
-    config.tenants.insert(acme.name.clone(), acme);
+    config.tenants.insert(acme.name.clone(), acme.into());
     desired(&config, Placement::PerTenant)
 }
 

@@ -70,8 +70,8 @@ fn check_links(
     let mut owners: BTreeMap<Resource, String> = BTreeMap::new();
     for name in order {
         let Some(draft) = drafts.get_mut(name) else { continue };
-        let Some(gateway) = &draft.gateway else { continue };
-        let (resource, path) = match &gateway.fabric.link {
+        let Some(link) = draft.fabric_link() else { continue };
+        let (resource, path) = match link {
             FabricLink::Interface(link) => {
                 (Resource::Link(link.clone()), "spec.fabric.interface.name")
             }
@@ -90,15 +90,15 @@ fn check_links(
     }
     let mut sites: Vec<(usize, TenantName, SiteName, Resource, &str)> = Vec::new();
     for draft in drafts.values() {
-        for (index, site) in &draft.sites {
-            let Attachment::Vlan(VlanAttachment { link, .. }) = &site.site.attachment else {
+        for (index, site) in draft.sites() {
+            let Attachment::Vlan(VlanAttachment { link, .. }) = &site.attachment else {
                 continue;
             };
             let (resource, path) = match link {
                 VlanLink::Interface(link) => (Resource::Link(link.clone()), "spec.vlan.interface"),
                 VlanLink::Tagged(vlan) => (Resource::vlan(vlan), "spec.vlan.id"),
             };
-            sites.push((*index, draft.name.clone(), site.site.name.clone(), resource, path));
+            sites.push((index, draft.name.clone(), site.name.clone(), resource, path));
         }
     }
     sites.sort();
@@ -156,11 +156,7 @@ fn check_trunks(
         }
     }
     for draft in drafts.values_mut() {
-        let Some(FabricLink::Interface(link)) =
-            draft.gateway.as_ref().map(|gateway| &gateway.fabric.link)
-        else {
-            continue;
-        };
+        let Some(FabricLink::Interface(link)) = draft.fabric_link() else { continue };
         if let Some(owner) = trunks.get(link) {
             let what = format!("interface `{link}` as a trunk");
             let problem = Problem::Claimed { what, owner: (*owner).clone() };
@@ -185,9 +181,7 @@ fn allocate(
     let mut owners: BTreeMap<u16, TenantName> = BTreeMap::new();
     for name in order {
         let Some(draft) = drafts.get_mut(name) else { continue };
-        let Some(port) = draft.gateway.as_ref().and_then(|gateway| gateway.listen_port) else {
-            continue;
-        };
+        let Some(port) = draft.asked_port() else { continue };
         if let Some(other) = owners.get(&port) {
             let owner = drafts
                 .get(other)
@@ -204,10 +198,11 @@ fn allocate(
     }
     for name in order {
         let Some(port) = earlier.get(name).copied().filter(|port| *port != 0) else { continue };
-        let gateway = drafts.get(name).and_then(|draft| draft.gateway.as_ref());
-        let fits = gateway.is_none_or(|gateway| {
-            gateway.listen_port.is_none()
-                && (gateway.class.first_port..=gateway.class.last_port).contains(&port)
+        let draft = drafts.get(name);
+        let class = draft.and_then(|draft| draft.class());
+        let fits = class.is_none_or(|class| {
+            draft.is_some_and(|draft| draft.asked_port().is_none())
+                && (class.first_port..=class.last_port).contains(&port)
         });
         if fits && !owners.contains_key(&port) {
             owners.insert(port, name.clone());
@@ -235,7 +230,7 @@ fn give_free_ports(
         else {
             continue;
         };
-        let Some(class) = draft.gateway.as_ref().map(|gateway| &gateway.class) else { continue };
+        let Some(class) = draft.class() else { continue };
         let from =
             next.entry(class.class.name.clone()).or_insert_with(|| u32::from(class.first_port));
         let free = (*from..=u32::from(class.last_port))

@@ -10,7 +10,7 @@ use crate::net::{LinkName, Prefix, SiteName};
 use std::sync::Arc;
 
 /// A class and what only the checks need of it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct CheckedClass {
     pub(super) class: Arc<Class>,
     pub(super) first_port: u16,
@@ -25,7 +25,7 @@ pub(super) struct CheckedClass {
     parents: Option<Vec<Parent>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Parent {
     name: LinkName,
     ids: Vec<(u16, u16)>,

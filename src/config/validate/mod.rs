@@ -7,8 +7,10 @@
 //!
 //! In reading order: [`validate`], `class`, `gateway`, `fabric`, `site` (one
 //! document each), `tenant` (a tenant's sites together), `claims` (all tenants
-//! together), `finding` (what a value means).
+//! together), `finding` (what a value means), `checked` (what the next set need
+//! not be judged by again).
 
+mod checked;
 mod claims;
 mod class;
 mod fabric;
@@ -25,6 +27,8 @@ use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
 use crate::model::{Config, KernelFeatures, Placement, Refusal, RefusalReason, limits};
 use crate::net::{KeyError, Mtu, PublicKey, SiteName, TenantName};
+pub use checked::Checked;
+use checked::Known;
 use class::CheckedClass;
 use finding::Findings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +67,8 @@ pub struct Outcome {
     pub notes: Errors,
     /// The ports given, to be handed in the next time.
     pub allocations: Allocations,
+    /// What of this the next time need not be found out again.
+    pub checked: Checked,
 }
 
 /// Why a Secret does not help. Nothing of what it holds is told.
@@ -117,24 +123,55 @@ pub fn validate(
     allocations: &Allocations,
     options: &Options,
 ) -> Outcome {
+    validate_after(documents, secrets, allocations, options, &Checked::default())
+}
+
+/// Does what [`validate`] does, to the same outcome. Tenants none of whose
+/// documents changed since `earlier` are not judged again, and are then the very
+/// same [`Arc`]s. For documents of [`Documents::parse_after`].
+pub fn validate_after(
+    documents: &Documents,
+    secrets: &Secrets,
+    allocations: &Allocations,
+    options: &Options,
+    earlier: &Checked,
+) -> Outcome {
     let inputs = Inputs { secrets, options };
+    let earlier = earlier.under(secrets, options);
+    judge(documents, &inputs, allocations, earlier).unwrap_or_else(|| {
+        let nothing = Checked::default().under(secrets, options);
+        judge(documents, &inputs, allocations, nothing).unwrap_or_default()
+    })
+}
+
+/// Judges the documents; `None` when a tenant that was taken over from `earlier`
+/// turns out to be not as it was.
+fn judge(
+    documents: &Documents,
+    inputs: &Inputs<'_>,
+    allocations: &Allocations,
+    earlier: Checked,
+) -> Option<Outcome> {
     let errors = documents.errors.clone();
-    let kernel = options.kernel;
+    let options = inputs.options;
     let notes = Errors::default();
-    let mut set = Set { documents, kernel, errors, notes, refused: Vec::new() };
-    let classes = set.check_classes();
-    let mut drafts = set.check_gateways(&classes, &inputs);
-    set.check_sites(&mut drafts, &inputs);
+    let mut set = Set { documents, kernel: options.kernel, errors, notes, refused: Vec::new() };
+    let classes = set.check_classes(&earlier);
+    let mut drafts = set.check_gateways(&classes, inputs, &earlier);
+    set.check_sites(&mut drafts, inputs);
     set.note_what_is_not_served();
     set.spoil_by_reading_errors(&mut drafts);
     for draft in drafts.values_mut() {
         tenant::check(draft, documents, &mut set);
     }
     let allocations = claims::check(&mut drafts, documents, allocations, &mut set);
-    let mut config = Config { refused: set.refused, ..Config::default() };
+    let mut config = Config { refused: std::mem::take(&mut set.refused), ..Config::default() };
+    let mut known = BTreeMap::new();
     for (name, draft) in drafts {
-        match draft.into_tenant(&allocations) {
+        match draft.to_tenant(&allocations)? {
             Ok((tenant, refused)) => {
+                let kept = Known::of(&draft, Arc::clone(&tenant), &set, options);
+                known.extend(kept.map(|kept| (name.clone(), kept)));
                 config.refused.extend(refused);
                 config.tenants.insert(name, tenant);
             }
@@ -144,7 +181,8 @@ pub fn validate(
     set.errors.sort();
     config.refused.sort();
     config.refused.dedup();
-    Outcome { config, errors: set.errors, notes: set.notes, allocations }
+    let checked = earlier.next(classes, known);
+    Some(Outcome { config, errors: set.errors, notes: set.notes, allocations, checked })
 }
 
 /// The documents while they are checked.
@@ -170,14 +208,15 @@ impl Set<'_> {
     }
 
     /// The classes by name; `None` for one with errors.
-    fn check_classes(&mut self) -> BTreeMap<String, Option<Arc<CheckedClass>>> {
+    fn check_classes(&mut self, earlier: &Checked) -> BTreeMap<String, Option<Arc<CheckedClass>>> {
         let mut classes = BTreeMap::new();
         let documents = self.documents;
         for document in &documents.classes {
             let mut found = Findings::default();
             let class = class::check(&document.object.name, &document.spec, &mut found);
             let sound = self.report(document, found).is_none();
-            classes.insert(document.object.name.clone(), class.filter(|_| sound).map(Arc::new));
+            let class = class.filter(|_| sound).map(|class| earlier.class(class));
+            classes.insert(document.object.name.clone(), class);
         }
         let default = ObjectName {
             kind: Kind::ConnectivityClass,
@@ -190,7 +229,7 @@ impl Set<'_> {
         } else if !classes.contains_key(DEFAULT_CLASS) {
             let spec = ConnectivityClassSpec::default();
             let class = class::check(DEFAULT_CLASS, &spec, &mut Findings::default());
-            classes.insert(DEFAULT_CLASS.to_owned(), class.map(Arc::new));
+            classes.insert(DEFAULT_CLASS.to_owned(), class.map(|class| earlier.class(class)));
         }
         classes
     }
@@ -199,10 +238,12 @@ impl Set<'_> {
         &mut self,
         classes: &BTreeMap<String, Option<Arc<CheckedClass>>>,
         inputs: &Inputs<'_>,
+        earlier: &Checked,
     ) -> BTreeMap<TenantName, Draft> {
         let mut drafts: BTreeMap<TenantName, Draft> = BTreeMap::new();
         let mut first = None;
         let documents = self.documents;
+        let same_documents = earlier.with_the_same(documents);
         for (index, document) in documents.gateways.iter().enumerate() {
             let mut found = Findings::default();
             let object = &document.object;
@@ -238,6 +279,13 @@ impl Set<'_> {
                     found.note("spec.className", problem);
                 }
                 Some(Some(class)) => {
+                    let same = |known: &&&Arc<Known>| known.is_judged_by(class, inputs.options);
+                    let same = same_documents.get(&name).filter(same);
+                    draft.known = same.filter(|_| found.0.is_empty()).map(|it| Arc::clone(it));
+                    if draft.known.is_some() {
+                        drafts.insert(name, draft);
+                        continue;
+                    }
                     draft.gateway = gateway::check(
                         name.clone(),
                         &document.spec,
@@ -261,7 +309,15 @@ impl Set<'_> {
 
     fn check_sites(&mut self, drafts: &mut BTreeMap<TenantName, Draft>, inputs: &Inputs<'_>) {
         let documents = self.documents;
+        let known = drafts.values().filter_map(|draft| draft.known.as_deref());
+        let mut done = vec![false; documents.sites.len()];
+        for (index, ..) in known.flat_map(|known| &known.sites) {
+            done[*index] = true;
+        }
         for (index, document) in documents.sites.iter().enumerate() {
+            if done[index] {
+                continue;
+            }
             let (object, gateway_name) = (&document.object, &document.spec.gateway_ref.name);
             let path = "spec.gatewayRef.name";
             let names =

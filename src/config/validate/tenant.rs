@@ -1,6 +1,8 @@
 //! A tenant's documents together: its sites may not meet.
 
 use super::Set;
+use super::checked::Known;
+use super::class::CheckedClass;
 use super::gateway::CheckedGateway;
 use super::site::CheckedSite;
 use crate::config::document::Documents;
@@ -8,7 +10,8 @@ use crate::config::error::{Errors, Forbidden, Problem};
 use crate::config::look::Look;
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
 use crate::model::{
-    Ability, Attachment, Backend, BackendChoice, Refusal, RefusalReason, Site, Tenant, limits,
+    Ability, Attachment, Backend, BackendChoice, FabricLink, Refusal, RefusalReason, Site, Tenant,
+    limits,
 };
 use crate::net::{PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
@@ -24,10 +27,15 @@ pub(super) struct Draft {
     pub(super) gateway: Option<CheckedGateway>,
     /// The sites without errors, each with which of the `SiteAttachment` documents it is.
     pub(super) sites: Vec<(usize, CheckedSite)>,
+    /// What is known of it from the set before; it has then neither gateway nor
+    /// sites here.
+    pub(super) known: Option<Arc<Known>>,
     /// Sites that are left out alone.
     refused_sites: BTreeMap<SiteName, (RefusalReason, String)>,
     /// Why the tenant is left out: the first thing found.
     refused: Option<(RefusalReason, String)>,
+    /// Whether something was noted about it.
+    noted: bool,
 }
 
 impl Draft {
@@ -37,8 +45,10 @@ impl Draft {
             document,
             gateway: None,
             sites: Vec::new(),
+            known: None,
             refused_sites: BTreeMap::new(),
             refused: None,
+            noted: false,
         }
     }
 
@@ -61,34 +71,94 @@ impl Draft {
         self.refused.is_some()
     }
 
-    /// The tenant and the sites it is without; or why there is none.
-    pub(super) fn into_tenant(
-        self,
+    /// Whether there is nothing to say about it.
+    pub(super) fn is_plain(&self) -> bool {
+        let is_resolved = |(_, site): &(usize, CheckedSite)| site.unresolved.is_none();
+        self.refused.is_none()
+            && self.refused_sites.is_empty()
+            && !self.noted
+            && self.sites.iter().all(is_resolved)
+    }
+
+    /// Its class, when that is known.
+    pub(super) fn class(&self) -> Option<&Arc<CheckedClass>> {
+        let known = self.known.as_ref().map(|known| &known.class);
+        known.or_else(|| self.gateway.as_ref().map(|gateway| &gateway.class))
+    }
+
+    /// Its link to the applications, when that is known.
+    pub(super) fn fabric_link(&self) -> Option<&FabricLink> {
+        let known = self.known.as_ref().map(|known| &known.tenant.fabric);
+        let fabric = known.or_else(|| self.gateway.as_ref().map(|gateway| &gateway.fabric));
+        fabric.map(|fabric| &fabric.link)
+    }
+
+    /// The port it asks for.
+    pub(super) fn asked_port(&self) -> Option<u16> {
+        match &self.known {
+            Some(known) => known.asks_for_port.then_some(known.tenant.listen_port),
+            None => self.gateway.as_ref().and_then(|gateway| gateway.listen_port),
+        }
+    }
+
+    /// Its sites without errors, each with which of the documents it is.
+    pub(super) fn sites(&self) -> impl Iterator<Item = (usize, &Site)> {
+        let known = self.known.iter().flat_map(|known| {
+            // Plain as it is, it has a site for each of these documents.
+            known
+                .sites
+                .iter()
+                .filter_map(|(index, name, _)| Some((*index, known.tenant.sites.get(name)?)))
+        });
+        known.chain(self.sites.iter().map(|(index, checked)| (*index, &checked.site)))
+    }
+
+    /// The tenant and the sites it is without; or why there is none. `None` when
+    /// it is not what is known of it.
+    #[expect(clippy::type_complexity, reason = "three outcomes, each used once")]
+    pub(super) fn to_tenant(
+        &self,
         allocations: &super::Allocations,
-    ) -> Result<(Tenant, Vec<Refusal>), Vec<Refusal>> {
-        let tenant = self.name;
+    ) -> Option<Result<(Arc<Tenant>, Vec<Refusal>), Vec<Refusal>>> {
+        match &self.known {
+            Some(known) => {
+                let port = allocations.get(&self.name).copied();
+                let is_same = self.is_plain() && port == Some(known.tenant.listen_port);
+                is_same.then(|| Ok((Arc::clone(&known.tenant), Vec::new())))
+            }
+            None => Some(self.make_tenant(allocations)),
+        }
+    }
+
+    fn make_tenant(
+        &self,
+        allocations: &super::Allocations,
+    ) -> Result<(Arc<Tenant>, Vec<Refusal>), Vec<Refusal>> {
+        let tenant = &self.name;
         let refusal = |site: Option<SiteName>, reason, message| Refusal {
             tenant: tenant.clone(),
             site,
             reason,
             message,
         };
-        let port = allocations.get(&tenant).copied();
-        let (gateway, listen_port) = match (self.refused, self.gateway, port) {
+        let port = allocations.get(tenant).copied();
+        let (gateway, listen_port) = match (&self.refused, &self.gateway, port) {
             (None, Some(gateway), Some(port)) => (gateway, port),
-            (Some((reason, message)), ..) => return Err(vec![refusal(None, reason, message)]),
+            (Some((reason, message)), ..) => {
+                return Err(vec![refusal(None, *reason, message.clone())]);
+            }
             (None, ..) => return Err(vec![refusal(None, RefusalReason::Invalid, String::new())]),
         };
-        let mut refused = self.refused_sites;
+        let mut refused = self.refused_sites.clone();
         let mut sites = BTreeMap::new();
-        for (_, CheckedSite { site, unresolved, .. }) in self.sites {
+        for (_, CheckedSite { site, unresolved, .. }) in &self.sites {
             if let Some(why) = unresolved {
                 refused
                     .entry(site.name.clone())
                     .or_insert_with(|| (RefusalReason::SecretUnresolved, why.to_string()));
             }
             if !refused.contains_key(&site.name) {
-                sites.insert(site.name.clone(), site);
+                sites.insert(site.name.clone(), site.clone());
             }
         }
         let aliased = sites.values().find(|site| has_tunnelled_alias(site));
@@ -101,19 +171,15 @@ impl Draft {
         let tenant = Tenant {
             name: tenant.clone(),
             class: Arc::clone(&gateway.class.class),
-            private_key: gateway.private_key,
+            private_key: gateway.private_key.clone(),
             listen_port,
             tunnel_mtu: gateway.tunnel_mtu,
             backend,
-            app_prefixes: gateway
-                .app_prefixes_written
-                .into_iter()
-                .map(|(_, prefix)| prefix)
-                .collect(),
-            fabric: gateway.fabric,
+            app_prefixes: gateway.app_prefixes_written.iter().map(|(_, prefix)| *prefix).collect(),
+            fabric: gateway.fabric.clone(),
             sites,
         };
-        Ok((tenant, refused))
+        Ok((Arc::new(tenant), refused))
     }
 }
 
@@ -121,6 +187,7 @@ impl Draft {
 pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>) {
     let Some(gateway) = &draft.gateway else { return };
     let mut problems = Vec::new();
+    let notes_before = set.notes.count();
     check_keys(gateway, &draft.sites, documents, &mut problems, &mut set.notes);
     check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
     check_backend(gateway, &draft.sites, &mut problems);
@@ -128,6 +195,7 @@ pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>)
         let document = &documents.gateways[draft.document];
         set.notes.push(document.error("spec.backend", Problem::NoKernelWireGuard));
     }
+    draft.noted = set.notes.count() != notes_before;
     problems.truncate(limits::REPORTED_ERRORS + 1);
     for (place, path, problem) in problems {
         let error = match place {

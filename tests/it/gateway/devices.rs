@@ -7,6 +7,7 @@ use lockgate::reconcile::Step;
 use lockgate::status::{ConditionReason, ConditionType, EventReason};
 use lockgate::wireguard::PeerSample;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -137,7 +138,7 @@ fn a_name_never_leads_to_this_machine() {
 fn a_name_never_leads_to_where_its_class_forbids() {
     let mut world = World::new();
     let mut config = named("hq.example.net");
-    let acme = config.tenants.get_mut(&name("acme")).unwrap();
+    let acme = Arc::make_mut(config.tenants.get_mut(&name("acme")).unwrap());
     let mut class = (*acme.class).clone();
     class.forbidden_prefixes = vec!["10.42.0.0/16".parse().unwrap()];
     acme.class = class.into();
@@ -147,7 +148,7 @@ fn a_name_never_leads_to_where_its_class_forbids() {
     answer(&mut world, &["10.42.0.7", "198.51.100.7"]);
     assert_eq!(endpoint(&world).as_deref(), Some("198.51.100.7:51820"));
     // Forbidden later: it is left, and not kept for want of another.
-    let acme = config.tenants.get_mut(&name("acme")).unwrap();
+    let acme = Arc::make_mut(config.tenants.get_mut(&name("acme")).unwrap());
     let mut class = (*acme.class).clone();
     class.forbidden_prefixes = vec!["198.51.100.0/24".parse().unwrap()];
     acme.class = class.into();

@@ -5,6 +5,7 @@ use crate::random_config::{Lot, random_config};
 use crate::sim_kernel::vandalize;
 use lockgate::model::{Attachment, Config, Placement};
 use lockgate::net::PrivateKey;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -67,7 +68,7 @@ fn any_row_of_events_ends_settled() {
 fn random(lot: &mut Lot) -> Config {
     let mut config = random_config(lot, Placement::PerTenant);
     for tenant in config.tenants.values_mut() {
-        for (number, site) in (1..).zip(tenant.sites.values_mut()) {
+        for (number, site) in (1..).zip(Arc::make_mut(tenant).sites.values_mut()) {
             if matches!(site.attachment, Attachment::WireGuard(_)) {
                 peer(site).public_key = PrivateKey::from_random([number; 32]).public();
             }

@@ -10,6 +10,7 @@ use lockgate::status::{SiteSnapshot, Snapshot, TenantSnapshot};
 use lockgate::wireguard::{DeviceConfig, PeerSample, Sample};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// More outputs in a row than any of these tests has reason for: the machine
@@ -261,7 +262,7 @@ impl World {
         let plan = lockgate::reconcile::plan(&desired, &self.kernel.state, self.kernel.placement);
         assert_eq!(plan.to_string(), "");
         assert!(self.gateway.is_settled());
-        let with_sites = |tenant: &&Tenant| {
+        let with_sites = |tenant: &&Arc<Tenant>| {
             let mut sites = tenant.sites.values();
             sites.any(|site| matches!(site.attachment, Attachment::WireGuard(_)))
         };
@@ -325,6 +326,7 @@ pub(crate) fn usual(namespace: &str) -> Tenant {
 }
 
 pub(crate) fn config(tenants: Vec<Tenant>) -> Config {
-    let tenants = tenants.into_iter().map(|tenant| (tenant.name.clone(), tenant)).collect();
+    let tenants =
+        tenants.into_iter().map(|tenant| (tenant.name.clone(), Arc::new(tenant))).collect();
     Config { tenants, refused: Vec::new() }
 }
