@@ -3,7 +3,8 @@
 //! No choice is made here. Every step may be repeated: what is already so, or
 //! already gone, is done. A step stops short of anything that is not ours.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownLink, Target, Way};
 use super::sysctl::{SettingError, Settings};

@@ -4,7 +4,8 @@
 //! that is not allowed, the modules that are loaded and those that could be
 //! are looked at.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::rtnl;
 use super::wireguard;
 use crate::model::{Ability, KernelFeatures};

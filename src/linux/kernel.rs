@@ -3,9 +3,10 @@
 //! Every method is `async` and leaves the blocking to the worker threads, so
 //! the daemon's loop never waits for the kernel.
 
+use super::answer::NetlinkError;
 use super::apply::{self, Applied, ApplyError, Context, Progress};
 use super::leg;
-use super::netlink::{Netlink, NetlinkError};
+use super::netlink::Netlink;
 use super::netns::{self, NetnsError};
 use super::nf_tables;
 use super::nft::{NftError, Reading};

@@ -5,7 +5,8 @@
 //! times a second apart once a router's hardware address is known, else
 //! broadcast. We only tell it to begin, however fresh its knowledge is.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::rtnl::{self, Neighbour};
 use crate::reconcile::{Answer, Device, LegSample};
 use std::collections::BTreeMap;

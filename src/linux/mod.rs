@@ -6,11 +6,12 @@
 //! neither changed nor removed.
 //!
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
-//! namespace), `netns`, `observe` and `apply`; what they speak in: `netlink`
-//! and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
+//! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
+//! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
 //! `tun`, `wireguard`, [`tcp`], `uplink`, `watch` (who is to be looked at again), and `syscall`
 //! (what needs `unsafe`).
 
+pub mod answer;
 mod apply;
 mod capability;
 mod enter_box;
@@ -36,12 +37,12 @@ mod watch;
 mod wireguard;
 mod workers;
 
+pub use answer::NetlinkError;
 pub use apply::{Applied, ApplyError};
 pub use capability::{Missing, missing};
 pub use enter_box::enter_box;
 pub use features::features;
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
-pub use netlink::NetlinkError;
 pub use netns::NetnsError;
 pub use nft::NftError;
 pub use observe::ObserveError;

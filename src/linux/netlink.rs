@@ -6,12 +6,13 @@
 //! here and not through `rtnetlink`, which would need a runtime of its own on
 //! each of these threads; and here many requests go in one call.
 //!
-//! Answers of anyone but the kernel, and of earlier questions, are passed over.
+//! Answers of anyone but the kernel are passed over.
 
+use super::answer::{Acknowledgements, Answer, HEADER_LEN, NetlinkError};
 use super::syscall;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkDeserializable,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols};
@@ -37,123 +38,10 @@ const BATCH: usize = 256;
 /// How often a dump is begun anew because something changed meanwhile.
 const DUMP_ATTEMPTS: usize = 20;
 
-// <linux/netlink.h>
-const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLM_F_CAPPED: u16 = 0x100;
-const NLM_F_ACK_TLVS: u16 = 0x200;
-const NLMSGERR_ATTR_MSG: u16 = 1;
-const HEADER_LEN: usize = 16;
-
-/// Why the kernel gave no good answer.
-#[derive(Debug, thiserror::Error)]
-pub enum NetlinkError {
-    /// The socket cannot be opened.
-    #[error("cannot open a netlink socket")]
-    Open(#[source] io::Error),
-    /// The question cannot be sent.
-    #[error("cannot ask the kernel over netlink")]
-    Send(#[source] io::Error),
-    /// There was no answer, or it could not be read.
-    #[error("no answer from the kernel over netlink")]
-    Receive(#[source] io::Error),
-    /// The answer cannot be understood.
-    #[error("the kernel's answer cannot be understood: {0}")]
-    Malformed(String),
-    /// Something changed during each of several attempts to list.
-    #[error("the list changed each time it was read")]
-    Unsteady,
-    /// The kernel refused; `said` is its explanation or empty.
-    #[error("the kernel refused{}{said}", if said.is_empty() { "" } else { ": " })]
-    Refused {
-        /// What it says of it (`NLMSGERR_ATTR_MSG`).
-        said: String,
-        /// The error number.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl NetlinkError {
-    /// The error number with which the kernel refused.
-    pub(super) fn errno(&self) -> Option<i32> {
-        match self {
-            Self::Refused { source, .. } => source.raw_os_error(),
-            Self::Open(_)
-            | Self::Send(_)
-            | Self::Receive(_)
-            | Self::Malformed(_)
-            | Self::Unsteady => None,
-        }
-    }
-}
-
 /// What the packet crates make of one family's messages, both ways.
 pub(super) trait Message: NetlinkSerializable + NetlinkDeserializable + Clone {}
 
 impl<M: NetlinkSerializable + NetlinkDeserializable + Clone> Message for M {}
-
-/// One message of an answer.
-struct Frame<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    /// Header and all.
-    whole: &'a [u8],
-}
-
-impl<'a> Frame<'a> {
-    fn payload(&self) -> &'a [u8] {
-        self.whole.get(HEADER_LEN..).unwrap_or_default()
-    }
-
-    /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: zero is good.
-    fn verdict(&self) -> Result<(), NetlinkError> {
-        let Some(code) = self.payload().first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
-        else {
-            return Err(NetlinkError::Malformed("an acknowledgement is cut short".to_owned()));
-        };
-        if code == 0 {
-            return Ok(());
-        }
-        let source = io::Error::from_raw_os_error(code.saturating_neg());
-        Err(NetlinkError::Refused { said: self.explanation().unwrap_or_default(), source })
-    }
-
-    fn explanation(&self) -> Option<String> {
-        if self.flags & NLM_F_ACK_TLVS == 0 {
-            return None;
-        }
-        // After the code comes the header of our request, and all of it unless capped.
-        let request = self.payload().get(4..)?;
-        let len = u32::from_ne_bytes(*request.first_chunk()?);
-        let skip = match (self.kind, self.flags & NLM_F_CAPPED) {
-            (NLMSG_DONE, _) => 0,
-            (_, 0) => usize::try_from(len).ok()?.next_multiple_of(4),
-            (_, _) => HEADER_LEN,
-        };
-        let attributes = NlasIterator::new(request.get(skip..)?);
-        let text = attributes.flatten().find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)?;
-        let text = String::from_utf8_lossy(text.value()).into_owned();
-        Some(text.trim_end_matches('\0').to_owned())
-    }
-}
-
-/// Cuts a datagram into its messages.
-fn frames(mut datagram: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    std::iter::from_fn(move || {
-        let header: [u8; HEADER_LEN] = *datagram.first_chunk()?;
-        let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = header;
-        let len = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
-        let whole = datagram.get(..len).filter(|whole| HEADER_LEN <= whole.len())?;
-        datagram = datagram.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some(Frame {
-            kind: u16::from_ne_bytes([k0, k1]),
-            flags: u16::from_ne_bytes([f0, f1]),
-            sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
-            whole,
-        })
-    })
-}
 
 /// A socket to one part of the kernel, in the namespace it was opened in.
 pub(super) struct Netlink {
@@ -233,20 +121,15 @@ impl Netlink {
     fn list(
         &mut self,
         request: impl Fn(u32) -> Vec<u8>,
-        mut each: impl FnMut(Frame<'_>) -> Result<(), NetlinkError>,
+        mut each: impl FnMut(&[u8]) -> Result<(), NetlinkError>,
     ) -> Result<bool, NetlinkError> {
         let sequence = self.next_sequence();
         self.send(&request(sequence))?;
-        let mut steady = true;
+        let mut answer = Answer::to(sequence);
         loop {
             self.receive()?;
-            for frame in frames(&self.datagram).filter(|frame| frame.sequence == sequence) {
-                steady &= frame.flags & NLM_F_DUMP_INTR == 0;
-                match frame.kind {
-                    NLMSG_DONE => return frame.verdict().map(|()| steady),
-                    NLMSG_ERROR => return frame.verdict().map(|()| steady),
-                    _ => each(frame)?,
-                }
+            if let Some(steady) = answer.take(&self.datagram, &mut each)? {
+                return Ok(steady);
             }
         }
     }
@@ -280,8 +163,8 @@ impl Netlink {
             let mut items = Vec::new();
             let flags = NLM_F_REQUEST | flags;
             let question = |sequence| serialize(request.clone(), flags, sequence);
-            let steady = self.list(question, |frame| {
-                let message = NetlinkMessage::<M>::deserialize(frame.whole)
+            let steady = self.list(question, |message| {
+                let message = NetlinkMessage::<M>::deserialize(message)
                     .map_err(|error| NetlinkError::Malformed(error.to_string()))?;
                 if let NetlinkPayload::InnerMessage(message) = message.payload {
                     items.extend(read(message));
@@ -306,8 +189,8 @@ impl Netlink {
     ) -> Result<(), NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             let question = |sequence| serialize_raw(kind, NLM_F_REQUEST | flags, sequence, body);
-            let steady = self.list(question, |frame| {
-                each(frame.payload());
+            let steady = self.list(question, |message| {
+                each(message.get(HEADER_LEN..).unwrap_or_default());
                 Ok(())
             })?;
             if steady {
@@ -378,21 +261,18 @@ impl Netlink {
         refused: &mut Vec<(usize, NetlinkError)>,
     ) -> Result<(), NetlinkError> {
         self.send(requests)?;
-        let mut missing = awaited;
-        while missing != 0 {
-            self.receive()?;
-            for frame in frames(&self.datagram).filter(|frame| frame.kind == NLMSG_ERROR) {
-                let Ok(place) = usize::try_from(frame.sequence.wrapping_sub(first)) else {
-                    continue;
-                };
-                if awaited <= place {
-                    continue;
-                }
-                missing = missing.saturating_sub(1);
-                refused.extend(frame.verdict().err().map(|error| (done + place, error)));
+        let mut answers = Acknowledgements::of(first, awaited);
+        let mut of_these = Vec::new();
+        let outcome = loop {
+            let received = self.receive();
+            match received.and_then(|()| answers.take(&self.datagram, &mut of_these)) {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(error) => break Err(error),
             }
-        }
-        Ok(())
+        };
+        refused.extend(of_these.into_iter().map(|(place, error)| (done + place, error)));
+        outcome
     }
 }
 

@@ -4,7 +4,8 @@
 //! Everything else goes through `nft`, which costs a process; these are asked
 //! for every tenant again and again. Nothing is changed from here.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use crate::reconcile::TABLE;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NlasIterator};
 use std::collections::BTreeMap;

@@ -4,7 +4,8 @@
 //! must be: a namespace whose generation is that of the last reading is not
 //! read again, and one that never saw a transaction has no table.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::nf_tables::{self, UNTOUCHED};
 use super::{nft_parse, nft_render};
 use crate::reconcile::{Ruleset, TABLE};

@@ -3,7 +3,8 @@
 //! Nothing is changed, and nothing is left out because it was expected
 //! otherwise: what cannot be understood is shown as unrecognized.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::nft::{self, NftError, Reading};
 use super::rtnl::{self, ShownTarget};
 use super::sysctl::{SettingError, Settings};

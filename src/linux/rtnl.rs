@@ -8,7 +8,8 @@
     reason = "of the crate's hundred messages and attributes a few matter here"
 )]
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use crate::model::VlanProtocol;
 use crate::net::{InterfaceAddress, Mtu, Prefix, VlanId};
 use crate::reconcile::{Family, LegSample, ROUTE_PROTOCOL, RouteKey};

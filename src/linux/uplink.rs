@@ -1,6 +1,7 @@
 //! The underlay's way out, as far as it says how large a datagram may be.
 
-use super::netlink::{Netlink, NetlinkError};
+use super::answer::NetlinkError;
+use super::netlink::Netlink;
 use super::rtnl;
 use crate::net::Mtu;
 

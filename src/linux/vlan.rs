@@ -5,8 +5,9 @@
 //! tenants' inner ones may stand on. It is made when it is needed and goes when
 //! no tenant needs it any more.
 
+use super::answer::NetlinkError;
 use super::apply::ApplyError;
-use super::netlink::{Netlink, NetlinkError};
+use super::netlink::Netlink;
 use super::rtnl::{self, ShownLink};
 use super::sysctl::{SettingError, Settings};
 use crate::model::Vlan;

@@ -13,8 +13,9 @@
     reason = "of the crate's attributes a few matter here, and more may come"
 )]
 
+use super::answer::NetlinkError;
 use super::apply::ApplyError;
-use super::netlink::{Netlink, NetlinkError};
+use super::netlink::Netlink;
 use super::rtnl;
 use crate::net::{Prefix, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use crate::wireguard::{

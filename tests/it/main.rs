@@ -30,6 +30,7 @@ mod fuzz;
 mod gateway;
 mod http;
 mod isolation;
+mod netlink_answer;
 mod packet;
 mod plan;
 mod random_config;
