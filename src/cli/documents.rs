@@ -71,6 +71,6 @@ impl DocumentArguments {
 }
 
 fn parse(reading: &Reading) -> Documents {
-    let files = reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let files = reading.files.iter().map(|file| (file.name.as_str(), &*file.bytes));
     Documents::parse(files)
 }

@@ -5,6 +5,7 @@
 //! It is kept for the place it was read from, so that a wrong path is still told
 //! at once. Secrets are not kept twice: they are read where they are.
 
+use super::document_file::DocumentFile;
 use super::{envelope, file};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -16,8 +17,12 @@ pub const FILE: &str = "accepted.json";
 /// The layout below. Another one is not read.
 const VERSION: u32 = 1;
 
-/// Name and bytes of each file of a set.
-pub type Files = Vec<(String, Vec<u8>)>;
+/// The body, as it is written: [`Body`] without a copy of each text.
+#[derive(Serialize)]
+struct Written<'a> {
+    documents: &'a Path,
+    files: Vec<(&'a str, &'a str)>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -47,12 +52,12 @@ pub enum AcceptedError {
 ///
 /// # Errors
 /// [`AcceptedError::Write`]; the set before is then still whole.
-pub fn write(path: &Path, documents: &Path, files: Files) -> Result<(), AcceptedError> {
+pub fn write(path: &Path, documents: &Path, files: &[DocumentFile]) -> Result<(), AcceptedError> {
     let error = |error| AcceptedError::Write(path.to_owned(), error);
-    let mut body = Body { documents: documents.to_owned(), files: Vec::with_capacity(files.len()) };
-    for (name, bytes) in files {
-        let text = String::from_utf8(bytes);
-        body.files.push((name, text.map_err(|source| error(io::Error::other(source)))?));
+    let mut body = Written { documents, files: Vec::with_capacity(files.len()) };
+    for file in files {
+        let text = std::str::from_utf8(&file.bytes);
+        body.files.push((&file.name, text.map_err(|source| error(io::Error::other(source)))?));
     }
     let bytes = envelope::seal(VERSION, body).map_err(|source| error(source.into()))?;
     file::replace(path, &bytes).map_err(error)
@@ -62,7 +67,7 @@ pub fn write(path: &Path, documents: &Path, files: Files) -> Result<(), Accepted
 ///
 /// # Errors
 /// [`AcceptedError::Read`] and [`AcceptedError::Damaged`].
-pub fn read(path: &Path, documents: &Path) -> Result<Option<Files>, AcceptedError> {
+pub fn read(path: &Path, documents: &Path) -> Result<Option<Vec<DocumentFile>>, AcceptedError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -73,6 +78,7 @@ pub fn read(path: &Path, documents: &Path) -> Result<Option<Files>, AcceptedErro
     if body.documents != documents {
         return Ok(None);
     }
-    let files = body.files.into_iter().map(|(name, text)| (name, text.into_bytes()));
+    let kept = |(name, text): (String, String)| DocumentFile::kept(name, text.into_bytes());
+    let files = body.files.into_iter().map(kept);
     Ok(Some(files.collect()))
 }

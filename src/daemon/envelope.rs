@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Envelope<T> {
     version: u32,
     sha256: String,
@@ -16,8 +16,10 @@ struct Envelope<T> {
 /// # Errors
 /// When it has no JSON form.
 pub(super) fn seal<T: Serialize>(version: u32, body: T) -> serde_json::Result<Vec<u8>> {
-    let sha256 = checksum(&body)?;
-    serde_json::to_vec(&Envelope { version, sha256, body })
+    let body = serde_json::to_vec(&body)?;
+    // An `Envelope` as JSON, in which the body is written once.
+    let head = format!(r#"{{"version":{version},"sha256":"{}","body":"#, checksum(&body));
+    Ok([head.as_bytes(), &body, b"}"].concat())
 }
 
 /// What is in such a file, if it is of this `version` and whole.
@@ -26,11 +28,11 @@ where
     T: Serialize + for<'de> Deserialize<'de>,
 {
     let envelope: Envelope<T> = serde_json::from_slice(bytes).ok()?;
-    let whole = checksum(&envelope.body).is_ok_and(|sum| sum == envelope.sha256);
+    let body = serde_json::to_vec(&envelope.body).ok()?;
+    let whole = checksum(&body) == envelope.sha256;
     (envelope.version == version && whole).then_some(envelope.body)
 }
 
-fn checksum<T: Serialize>(body: &T) -> serde_json::Result<String> {
-    let digest = Sha256::digest(serde_json::to_vec(body)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+fn checksum(body: &[u8]) -> String {
+    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -257,6 +257,8 @@ impl EventLoop {
                 identities,
                 documents: reload.documents(),
                 checked: reload.checked(),
+                files: reload.files(),
+                now: self.now().wall,
             },
         });
     }

@@ -3,14 +3,14 @@
 //! It runs on a thread that may block, so that reading and checking a large set
 //! delays no one.
 
-use super::accepted::Files;
+use super::document_file::DocumentFile;
 use super::keys::{self, KeyFileError};
 use super::source::{Reading, Source, SourceError};
 use crate::config::{self, Checked, Documents, ObjectName, Options, Secrets};
 use crate::gateway::Identity;
 use crate::linux;
 use crate::model::{Config, Placement};
-use crate::net::{Mtu, TenantName};
+use crate::net::{Mtu, TenantName, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +28,10 @@ pub struct Earlier {
     pub documents: Arc<Documents>,
     /// What came of the tenants of that set.
     pub checked: Checked,
+    /// The files as they were read last. Without them every file is read again.
+    pub files: Arc<Vec<DocumentFile>>,
+    /// The present time, by which files are known that are not being written.
+    pub now: Timestamp,
 }
 
 /// A set of documents, checked.
@@ -52,7 +56,7 @@ pub struct Loaded {
     /// The same for two readings of the same files.
     pub digest: [u8; 32],
     /// What was read.
-    pub files: Files,
+    pub files: Arc<Vec<DocumentFile>>,
 }
 
 /// Why nothing could be loaded.
@@ -76,7 +80,8 @@ pub fn load(
     placement: Placement,
     earlier: &Earlier,
 ) -> Result<Loaded, LoadError> {
-    Ok(check(source.read()?, state, placement, earlier))
+    let reading = source.read_after(&earlier.files, earlier.now)?;
+    Ok(check(reading, state, placement, earlier))
 }
 
 /// Checks `files` in place of the documents that are there now.
@@ -86,7 +91,7 @@ pub fn load(
 /// result.
 pub fn load_kept(
     source: &Source,
-    files: Files,
+    files: Vec<DocumentFile>,
     state: &Path,
     placement: Placement,
     earlier: &Earlier,
@@ -96,7 +101,7 @@ pub fn load_kept(
 }
 
 fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier) -> Loaded {
-    let texts = || reading.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let texts = || reading.files.iter().map(|file| (file.name.as_str(), &*file.bytes));
     let judge = Judge {
         secrets: &reading.secrets,
         state,
@@ -127,7 +132,7 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
     // Without its key a tenant cannot be served; with another it would be
     // a stranger to its customers.
     config.tenants.retain(|name, _| identities.contains_key(name));
-    let (uplink_mtu, files) = (judge.uplink_mtu, reading.files);
+    let (uplink_mtu, files) = (judge.uplink_mtu, Arc::new(reading.files));
     let digest = digest(&files);
     Loaded {
         config,
@@ -183,10 +188,10 @@ impl Judge<'_> {
     }
 }
 
-fn digest(files: &Files) -> [u8; 32] {
+fn digest(files: &[DocumentFile]) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for (name, bytes) in files {
-        for part in [name.as_bytes(), bytes] {
+    for file in files {
+        for part in [file.name.as_bytes(), &file.bytes] {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
         }

@@ -4,12 +4,12 @@
 //! It introduces the shells to one another and decides nothing itself.
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `kernel_devices`, `reload` and
-//! `load` ([`load::Loaded`]), `first_set`, [`source`], `journal`, [`keys`], [`memory`] and
-//! [`accepted`], `envelope`, `file`,
-//! [`Clock`].
+//! `load` ([`load::Loaded`]), `first_set`, [`source`] and [`document_file`], `journal`, [`keys`],
+//! [`memory`] and [`accepted`], `envelope`, `file`, [`Clock`].
 
 pub mod accepted;
 mod clock;
+pub mod document_file;
 mod envelope;
 mod event_loop;
 mod file;

@@ -5,6 +5,7 @@
 //! editor that moves the old file away, or empties it, before it writes the new
 //! one is not to cost a tenant its tunnels. SIGHUP says that it is meant so.
 
+use super::document_file::DocumentFile;
 use super::load::{LoadError, Loaded};
 use super::look::Look;
 use super::source::Source;
@@ -48,6 +49,7 @@ pub(super) struct Reload {
     complaint: Option<String>,
     documents: Arc<Documents>,
     checked: Checked,
+    files: Arc<Vec<DocumentFile>>,
 }
 
 impl Reload {
@@ -67,6 +69,7 @@ impl Reload {
             complaint: None,
             documents: Arc::default(),
             checked: Checked::default(),
+            files: Arc::default(),
         }
     }
 
@@ -78,6 +81,12 @@ impl Reload {
     /// What came of its tenants.
     pub(super) fn checked(&self) -> Checked {
         self.checked.clone()
+    }
+
+    /// The files that were read last, to see by them which have changed. None after
+    /// SIGHUP: who asks wants them read.
+    pub(super) fn files(&self) -> Arc<Vec<DocumentFile>> {
+        if self.asked { Arc::default() } else { Arc::clone(&self.files) }
     }
 
     /// When they are to be read without having changed.
@@ -115,6 +124,7 @@ impl Reload {
             Err(error) => return self.handle_unreadable(error),
         };
         self.complaint = None;
+        self.files = Arc::clone(&loaded.files);
         for error in &loaded.errors {
             tracing::error!("{error}");
         }

@@ -110,7 +110,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     // It is watched even before, so that no change falls between the two.
     let (documents_changed, documents) = mpsc::channel(1);
     let watcher = options.source.watch(documents_changed.clone());
-    let earlier = Earlier { ports: memory.ports.clone(), ..Earlier::default() };
+    let earlier =
+        Earlier { ports: memory.ports.clone(), now: clock.now().wall, ..Earlier::default() };
     let first = first_set::choose(&options, &earlier)?;
 
     let watcher = match watcher {

@@ -8,10 +8,13 @@
 //!
 //! It reads bytes and judges nothing; [`crate::config`] does.
 
+use super::document_file::DocumentFile;
 use crate::config::Secrets;
 use crate::model::limits;
+use crate::net::Timestamp;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -46,8 +49,8 @@ pub enum SourceError {
 /// What was read.
 #[derive(Debug)]
 pub struct Reading {
-    /// Name and bytes of each file.
-    pub files: Vec<(String, Vec<u8>)>,
+    /// The files, in the order of their names.
+    pub files: Vec<DocumentFile>,
     /// The secrets.
     pub secrets: Secrets,
 }
@@ -78,6 +81,19 @@ impl Source {
     /// # Errors
     /// When a file cannot be read; secrets that are not there are no error here.
     pub fn read(&self) -> Result<Reading, SourceError> {
+        self.read_after(&[], Timestamp::default())
+    }
+
+    /// Reads what has changed since `before` was read, and all secrets. `now` is
+    /// the present time.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
+    pub fn read_after(
+        &self,
+        before: &[DocumentFile],
+        now: Timestamp,
+    ) -> Result<Reading, SourceError> {
         let mut paths = vec![self.documents.clone()];
         if self.documents.is_dir() {
             paths = list(&self.documents)?
@@ -92,16 +108,13 @@ impl Source {
             if paths.is_empty() {
                 return Err(SourceError::Empty(self.documents.clone()));
             }
-            // A path that does not lead anywhere is told when it is read.
-            let strange = paths.iter().find(|path| path.exists() && !path.is_file());
-            if let Some(path) = strange {
-                return Err(SourceError::NotAFile(path.clone()));
-            }
         }
+        let before: BTreeMap<&str, &DocumentFile> =
+            before.iter().map(|file| (file.name.as_str(), file)).collect();
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            // As it was given, so that an editor finds it from the error.
-            files.push((path.display().to_string(), read_file(&path)?));
+            let known = before.get(&*path.to_string_lossy()).copied();
+            files.push(DocumentFile::read(&path, known, now)?);
         }
         Ok(Reading { files, secrets: self.read_secrets()? })
     }
@@ -199,19 +212,6 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, SourceError> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let read = |error| SourceError::Read(path.to_owned(), error);
-    let file = File::open(path).map_err(read)?;
-    // With room for all of it and the end, it is read in one go.
-    let size = file.metadata().map_err(read)?.len().min(limits::DOCUMENT_FILE_BYTES);
-    let mut bytes = Vec::with_capacity(size as usize + 1);
-    file.take(limits::DOCUMENT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
-    if limits::DOCUMENT_FILE_BYTES < bytes.len() as u64 {
-        return Err(SourceError::TooLarge(path.to_owned()));
-    }
-    Ok(bytes)
 }
 
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {

@@ -1,8 +1,9 @@
 //! What may take time: each piece runs as a task of its own, and what came of
 //! it goes back to the loop as an [`Input`]. Nothing here decides anything.
 
-use super::accepted::{self, Files};
+use super::accepted;
 use super::clock::Clock;
+use super::document_file::DocumentFile;
 use super::kernel_devices::{KernelDevices, KernelSamples};
 use super::load::{self, Earlier, LoadError, Loaded};
 use super::source::Source;
@@ -149,11 +150,11 @@ impl Tasks {
     }
 
     /// Keeps the files of the set that is in force now, after those before.
-    pub(super) fn keep(&self, state: &Path, documents: PathBuf, files: Files) {
+    pub(super) fn keep(&self, state: &Path, documents: PathBuf, files: Arc<Vec<DocumentFile>>) {
         let (path, turn) = (state.join(accepted::FILE), Arc::clone(&self.keeping));
         self.spawn(async move {
             let _turn = turn.acquire_owned().await;
-            let write = move || accepted::write(&path, &documents, files);
+            let write = move || accepted::write(&path, &documents, &files);
             if let Err(error) = tokio::task::spawn_blocking(write).await.ok()? {
                 tracing::warn!("{}", text(error));
             }

@@ -156,6 +156,7 @@ fn an_error_about_an_unchanged_file_lacked_its_line() {
         identities: first.identities,
         documents: Arc::new(first.documents),
         checked: first.checked,
+        ..Earlier::default()
     };
     write("a.yaml", &text(4).replace("51821", "51820"));
     let second = read(&earlier);

@@ -2,15 +2,17 @@
 //! is never half written, documents read in order.
 
 use lockgate::daemon::accepted::{self, AcceptedError};
+use lockgate::daemon::document_file::DocumentFile;
 use lockgate::daemon::keys::{self, KeyFileError};
 use lockgate::daemon::memory::{self, Memory, MemoryError};
-use lockgate::daemon::source::{Source, SourceError};
+use lockgate::daemon::source::{Reading, Source, SourceError};
 use lockgate::net::{PrivateKey, TenantName, Timestamp};
 use lockgate::reconcile::Borrowed;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -97,8 +99,8 @@ fn the_accepted_set_is_read_as_it_was_written_and_for_its_own_place_alone() {
     let state = state();
     let (path, place) = (state.path().join("accepted.json"), Path::new("/etc/lockgate"));
     assert_eq!(accepted::read(&path, place).unwrap(), None);
-    let files = vec![("a.yaml".to_owned(), "é: 1\n".as_bytes().to_vec())];
-    accepted::write(&path, place, files.clone()).unwrap();
+    let files = vec![DocumentFile::kept("a.yaml".to_owned(), "é: 1\n".as_bytes().to_vec())];
+    accepted::write(&path, place, &files).unwrap();
     assert_eq!(accepted::read(&path, place).unwrap(), Some(files));
     assert_eq!(accepted::read(&path, Path::new("/etc/other")).unwrap(), None);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -164,10 +166,10 @@ fn documents_are_read_in_the_order_of_their_names_and_nothing_else() {
     fs::create_dir_all(&secret).unwrap();
     fs::write(secret.join("psk"), "canary").unwrap();
     let reading = Source::new(directory.path().to_owned(), None).read().unwrap();
-    let texts: Vec<&[u8]> = reading.files.iter().map(|(_, text)| text.as_slice()).collect();
+    let texts: Vec<&[u8]> = reading.files.iter().map(|file| &*file.bytes).collect();
     assert_eq!(texts, [b"a", b"b"]);
     let first = directory.path().join("a.yml").display().to_string();
-    assert_eq!(reading.files[0].0, first, "as it was given, so that an editor finds it");
+    assert_eq!(reading.files[0].name, first, "as it was given, so that an editor finds it");
     assert_eq!(reading.secrets.find("acme", "poznan-psk", "psk").unwrap(), b"canary");
     assert!(!format!("{reading:?}").contains("canary"));
 }
@@ -223,4 +225,48 @@ fn a_file_without_end_is_refused() {
     let error = Source::new(directory.path().to_owned(), None).read().unwrap_err();
     assert!(matches!(&error, SourceError::TooLarge(file) if *file == path), "{error}");
     assert_eq!(error.to_string(), format!("{} is larger than 64 MiB", path.display()));
+}
+
+/// How files are read after they were read before: by the time, size and number of
+/// each. Whether one was read again shows in whether its bytes are the same ones.
+#[test]
+fn a_file_is_read_again_only_when_it_may_have_changed() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["a.yaml", "b.yaml"] {
+        fs::write(path(name), "one").unwrap();
+    }
+    let source = Source::new(directory.path().to_owned(), None);
+    let written = fs::metadata(path("b.yaml")).unwrap().ctime();
+    let at = |seconds: i64| Timestamp::new(u64::try_from(written + seconds).unwrap(), 0);
+    let same = |one: &Reading, other: &Reading| {
+        let files = one.files.iter().zip(&other.files);
+        files.map(|(one, other)| Arc::ptr_eq(&one.bytes, &other.bytes)).collect::<Vec<_>>()
+    };
+    // Read in the second it was written in, it may be written again in that second.
+    let first = source.read_after(&[], at(0)).unwrap();
+    let second = source.read_after(&first.files, at(60)).unwrap();
+    assert_eq!(same(&first, &second), [false, false]);
+    let third = source.read_after(&second.files, at(60)).unwrap();
+    assert_eq!(same(&second, &third), [true, true]);
+    // Written in place, with its length and its times as they were.
+    let file = fs::File::options().write(true).open(path("a.yaml")).unwrap();
+    let times = fs::FileTimes::new().set_modified(file.metadata().unwrap().modified().unwrap());
+    (&file).write_all(b"two").unwrap();
+    file.set_times(times).unwrap();
+    drop(file);
+    let fourth = source.read_after(&third.files, at(60)).unwrap();
+    assert_eq!((same(&third, &fourth), &*fourth.files[0].bytes), (vec![false, true], &b"two"[..]));
+    // Another file of the same size in its place; and one through a link.
+    fs::write(path("new"), "six").unwrap();
+    fs::rename(path("new"), path("b.yaml")).unwrap();
+    let fifth = source.read_after(&fourth.files, at(60)).unwrap();
+    assert_eq!(&*fifth.files[1].bytes, b"six");
+    fs::remove_file(path("a.yaml")).unwrap();
+    std::os::unix::fs::symlink("b.yaml", path("a.yaml")).unwrap();
+    let sixth = source.read_after(&fifth.files, at(60)).unwrap();
+    assert_eq!(&*sixth.files[0].bytes, b"six");
+    // One that is gone is not among them, however well it is known.
+    fs::remove_file(path("a.yaml")).unwrap();
+    assert_eq!(source.read_after(&sixth.files, at(60)).unwrap().files.len(), 1);
 }
