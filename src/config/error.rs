@@ -199,6 +199,8 @@ pub enum Problem {
     TooManyTenants { max: usize },
     #[error("{0}")]
     Rule(String),
+    #[error("{0}")]
+    Secret(String),
 
     // Values.
     #[error("{0}")]

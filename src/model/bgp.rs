@@ -3,7 +3,7 @@
 //! Policies are default deny in both directions (RFC 8212): what is not named
 //! is refused and counted.
 
-use crate::net::{Asn, Community, LargeCommunity, Prefix, RouteTarget};
+use crate::net::{Asn, Community, LargeCommunity, Prefix, RouteTarget, TcpPassword};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub struct BgpNeighbor {
     pub bfd: bool,
     /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
     pub ttl_security: Option<u8>,
-    /// The Secret that holds the TCP-MD5 password (RFC 2385): name and key.
-    pub password: Option<(String, String)>,
+    /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
+    pub password: Option<TcpPassword>,
 }
 
 /// What to accept from the fabric.

@@ -4,7 +4,7 @@
 //! nothing here knows what a tenant wants.
 //!
 //! In reading order: [`Instant`] and [`Timestamp`] (time), [`PublicKey`] and
-//! its secret siblings (keys), [`Prefix`] (networks) and [`PrefixMap`] (what
+//! its secret siblings (keys), [`TcpPassword`], [`Prefix`] (networks) and [`PrefixMap`] (what
 //! belongs to them), [`TenantName`], [`SiteName`] and [`ManagedName`] (names),
 //! [`Mtu`], [`VlanId`], [`Asn`] (numbers with a range), [`Community`] and its
 //! like (what routes are marked with).
@@ -14,6 +14,7 @@ mod key;
 mod martians;
 mod name;
 mod number;
+mod password;
 mod prefix;
 mod prefix_map;
 mod time;
@@ -23,6 +24,7 @@ pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use martians::ALWAYS_FORBIDDEN;
 pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};
 pub use number::{Asn, Mtu, NumberError, VlanId};
+pub use password::{PasswordError, TcpPassword};
 pub use prefix::{InterfaceAddress, Prefix, PrefixError};
 pub use prefix_map::PrefixMap;
 pub use time::{Instant, Now, Timestamp};

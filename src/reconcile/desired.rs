@@ -230,8 +230,13 @@ pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
     let vlans = vlans(tenant).flat_map(|(_, vlan)| &vlan.addresses);
     let sites = tenant.sites.values().flat_map(|site| &site.prefixes);
     let networks = tenant.app_prefixes.iter().copied().chain(sites.map(|prefix| prefix.visible()));
+    // What may be learned needs a table to stand in.
+    let imports = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.import.prefixes);
+    let routers = tenant.sites.values().filter_map(|site| site.bgp.as_ref());
+    let networks = networks.chain(imports.map(|import| import.prefix));
     fabric
-        .chain(tenant.fabric.next_hops.iter().copied())
+        .chain(near(tenant))
+        .chain(routers.map(|router| router.neighbor))
         .chain(tunnels.chain(vlans).map(|address| address.address()))
         .chain(networks.map(|prefix| prefix.address()))
         .any(|address| Family::of(address) == Family::V6)
@@ -303,9 +308,17 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
         }
         // A router that is on the link and in none of its networks: without a
         // route back its ICMP errors would be taken for forged (`rp_filter`).
-        let apart = near(tenant).map(Prefix::host).filter(|near| !connected(*near));
-        for router in apart.filter(|_| !legs.is_pod()) {
-            link(router, fabric, None, None);
+        // A BGP neighbor may be hops away, behind the router of its family.
+        for router in near(tenant).filter(|_| !legs.is_pod()) {
+            let (host, family) = (Prefix::host(router), Family::of(router));
+            let mut hops = tenant.fabric.next_hops.iter().copied();
+            let via = match tenant.fabric.next_hops.contains(&router) {
+                true => None,
+                false => hops.find(|hop| Family::of(*hop) == family),
+            };
+            if !connected(host) {
+                link(host, fabric, via, None);
+            }
         }
     }
     for (prefix, site) in serving(tenant) {

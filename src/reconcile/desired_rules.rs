@@ -8,7 +8,7 @@
 //! taken away also ends the conversations it began.
 
 use super::desired::{Legs, SiteLeg};
-use super::desired_sets::sets;
+use super::desired_sets::{fabric_neighbors, sets, site_neighbors};
 use super::serving::parts;
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Before connection tracking (`NF_IP_PRI_RAW`).
 const RAW: i32 = -300;
+
+/// Where BGP listens (RFC 4271 §8.2.1).
+const BGP: Ports = Ports { first: 179, last: 179 };
 
 /// Where filters stand (`NF_IP_PRI_FILTER`).
 const FILTER: i32 = 0;
@@ -35,7 +38,7 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
         .collect();
     let sites = stateful.iter().map(|(prefix, site)| (*prefix, site.name.clone())).collect();
 
-    let shape = Shape { legs, placement, port: tenant.listen_port };
+    let shape = Shape { tenant, legs, placement, port: tenant.listen_port };
     let mut chains = shape.chains();
     for site in stateful.values() {
         let name = ChainName::Site(site.name.clone());
@@ -53,6 +56,7 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
 
 /// What the chains depend on beside the sets.
 struct Shape<'a> {
+    tenant: &'a Tenant,
     legs: &'a Legs<'a>,
     placement: Placement,
     /// The UDP port in the underlay.
@@ -210,14 +214,26 @@ impl Shape<'_> {
             rules.push(neighbor([Match::Iif(leg.device.clone())]));
         }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
-        let sites = self.legs.sites.iter().map(|leg| (&leg.device, (List::Own, leg.tag())));
-        let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None)));
-        for (device, (list, leg)) in sites.chain(fabric) {
+        let sites = self.legs.sites.iter().map(|leg| {
+            let speaks = site_neighbors(self.tenant, self.legs, leg).next().is_some();
+            let neighbors = speaks.then_some(List::SiteNeighbors);
+            (&leg.device, (List::Own, leg.tag()), neighbors)
+        });
+        let speaks = fabric_neighbors(self.tenant).next().is_some();
+        let neighbors = speaks.then_some(List::Neighbors);
+        let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None), neighbors));
+        for (device, (list, leg), neighbors) in sites.chain(fabric) {
             let iif = || Match::Iif(device.clone());
             rules.push(accept([iif(), Match::Conntrack(Conntrack::Established)]));
             for family in Family::BOTH {
                 rules.push(accept([iif(), Match::Icmp(family, Icmp::Errors), related()]));
                 let own = Match::Destination(membership(list, leg.clone(), family, true));
+                if let Some(neighbors) = neighbors {
+                    let from = Match::Source(membership(neighbors, leg.clone(), family, true));
+                    let tcp = Match::Transport(Transport::Tcp);
+                    let bgp = Match::DestinationPorts(vec![BGP]);
+                    rules.push(accept([iif(), from, own.clone(), tcp, bgp]));
+                }
                 let echo = Match::Icmp(family, Icmp::Echo);
                 let rate = Match::Rate(ECHOES_PER_SECOND);
                 rules.push(accept([iif(), own, echo, rate]));

@@ -1,6 +1,6 @@
 //! The addresses a tenant's rules speak of, as named sets.
 
-use super::desired::{Legs, near};
+use super::desired::{Legs, SiteLeg, near};
 use super::serving::{far, tunnelled};
 use super::{Device, Family, List, PrefixSet, SetName};
 use crate::model::{Site, Tenant};
@@ -26,6 +26,10 @@ pub(super) fn sets(
     };
     put(List::Apps, &None, tenant.app_prefixes.iter().copied().collect());
     put(List::Near, &None, near(tenant).map(Prefix::host).collect());
+    let neighbors: PrefixSet = fabric_neighbors(tenant).map(Prefix::host).collect();
+    if !neighbors.is_empty() {
+        put(List::Neighbors, &None, neighbors);
+    }
     put(List::OwnFabric, &None, hosts(&mut tenant.fabric.addresses.iter().copied()));
     put(List::Martians, &None, martians());
     if legs.are_several() {
@@ -51,11 +55,32 @@ pub(super) fn sets(
         put(List::Open, &tag, open.map(|(prefix, _)| *prefix).collect());
         put(List::Far, &tag, ends(false));
         put(List::Own, &tag, hosts(&mut leg.own(tenant)));
+        let neighbors: PrefixSet = site_neighbors(tenant, legs, leg).map(Prefix::host).collect();
+        if !neighbors.is_empty() {
+            put(List::SiteNeighbors, &tag, neighbors);
+        }
     }
     if legs.are_several() {
         put(List::AllSources, &None, all_sources.into_iter().collect());
     }
     sets
+}
+
+/// The BGP neighbors of the fabric.
+pub(super) fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+    let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+    neighbors.map(|neighbor| neighbor.address)
+}
+
+/// The customers' BGP routers on a link to sites.
+pub(super) fn site_neighbors<'a>(
+    tenant: &'a Tenant,
+    legs: &'a Legs<'_>,
+    leg: &'a SiteLeg<'_>,
+) -> impl Iterator<Item = IpAddr> {
+    let here = |site: &&Site| legs.to_site(site).is_some_and(|it| it.device == leg.device);
+    let sites = tenant.sites.values().filter(|_| tenant.fabric.bgp.is_some()).filter(here);
+    sites.filter_map(|site| site.bgp.as_ref()).map(|router| router.neighbor)
 }
 
 /// What has no business on a wire between two organisations (RFC 6890).

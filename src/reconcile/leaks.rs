@@ -9,9 +9,9 @@ use super::lookup::Lookup;
 use super::serving::vlans;
 use super::trace::trace_with;
 use super::{
-    Chain, ChainName, Conversation, Device, Fate, Hook, KernelState, Leg, LinkKind, List, Match,
-    Namespace, Packet, Payload, Policy, PrefixSet, RouteKey, RouteTarget, Rule, Ruleset, SetName,
-    Transport, Verdict, desired_tenant, expected,
+    Chain, ChainName, Conversation, Device, Fate, Hook, KernelState, Learnable, Leg, LinkKind,
+    List, Match, Namespace, Packet, Payload, Policy, PrefixSet, RouteKey, RouteTarget, Rule,
+    Ruleset, SetName, Transport, Verdict, desired_tenant, expected,
 };
 use crate::model::limits::LEAK_PROBES;
 use crate::model::{Config, Placement, Tenant};
@@ -121,7 +121,7 @@ pub fn leaks(config: &Config, state: &KernelState, placement: Placement) -> Vec<
             Some(tenant) => {
                 let given = desired_tenant(tenant, placement);
                 links(&given, namespace, placement, &mut kinds);
-                routes(&given, namespace, &mut kinds);
+                routes(tenant, &given, namespace, &mut kinds);
                 match (&namespace.ruleset, &given.ruleset) {
                     (Some(ruleset), Some(given_rules)) => {
                         rules(&given, ruleset, &mut kinds);
@@ -165,8 +165,15 @@ fn links(given: &Namespace, held: &Namespace, placement: Placement, kinds: &mut 
     }
 }
 
-fn routes(given: &Namespace, held: &Namespace, kinds: &mut Vec<LeakKind>) {
+fn routes(tenant: &Tenant, given: &Namespace, held: &Namespace, kinds: &mut Vec<LeakKind>) {
+    let learnable = Learnable::of(tenant, given);
     for (key, route) in &held.routes {
+        if key.metric == RouteKey::LEARNED_METRIC {
+            if !learnable.has(*key, route) {
+                kinds.push(LeakKind::Route(*key));
+            }
+            continue;
+        }
         let fits = |wanted: (&RouteKey, &super::Route)| {
             let mut ways = route.hops();
             wanted.0.prefix.covers(key.prefix)

@@ -22,6 +22,7 @@ mod desired_rules;
 mod desired_sets;
 mod diff;
 mod leaks;
+mod learned;
 mod leg_sample;
 mod link;
 mod lookup;
@@ -46,6 +47,7 @@ pub use desired::{
     Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable, vlan_link,
 };
 pub use leaks::{Leak, LeakKind, leaks};
+pub use learned::Learnable;
 pub use leg_sample::{Answer, LegSample};
 pub use link::{Device, Link, LinkKind};
 pub use oracle::expected;

@@ -69,6 +69,10 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
     if is_to_us {
         return match (packet.payload, packet.conversation) {
             (Payload::Echo, _) | (_, Conversation::Reply) => Fate::Delivered,
+            (
+                Payload::Ports { transport: Transport::Tcp, destination: 179, .. },
+                Conversation::New,
+            ) if speaks_bgp(tenant, packet) => Fate::Delivered,
             (Payload::IcmpError, Conversation::Related) => Fate::Delivered,
             (Payload::IcmpError, _) => dropped(DropReason::CtInvalid),
             _ => dropped(DropReason::ToGateway),
@@ -111,6 +115,20 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
             if passes { Fate::Forwarded } else { dropped(DropReason::NotAllowed) }
         }
         Some(_) | None => dropped(DropReason::NotAllowed),
+    }
+}
+
+/// Whether a packet is from a BGP neighbor on its own link.
+fn speaks_bgp(tenant: &Tenant, packet: &Packet) -> bool {
+    let Some(bgp) = &tenant.fabric.bgp else { return false };
+    let mut fabric = bgp.neighbors.iter();
+    let mut sites = tenant.sites.values();
+    match &packet.leg {
+        Leg::Fabric => fabric.any(|neighbor| neighbor.address == packet.source),
+        leg @ (Leg::Tunnel | Leg::Vlan(_)) => sites.any(|site| {
+            let router = site.bgp.as_ref();
+            Leg::to(site) == *leg && router.is_some_and(|it| it.neighbor == packet.source)
+        }),
     }
 }
 

@@ -193,6 +193,10 @@ pub enum List {
     Far,
     /// Routers and BGP neighbors on the fabric link.
     Near,
+    /// BGP neighbors of the fabric, where the tenant speaks BGP.
+    Neighbors,
+    /// BGP neighbors on a link to sites, where there are any: customers' routers.
+    SiteNeighbors,
     /// Our addresses on a link to sites.
     Own,
     /// Our addresses on all links to sites, where there are several.
@@ -210,6 +214,8 @@ words!(List {
     Open = "open",
     Far = "far",
     Near = "near",
+    Neighbors = "neighbors",
+    SiteNeighbors = "site-neighbors",
     Own = "own",
     OwnSites = "own-sites",
     OwnFabric = "own-fabric",

@@ -13,6 +13,7 @@ mod bgp_policy;
 mod bgp_properties;
 mod bgp_restart;
 mod bgp_rib;
+mod bgp_rules;
 mod bgp_scene;
 mod bgp_session;
 mod bgp_speaker;

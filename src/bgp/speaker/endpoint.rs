@@ -3,7 +3,7 @@
 use crate::bgp::ImportPolicy;
 use crate::bgp::rib::{NeighborName, NeighborSettings};
 use crate::model::{Attachment, Site, Tenant};
-use crate::net::{Asn, SiteName};
+use crate::net::{Asn, SiteName, TcpPassword};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub struct Endpoint {
     pub ttl_security: Option<u8>,
     /// Whether it is on a link of ours.
     pub on_link: bool,
-    /// The Secret of its TCP-MD5 password (RFC 2385): name and key.
-    pub password: Option<(String, String)>,
+    /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
+    pub password: Option<TcpPassword>,
     /// Silence for this long ends the session.
     pub hold_time: Duration,
     /// More networks than this end the session.

@@ -3,13 +3,14 @@
 use super::class::CheckedClass;
 use super::finding::Findings;
 use super::policy::{check_export, check_import};
+use super::{Inputs, Unresolved};
 use crate::config::error::Problem;
 use crate::config::schema::{FabricBgpSpec, FabricSpec, NeighborSpec, VlanProtocolName};
 use crate::config::shape::clip;
 use crate::model::{
     BgpNeighbor, Fabric, FabricBgp, FabricLink, Placement, Vlan, VlanProtocol, limits,
 };
-use crate::net::{InterfaceAddress, SiteName};
+use crate::net::{InterfaceAddress, SiteName, TcpPassword};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a pod's CNI calls its link.
@@ -19,7 +20,7 @@ pub(super) fn check(
     spec: Option<&FabricSpec>,
     namespace: &str,
     class: &CheckedClass,
-    placement: Placement,
+    inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<Fabric> {
     let default = FabricSpec::default();
@@ -48,7 +49,7 @@ pub(super) fn check(
         require(&spec.addresses, "spec.fabric.vlan.addresses", found);
         (vlan.map(FabricLink::Vlan), "spec.fabric.vlan", &spec.addresses, &spec.next_hops, spec.mtu)
     } else {
-        if placement == Placement::PerTenant {
+        if inputs.options.placement == Placement::PerTenant {
             found.note("spec.fabric", Problem::FabricNeeded);
         }
         let link = found.link("spec.fabric", POD_LINK).map(FabricLink::Pod);
@@ -67,7 +68,7 @@ pub(super) fn check(
     let next_hops = found.next_hops(&format!("{path}.nextHops"), next_hops, &addresses);
     let ipv6 = addresses.iter().any(|address| !address.address().is_ipv4());
     let mtu = mtu.map(|mtu| found.mtu(&format!("{path}.mtu"), mtu, ipv6));
-    let bgp = spec.bgp.as_ref().map(|bgp| check_bgp(bgp, &addresses, found));
+    let bgp = spec.bgp.as_ref().map(|bgp| check_bgp(bgp, &addresses, namespace, inputs, found));
     Some(Fabric { link: link?, addresses, next_hops, mtu: mtu.flatten(), bgp: bgp.flatten() })
 }
 
@@ -113,6 +114,8 @@ pub(super) fn check_vlan(
 fn check_bgp(
     spec: &FabricBgpSpec,
     addresses: &[InterfaceAddress],
+    namespace: &str,
+    inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<FabricBgp> {
     let path = "spec.fabric.bgp";
@@ -140,9 +143,11 @@ fn check_bgp(
     } else {
         for (index, neighbor) in spec.neighbors.iter().enumerate() {
             let path = format!("{path}.neighbors[{index}]");
-            let Some(neighbor) = check_neighbor(&path, neighbor, addresses, found) else {
+            let password = check_password(&path, neighbor, namespace, inputs, found);
+            let Some(mut neighbor) = check_neighbor(&path, neighbor, addresses, found) else {
                 continue;
             };
+            neighbor.password = password;
             if neighbors.iter().any(|other| other.name == neighbor.name) {
                 found.note(format!("{path}.name"), Problem::Twice);
             }
@@ -184,9 +189,25 @@ fn check_neighbor(
         remote_asn: remote_asn?,
         bfd: spec.bfd,
         ttl_security,
-        password: spec
-            .password_secret_ref
-            .as_ref()
-            .map(|secret| (secret.name.clone(), secret.key.clone())),
+        password: None,
     })
+}
+
+/// The password of a neighbor. Without the one that it asks for no session comes
+/// about, and the other end would only say that nobody answers.
+fn check_password(
+    path: &str,
+    spec: &NeighborSpec,
+    namespace: &str,
+    inputs: &Inputs<'_>,
+    found: &mut Findings,
+) -> Option<TcpPassword> {
+    let secret = spec.password_secret_ref.as_ref()?;
+    let text = inputs.secret(namespace, secret);
+    let password = text.and_then(|text| TcpPassword::new(&text).map_err(Unresolved::Password));
+    password
+        .map_err(|why| {
+            found.note(format!("{path}.passwordSecretRef"), Problem::Secret(why.to_string()));
+        })
+        .ok()
 }

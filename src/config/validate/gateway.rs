@@ -52,13 +52,7 @@ pub(super) fn check(
         None => Some(tunnel_mtu_of(inputs.options.uplink_mtu)),
     };
     let app_prefixes_written = app_prefixes(&spec.app_prefixes, &class, found);
-    let fabric = fabric::check(
-        spec.fabric.as_ref(),
-        name.namespace(),
-        &class,
-        inputs.options.placement,
-        found,
-    );
+    let fabric = fabric::check(spec.fabric.as_ref(), name.namespace(), &class, inputs, found);
     let backend = match spec.backend.unwrap_or(class.backend) {
         BackendMode::Auto => None,
         BackendMode::Kernel => Some(Backend::Kernel),

@@ -26,7 +26,7 @@ use super::error::{ConfigError, Errors, Problem};
 use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
 use crate::model::{Config, KernelFeatures, Placement, Refusal, RefusalReason, limits};
-use crate::net::{KeyError, Mtu, PublicKey, SiteName, TenantName};
+use crate::net::{KeyError, Mtu, PasswordError, PublicKey, SiteName, TenantName};
 pub use checked::Checked;
 use checked::Known;
 use class::CheckedClass;
@@ -82,6 +82,8 @@ pub(super) enum Unresolved {
     NotText { name: String, key: String },
     #[error("what the Secret holds {0}")]
     NotAKey(KeyError),
+    #[error("what the Secret holds {0}")]
+    Password(PasswordError),
     #[error("what the Secret holds is all zero, which is no key")]
     AllZero,
 }
@@ -360,16 +362,16 @@ impl Set<'_> {
     /// Whoever asks for what is not there yet is told before it is missed.
     fn note_what_is_not_served(&mut self) {
         let documents = self.documents;
-        let no_bgp = Problem::NotServed("no session is set up");
         for document in &documents.gateways {
-            if document.spec.fabric.as_ref().is_some_and(|fabric| fabric.bgp.is_some()) {
-                self.notes.push(document.error("spec.fabric.bgp", no_bgp.clone()));
+            let bgp = document.spec.fabric.as_ref().and_then(|fabric| fabric.bgp.as_ref());
+            let neighbors = bgp.into_iter().flat_map(|bgp| &bgp.neighbors).enumerate();
+            for (index, _) in neighbors.filter(|(_, neighbor)| neighbor.bfd) {
+                let path = format!("spec.fabric.bgp.neighbors[{index}].bfd");
+                let problem = Problem::NotServed("no BFD is spoken");
+                self.notes.push(document.error(path, problem));
             }
         }
         for document in &documents.sites {
-            if document.spec.bgp.is_some() {
-                self.notes.push(document.error("spec.bgp", no_bgp.clone()));
-            }
             if !document.spec.probes.is_empty() {
                 let problem = Problem::NotServed("nothing is probed");
                 self.notes.push(document.error("spec.probes", problem));

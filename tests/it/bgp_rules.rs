@@ -1,0 +1,164 @@
+//! What BGP asks of a namespace: who may connect to us, which learned routes may
+//! stand there, and that IPv6 is on where it may be learned.
+
+use crate::bgp_scene::{import, namespace, tenant};
+use lockgate::config::{Documents, Options, Secrets, validate};
+use lockgate::model::{Config, Placement, Tenant};
+use lockgate::reconcile::{
+    Cause, Conversation, DropReason, Fate, KernelState, LeakKind, Leg, Namespace, Packet, Payload,
+    Transport, desired_tenant, expected, leaks, trace,
+};
+
+const PER_TENANT: Placement = Placement::PerTenant;
+
+/// A first segment of TCP.
+fn syn(leg: Leg, source: &str, destination: &str, port: u16) -> Packet {
+    Packet {
+        source: source.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+        payload: Payload::Ports { transport: Transport::Tcp, source: 40_000, destination: port },
+        conversation: Conversation::New,
+        leg,
+    }
+}
+
+#[test]
+fn neighbors_alone_may_connect_and_to_bgp_alone() {
+    let tenant = tenant();
+    let namespace = desired_tenant(&tenant, PER_TENANT);
+    let lab = || Leg::Vlan("lab".parse().unwrap());
+    let refused = Fate::Dropped(Cause::Rule(DropReason::ToGateway));
+    for (packet, fate) in [
+        (syn(Leg::Fabric, "10.1.0.113", "10.1.0.20", 179), Fate::Delivered),
+        (syn(Leg::Fabric, "10.1.0.113", "10.1.0.20", 22), refused),
+        // An application is no neighbor.
+        (syn(Leg::Fabric, "192.168.72.70", "10.1.0.20", 179), refused),
+        (syn(Leg::Tunnel, "10.255.30.1", "10.255.30.0", 179), Fate::Delivered),
+        (syn(Leg::Tunnel, "10.255.30.1", "10.255.30.0", 22), refused),
+        // Behind the customer's router is not the router.
+        (syn(Leg::Tunnel, "172.20.0.9", "10.255.30.0", 179), refused),
+        (syn(lab(), "172.30.0.2", "172.30.0.1", 179), Fate::Delivered),
+        (syn(lab(), "172.30.0.3", "172.30.0.1", 179), refused),
+    ] {
+        assert_eq!(trace(&namespace, &tenant, &packet).fate, fate, "{packet}");
+        assert_eq!(expected(&tenant, &packet), fate, "{packet}");
+    }
+    // One that stands elsewhere is not let in by another's link.
+    let elsewhere = syn(Leg::Fabric, "10.255.30.1", "10.1.0.20", 179);
+    assert_ne!(trace(&namespace, &tenant, &elsewhere).fate, Fate::Delivered);
+}
+
+#[test]
+fn who_speaks_no_bgp_is_asked_nothing() {
+    let mut tenant = tenant();
+    tenant.fabric.bgp = None;
+    tenant.sites.values_mut().for_each(|site| site.bgp = None);
+    let text = KernelState {
+        tenants: [(tenant.name.clone(), desired_tenant(&tenant, PER_TENANT))].into(),
+    }
+    .to_string();
+    assert!(!text.contains("179") && !text.contains("neighbors"), "{text}");
+}
+
+#[test]
+fn ipv6_is_on_where_it_may_be_learned() {
+    let mut tenant = tenant();
+    let is_off = |tenant: &Tenant| {
+        let namespace = desired_tenant(tenant, PER_TENANT);
+        namespace
+            .sysctls
+            .iter()
+            .any(|(sysctl, value)| sysctl.to_string().contains("disable_ipv6") && *value == 1)
+    };
+    assert!(is_off(&tenant));
+    let bgp = tenant.fabric.bgp.as_mut().unwrap();
+    bgp.import.prefixes.push(import("2001:db8:40::/48", 48, 128));
+    assert!(!is_off(&tenant));
+}
+
+/// What is wrong with the namespace when it holds these learned routes beside.
+fn strange(tenant: &Tenant, learned: &str) -> Vec<String> {
+    let mut held = desired_tenant(tenant, PER_TENANT);
+    let extra: Namespace = namespace(learned);
+    held.routes.extend(extra.routes.into_iter().filter(|(key, _)| key.metric == 32));
+    let config =
+        Config { tenants: [(tenant.name.clone(), tenant.clone())].into(), ..Config::default() };
+    let state = KernelState { tenants: [(tenant.name.clone(), held)].into() };
+    let found = leaks(&config, &state, PER_TENANT);
+    let routes = found.iter().filter(|leak| matches!(leak.kind, LeakKind::Route(_)));
+    routes.map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_learned_route_is_no_leak_where_it_may_be_learned_and_one_elsewhere() {
+    let mut tenant = tenant();
+    let good = [
+        "route 192.168.72.64/26 metric 32 dev ens1 via 10.1.0.8",
+        "route 10.8.3.0/24 metric 32 dev ens1 via 10.1.0.8",
+        // A part of what the customer declares, by its own link.
+        "route 172.20.9.0/24 metric 32 dev lg-wg",
+        "route 10.64.7.0/24 metric 32 dev ens2 via 172.30.0.2",
+    ];
+    for route in good {
+        assert_eq!(strange(&tenant, route), [""; 0], "{route}");
+    }
+    let bad = [
+        // Shorter than a list has it, outside of every list, another's network.
+        "route 192.168.0.0/16 metric 32 dev ens1 via 10.1.0.8",
+        "route 10.9.3.0/24 metric 32 dev ens1 via 10.1.0.8",
+        "route 10.200.1.0/24 metric 32 dev ens1 via 10.1.0.8",
+        // By a link that is not its own.
+        "route 192.168.72.64/26 metric 32 dev lg-wg",
+        "route 172.20.9.0/24 metric 32 dev ens2 via 172.30.0.2",
+        "route 10.64.7.0/24 metric 32 dev ens1 via 10.1.0.8",
+    ];
+    for route in bad {
+        assert_eq!(strange(&tenant, route).len(), 1, "{route}");
+    }
+    tenant.fabric.bgp = None;
+    assert_eq!(strange(&tenant, good[0]).len(), 1, "nobody says anything to it");
+}
+
+const GATEWAY: &str = "apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {name: gw, namespace: acme}
+spec:
+  appPrefixes: [10.136.40.0/24]
+  fabric:
+    veth: {peer: apps, addresses: [10.1.0.20/24]}
+    bgp:
+      localASN: 64600
+      routerID: 10.1.0.20
+      neighbors: [{name: tor, address: 10.1.0.1, remoteASN: 65001, passwordSecretRef: {name: bgp, key: tor}}]
+";
+
+#[test]
+fn a_password_that_is_not_there_is_told_with_its_place_and_never_itself() {
+    let documents = Documents::parse([("acme.yaml", GATEWAY.as_bytes())]);
+    let run = |value: Option<&[u8]>| {
+        let mut secrets = Secrets::default();
+        if let Some(value) = value {
+            secrets.insert("acme", "bgp", "tor", value.to_vec().into());
+        }
+        let outcome = validate(&documents, &secrets, &Default::default(), &Options::default());
+        let printed = format!("{outcome:?}");
+        assert!(!printed.contains("canary"), "a secret was printed");
+        outcome
+    };
+    let place =
+        "acme.yaml:11: TenantGateway/acme/gw: spec.fabric.bgp.neighbors[0].passwordSecretRef: ";
+    let long = vec![b'x'; 81];
+    for (value, why) in [
+        (None, "Secret `bgp` has no key `tor`, or is not there"),
+        (Some(&b"\n"[..]), "Secret `bgp` has nothing in `tor`"),
+        (Some(&long), "what the Secret holds has 81 bytes; a TCP-MD5 password has at most 80"),
+    ] {
+        let errors = run(value).errors.to_string();
+        assert_eq!(errors.trim(), format!("{place}{why}"));
+    }
+    let outcome = run(Some(b"canary\n"));
+    assert_eq!(outcome.errors.to_string(), "");
+    let tenant = outcome.config.tenants.values().next().unwrap();
+    let password = tenant.fabric.bgp.as_ref().unwrap().neighbors[0].password.as_ref().unwrap();
+    assert_eq!(password.as_bytes(), b"canary");
+}
