@@ -84,7 +84,7 @@ struct Scene {
 impl Scene {
     fn new(tenant: &Tenant, restarted: bool) -> Self {
         let now = Instant::from_secs(5_000);
-        let mut speaker = Speaker::new(tenant, restarted, 3, now);
+        let mut speaker = Speaker::new(tenant, restarted, (ConnectionId::default(), 3), now);
         speaker.surround(&namespace(""), now);
         let routers = [
             ("peer", "10.1.0.113", 64_512),

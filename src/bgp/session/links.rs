@@ -13,6 +13,17 @@ const CONNECTION_REJECTED: u8 = 5;
 const COLLISION: u8 = 7;
 
 impl Session {
+    /// Its connections are numbered after this one: what sockets tell of an earlier
+    /// session with the neighbor is not taken for news of this one.
+    pub fn number_after(&mut self, last: ConnectionId) {
+        self.next_id = self.next_id.max(last.0);
+    }
+
+    /// The last number it gave.
+    pub const fn last_id(&self) -> ConnectionId {
+        ConnectionId(self.next_id)
+    }
+
     /// The neighbor connected, from `remote` to `local`. Gives the number of the
     /// connection; where it is not taken, an [`Output::Close`] of it follows.
     pub fn handle_incoming(&mut self, local: IpAddr, remote: IpAddr, now: Instant) -> ConnectionId {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// One of a session's connections. The session gives the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(super) u64);
 
 /// What a session wants done, in this order.

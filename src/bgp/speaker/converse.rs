@@ -23,6 +23,7 @@ impl Speaker {
         }
         self.rib.settle();
         while let Some((key, route)) = self.rib.poll_route() {
+            self.changed.insert(key);
             match route {
                 Some(route) => self.routes.insert(key, route),
                 None => self.routes.remove(&key),

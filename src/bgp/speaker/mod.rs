@@ -39,6 +39,11 @@ use std::time::Duration;
 /// have not said everything yet (the Selection_Deferral_Timer of RFC 4724 §4.1).
 const DEFERRAL: Duration = Duration::from_secs(120);
 
+/// How long sites have to come back after a restart before neighbors are told that
+/// they have heard all: longer than every customer that dialled in needs to answer
+/// when it is called.
+const REJOIN: Duration = Duration::from_secs(15);
+
 /// Something that a neighbor's sockets are to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Io {
@@ -96,8 +101,15 @@ pub struct Speaker {
     up: BTreeSet<SiteName>,
     stopping: bool,
     routes: BTreeMap<RouteKey, Route>,
+    /// Networks whose route is another than when they were last fetched.
+    changed: BTreeSet<RouteKey>,
     /// Until when routes that an earlier process installed are left alone.
     deferred: Option<Instant>,
+    /// Until when neighbors are not told that they have heard all: sites that were
+    /// up for an earlier process have not come back yet.
+    rejoining: Option<Instant>,
+    /// The last connection of sessions that are no more.
+    last_id: ConnectionId,
     io: VecDeque<Io>,
     events: VecDeque<SpeakerEvent>,
 }
@@ -105,8 +117,14 @@ pub struct Speaker {
 impl Speaker {
     /// A speaker for `tenant`, which has BGP; `seed` is a random number, with which
     /// waits are made uneven. `restarted` is whether an earlier process left its
-    /// routes in the namespace.
-    pub fn new(tenant: &Tenant, restarted: bool, seed: u64, now: Instant) -> Self {
+    /// routes in the namespace. Connections are numbered after the last one of a
+    /// speaker before it.
+    pub fn new(
+        tenant: &Tenant,
+        restarted: bool,
+        (after, seed): (ConnectionId, u64),
+        now: Instant,
+    ) -> Self {
         let mut speaker = Self {
             tenant: tenant.clone(),
             rib: Rib::new(Multipath::default()),
@@ -115,7 +133,10 @@ impl Speaker {
             up: BTreeSet::new(),
             stopping: false,
             routes: BTreeMap::new(),
+            changed: BTreeSet::new(),
             deferred: restarted.then(|| now + DEFERRAL),
+            rejoining: restarted.then(|| now + REJOIN),
+            last_id: after,
             io: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -132,6 +153,7 @@ impl Speaker {
         for name in gone {
             if let Some(mut neighbor) = self.neighbors.remove(&name) {
                 neighbor.session.stop(&StopReason::Deconfigured, now);
+                self.last_id = self.last_id.max(neighbor.session.last_id());
                 self.last_work(&name, &mut neighbor);
             }
             self.rib.remove_neighbor(&name);
@@ -159,14 +181,16 @@ impl Speaker {
                 let restarted = self.deferred.is_some();
                 // What both ends agree on is said once, when a session begins.
                 known.session.stop(&StopReason::Deconfigured, now);
-                let mut old =
-                    std::mem::replace(known, Neighbor::new(endpoint, &bgp, restarted, seed, now));
+                let after = known.session.last_id();
+                let new = Neighbor::new(endpoint, &bgp, restarted, (after, seed), now);
+                let mut old = std::mem::replace(known, new);
                 self.last_work(name, &mut old);
                 self.rib.neighbor_down(name, &super::rib::Retain::default(), now);
             }
             None => {
                 let restarted = self.deferred.is_some();
-                let neighbor = Neighbor::new(endpoint, &bgp, restarted, seed, now);
+                let ids = (self.last_id, seed);
+                let neighbor = Neighbor::new(endpoint, &bgp, restarted, ids, now);
                 self.neighbors.insert(name.clone(), neighbor);
             }
         }
@@ -186,6 +210,9 @@ impl Speaker {
     pub fn set_up(&mut self, up: BTreeSet<SiteName>, now: Instant) {
         if self.up != up {
             self.up = up;
+            if self.tenant.sites.keys().all(|site| self.up.contains(site)) {
+                self.rejoining = None;
+            }
             self.advertise_all(now);
             self.pump(now);
         }
@@ -301,13 +328,18 @@ impl Speaker {
     /// When [`Speaker::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sessions = self.neighbors.values().filter_map(|it| it.session.poll_timeout());
-        sessions.chain(self.rib.poll_timeout()).chain(self.deferred).min()
+        let own = [self.rib.poll_timeout(), self.deferred, self.rejoining];
+        sessions.chain(own.into_iter().flatten()).min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deferred.is_some_and(|until| until <= now) {
             self.deferred = None;
+        }
+        if self.rejoining.is_some_and(|until| until <= now) {
+            self.rejoining = None;
+            self.advertise_all(now);
         }
         self.rib.handle_timeout(now);
         for neighbor in self.neighbors.values_mut() {
@@ -332,6 +364,22 @@ impl Speaker {
     /// What was learned, as the kernel is to hold it.
     pub const fn routes(&self) -> &BTreeMap<RouteKey, Route> {
         &self.routes
+    }
+
+    /// The networks whose route is another than when this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<RouteKey> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The last connection of any of its sessions.
+    pub fn last_id(&self) -> ConnectionId {
+        let sessions = self.neighbors.values().map(|neighbor| neighbor.session.last_id());
+        sessions.fold(self.last_id, ConnectionId::max)
+    }
+
+    /// Whether any session is up.
+    pub fn is_up(&self) -> bool {
+        self.neighbors.values().any(|neighbor| neighbor.session.negotiated().is_some())
     }
 
     /// Whether routes of an earlier process, which nobody said to us yet, are to be
@@ -383,8 +431,9 @@ impl Speaker {
     fn advertise(&mut self, name: &NeighborName, now: Instant) {
         let Some(neighbor) = self.neighbors.get(name) else { return };
         let Some(wanted) = self.wanted(name, neighbor) else { return };
+        let is_all = self.rejoining.is_none();
         if let Some(neighbor) = self.neighbors.get_mut(name) {
-            neighbor.tell(&wanted, now);
+            neighbor.tell(&wanted, is_all, now);
         }
     }
 

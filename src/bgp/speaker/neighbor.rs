@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use crate::bgp::proto::{Negotiated, Offer, RestartOffer};
 use crate::bgp::rib::Retain;
-use crate::bgp::session::{AdvertiseError, Advertised, Session, SessionConfig};
+use crate::bgp::session::{AdvertiseError, Advertised, ConnectionId, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
 use crate::model::{FabricBgp, Tenant};
 use crate::net::{Instant, Prefix};
@@ -45,10 +45,11 @@ impl Neighbor {
         endpoint: Endpoint,
         bgp: &FabricBgp,
         restarted: bool,
-        seed: u64,
+        (after, seed): (ConnectionId, u64),
         now: Instant,
     ) -> Self {
         let mut session = Session::new(config(&endpoint, bgp), seed, now);
+        session.number_after(after);
         if restarted {
             session.set_restart(true, &families(bgp));
         }
@@ -144,8 +145,8 @@ impl Neighbor {
     }
 
     /// Says what is `wanted` and not known there, as far as there is room; the rest
-    /// when there is.
-    pub(super) fn tell(&mut self, wanted: &Wanted, now: Instant) {
+    /// when there is. That this was all is said only when it `is_all`.
+    pub(super) fn tell(&mut self, wanted: &Wanted, is_all: bool, now: Instant) {
         loop {
             if let Some(update) = &mut self.pending {
                 match self.session.advertise(update, now) {
@@ -168,6 +169,9 @@ impl Neighbor {
         }
         for family in std::mem::take(&mut self.refreshing).into_keys() {
             let _ = self.session.end_refresh(family, now);
+        }
+        if !is_all {
+            return;
         }
         for family in std::mem::take(&mut self.unended) {
             let _ = self.session.end_of_rib(family, now);
