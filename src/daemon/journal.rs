@@ -47,10 +47,16 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
     match reason {
         EventReason::SiteStateChanged => write_state(tenant, event),
         EventReason::StepFailed => tracing::error!(tenant = %name, detail, "{reason}"),
-        EventReason::DriftRepaired | EventReason::ForeignObject => {
+        EventReason::SessionDown
+        | EventReason::PrefixLimit
+        | EventReason::DriftRepaired
+        | EventReason::ForeignObject => {
             tracing::warn!(tenant = %name, detail, "{reason}");
         }
-        EventReason::TenantAdded | EventReason::TenantRemoved | EventReason::ConfigApplied => {
+        EventReason::TenantAdded
+        | EventReason::TenantRemoved
+        | EventReason::ConfigApplied
+        | EventReason::SessionEstablished => {
             tracing::info!(tenant = %name, detail, "{reason}");
         }
         // A customer behind a NAT may move with every packet.

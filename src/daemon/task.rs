@@ -124,6 +124,8 @@ impl Tasks {
                 let observed = kernel.observe(&tenant).await.map_err(text);
                 Some(Input::Observed(tenant, observed))
             }),
+            // The loop has the sockets.
+            Output::Bgp(..) => {}
             Output::Resolve(name) => self.spawn(async move {
                 let _turn = lookups.acquire_owned().await;
                 let found = tokio::net::lookup_host((name.clone(), 0)).await;

@@ -8,7 +8,8 @@
 //!   handle_config ──┐                        ┌── Observe, Apply   (kernel)
 //!   handle_observed ┤                        ├── Attach, Configure, Detach   (datapath)
 //!   handle_applied   ┼──▶  Gateway  ──────────┤
-//!   handle_samples  ┤   a TenantMachine each └── Resolve   (DNS)
+//!   handle_samples  ┤   a TenantMachine each ├── Bgp   (sockets)
+//!   handle_socket   ┤                        └── Resolve   (DNS)
 //!   handle_dirty    ┘
 //!                          snapshot(), memory(): views
 //! ```
@@ -18,13 +19,15 @@
 //! It has one owner and no lock; it never reads a clock, and never waits.
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
-//! wanted), `device` (its WireGuard device), `names` (where its peers are), `site`
+//! wanted), `bgp` (its speaker), `device` (its WireGuard device), `names` (where its peers are), `site`
 //! and `leg` (how a site is), `takeover` (who serves instead), `view` (the snapshot).
 
+mod bgp;
 mod device;
 mod leg;
 mod names;
 mod site;
+mod sockets;
 mod takeover;
 mod tenant;
 mod view;
@@ -40,6 +43,9 @@ use crate::reconcile::{
 };
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
+pub use sockets::{BgpAction, Listening, SocketEvent};
+
+use bgp::Bgp;
 use names::Names;
 use site::Sites;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -66,6 +72,8 @@ pub enum Output {
     Detach(TenantName),
     /// Look at the tenant's namespace; then [`Gateway::handle_observed`].
     Observe(TenantName),
+    /// Something for the sockets of the tenant's BGP.
+    Bgp(TenantName, BgpAction),
     /// Ask for the addresses of a name; then [`Gateway::handle_resolved`].
     Resolve(String),
 }
@@ -111,6 +119,8 @@ pub struct Gateway {
     apply_duration: Option<Duration>,
     reload: Option<Reload>,
     conditions: ConditionMemory,
+    /// A random number.
+    seed: u64,
     stopping: bool,
     outputs: VecDeque<Output>,
 }
@@ -138,6 +148,7 @@ impl Gateway {
             apply_duration: None,
             reload: None,
             conditions: ConditionMemory::default(),
+            seed: 0,
             stopping: false,
             outputs: VecDeque::new(),
         }
@@ -294,6 +305,7 @@ impl Gateway {
             if sites.handle_sample(tenant, device.as_ref(), sample, unresolved, history, now) {
                 self.want(&name, now);
             }
+            self.collect(&name, now);
         }
     }
 
@@ -313,6 +325,7 @@ impl Gateway {
         if sites.handle_legs(tenant, samples, &mut machine.history, now) {
             self.want(name, now);
         }
+        self.collect(name, now);
     }
 
     /// The links to sites on VLANs of each tenant that has any, with the
@@ -388,6 +401,11 @@ impl Gateway {
         for ((tenant, key), endpoint) in endpoints {
             self.last_endpoints.entry(tenant).or_default().insert(key, endpoint);
         }
+    }
+
+    /// Takes a random number, with which waits are made uneven.
+    pub const fn handle_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// Takes which offloads are in force.
@@ -502,7 +520,8 @@ impl Gateway {
     fn machine(&mut self, name: &TenantName) -> &mut TenantMachine {
         self.tenants.entry(name.clone()).or_insert_with(|| {
             let history = History::new(limits::EVENTS_PER_TENANT);
-            TenantMachine::new(name.clone(), self.placement, self.borrowed.clone(), history)
+            let (borrowed, bgp) = (self.borrowed.clone(), Bgp::with_seed(self.seed));
+            TenantMachine::new(name.clone(), self.placement, borrowed, bgp, history)
         })
     }
 
@@ -515,6 +534,7 @@ impl Gateway {
 
     /// Brings the tenant's outputs up and draws the conclusions.
     fn collect(&mut self, name: &TenantName, now: Now) {
+        self.tell_up(name, now);
         let Some(machine) = self.tenants.get_mut(name) else { return };
         while let Some(output) = machine.poll_output() {
             self.outputs.push_back(output);
@@ -587,10 +607,7 @@ impl Gateway {
     }
 
     fn release(&mut self, name: &TenantName, now: Now) {
-        self.with(name, now, |machine| {
-            machine.handle_wanted(None, now);
-            machine.handle_device(None, now);
-        });
+        self.with(name, now, |machine| machine.leave(now));
     }
 
     /// Works out what the tenant's device is to be.

@@ -164,6 +164,11 @@ impl Sites {
         changed
     }
 
+    /// How a site is, as its samples say.
+    pub(super) fn state(&self, site: &SiteName) -> Option<SiteState> {
+        self.standings.get(site).map(|standing| standing.state)
+    }
+
     /// The sites that cannot carry packets.
     pub(super) const fn unusable(&self) -> &BTreeSet<SiteName> {
         &self.unusable

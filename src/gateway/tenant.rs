@@ -17,6 +17,7 @@
 //! It never touches another tenant's state: a failure here stays here.
 
 use super::Output;
+use super::bgp::Bgp;
 use crate::model::{Backend, Config, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
 use crate::reconcile::{
@@ -70,11 +71,14 @@ impl Wanted {
     }
 }
 
+/// What is under way in its namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     Observing,
     Applying,
+    /// Steps about learned routes alone.
+    ApplyingLearned,
 }
 
 /// How soon a device that failed is tried again.
@@ -94,12 +98,12 @@ enum DevicePhase {
 /// One tenant.
 #[derive(Debug)]
 pub(super) struct TenantMachine {
-    name: TenantName,
+    pub(super) name: TenantName,
     placement: Placement,
     /// `None` when it is to go.
     wanted: Option<Wanted>,
-    phase: Phase,
-    dirty: bool,
+    pub(super) phase: Phase,
+    pub(super) dirty: bool,
     /// Rounds of plan and apply since it was last in sync.
     rounds: u32,
     backoff: Backoff,
@@ -125,9 +129,10 @@ pub(super) struct TenantMachine {
     device_retry_at: Option<Instant>,
     device_failure: Option<String>,
     gone: bool,
+    pub(super) bgp: Bgp,
     /// What happened lately.
     pub(super) history: History,
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl TenantMachine {
@@ -136,6 +141,7 @@ impl TenantMachine {
         name: TenantName,
         placement: Placement,
         borrowed: Borrowed,
+        bgp: Bgp,
         history: History,
     ) -> Self {
         Self {
@@ -161,6 +167,7 @@ impl TenantMachine {
             device_retry_at: None,
             device_failure: None,
             gone: false,
+            bgp,
             history,
             outputs: VecDeque::new(),
         }
@@ -245,7 +252,9 @@ impl TenantMachine {
             self.gone = false;
         }
         self.wanted = wanted;
+        self.configure_bgp(now);
         if !same {
+            self.bgp.settle_at = None;
             self.changed_at = Some(now.mono);
             self.rounds = 0;
             self.broken.clear();
@@ -262,6 +271,9 @@ impl TenantMachine {
         }
         if let Some(wanted) = &mut self.wanted {
             wanted.generation = generation;
+        }
+        if self.bgp.is_leaving() {
+            self.configure_bgp(now);
         }
         self.advance(now);
     }
@@ -292,8 +304,9 @@ impl TenantMachine {
         if self.phase != Phase::Observing {
             return;
         }
-        self.phase = Phase::Idle;
         self.observed = observed;
+        self.surround_bgp(now);
+        self.phase = Phase::Idle;
         if self.is_device_to_go() {
             // Its packets are to stop before its rules go, or its link.
             self.dirty = true;
@@ -301,6 +314,12 @@ impl TenantMachine {
             return;
         }
         let steps = self.plan();
+        let is_learned = std::mem::take(&mut self.bgp.is_due);
+        self.take_learned();
+        if is_learned {
+            // Neighbors may say something new with every round.
+            self.rounds = 0;
+        }
         let is_broken =
             |step: &Step| step.device().is_some_and(|device| self.broken.contains_key(&device));
         if steps.is_empty() {
@@ -314,7 +333,8 @@ impl TenantMachine {
             let first = steps.first().map(Step::to_string).unwrap_or_default();
             self.handle_failure(format!("does not come to rest; still to do: {first}"), now);
         } else {
-            if self.rounds == 0 && self.changed_at.is_none() && self.broken.is_empty() {
+            let is_known = is_learned || self.changed_at.is_some() || !self.broken.is_empty();
+            if self.rounds == 0 && !is_known {
                 let message = format!("{} steps to put right what changed", steps.len());
                 self.history.push(EventReason::DriftRepaired, None, message, now.wall);
             }
@@ -335,8 +355,10 @@ impl TenantMachine {
             (None, Placement::Current, Some(there)) => {
                 plan_tenant(Some(&self.borrowed.left(there)), observed, self.placement)
             }
-            (wanted, placement, observed) => {
-                plan_tenant(wanted.as_ref().map(|it| &it.namespace), observed, placement)
+            (None, placement, observed) => plan_tenant(None, observed, placement),
+            (Some(wanted), placement, observed) => {
+                let desired = self.with_learned(&wanted.namespace, wanted.served(), observed);
+                plan_tenant(Some(&desired), observed, placement)
             }
         }
     }
@@ -352,10 +374,16 @@ impl TenantMachine {
 
     /// Takes what became of a plan: the steps that failed.
     pub(super) fn handle_applied(&mut self, failed: Vec<StepFailure>, now: Now) {
-        if self.phase != Phase::Applying {
-            return;
+        match self.phase {
+            Phase::Idle | Phase::Observing => return,
+            Phase::ApplyingLearned if failed.is_empty() => {
+                self.phase = Phase::Idle;
+                self.settle_learned(now);
+                self.advance(now);
+                return;
+            }
+            Phase::Applying | Phase::ApplyingLearned => self.phase = Phase::Idle,
         }
-        self.phase = Phase::Idle;
         let is_sites = |failure: &StepFailure| {
             let links = self.wanted.as_ref().map(|wanted| &wanted.site_links);
             failure.device.as_ref().is_some_and(|it| links.is_some_and(|links| links.contains(it)))
@@ -440,6 +468,7 @@ impl TenantMachine {
             // Without a TUN there is nothing to try; its coming is told.
             self.device_retry_at = None;
         }
+        self.handle_bgp_timeout(now);
         self.advance(now);
     }
 
@@ -448,7 +477,9 @@ impl TenantMachine {
         let is_due = self.dirty || !self.broken.is_empty();
         let retry = self.backoff.poll_timeout().filter(|_| is_due && self.phase == Phase::Idle);
         let device = self.device_retry_at.filter(|_| self.device == DevicePhase::Absent);
-        [retry, device, self.resync_at].into_iter().flatten().min()
+        let settle = self.bgp.settle_at.filter(|_| self.dirty && self.phase == Phase::Idle);
+        let bgp = self.bgp.poll_timeout();
+        [retry, device, settle, bgp, self.resync_at].into_iter().flatten().min()
     }
 
     /// The next thing to do for it.
@@ -501,7 +532,7 @@ impl TenantMachine {
         // A link that waits to be tried again holds nothing else up.
         let waiting =
             !self.backoff.is_open(now.mono) && (self.failure.is_some() || self.broken.is_empty());
-        let departing = self.is_device_to_go();
+        let departing = self.is_device_to_go() || self.bgp.is_settling(now.mono);
         if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
             self.observe();
         }
@@ -516,6 +547,7 @@ impl TenantMachine {
 
     fn observe(&mut self) {
         self.dirty = false;
+        self.bgp.settle_at = None;
         self.phase = Phase::Observing;
         self.outputs.push_back(Output::Observe(self.name.clone()));
     }

@@ -192,12 +192,8 @@ impl Gateway {
         let left_out = self.left_out(tenant, Some(site));
         let link = vlan_link(site);
         let broken = link.as_ref().and_then(|link| machine.broken_link(link));
-        let failed = machine.failure().is_some() || machine.device_failure().is_some();
-        let is_there = match &link {
-            Some(link) => machine.observed().is_some_and(|it| it.links.contains_key(link)),
-            None => machine.is_attached(),
-        };
-        if left_out.is_some() || ((failed || broken.is_some()) && !is_there) {
+        let is_there = is_there(machine, link.as_ref());
+        if !self.is_programmed(tenant, site, machine) {
             // It is not for want of the customer that nothing comes.
             if snapshot.state != SiteState::NeverConnected {
                 snapshot.state = SiteState::Down;
@@ -256,6 +252,26 @@ impl Gateway {
         snapshot
     }
 
+    /// Whether it is not for want of us that nothing comes from a site.
+    fn is_programmed(&self, tenant: &TenantName, site: &Site, machine: &TenantMachine) -> bool {
+        let link = vlan_link(site);
+        let broken = link.as_ref().and_then(|link| machine.broken_link(link));
+        let failed = machine.failure().is_some() || machine.device_failure().is_some();
+        self.left_out(tenant, Some(site)).is_none()
+            && ((!failed && broken.is_none()) || is_there(machine, link.as_ref()))
+    }
+
+    /// Whether packets for a site can be expected to arrive.
+    pub(super) fn is_usable(
+        &self,
+        tenant: &TenantName,
+        site: &Site,
+        machine: &TenantMachine,
+    ) -> bool {
+        let state = self.sites.get(tenant).and_then(|sites| sites.state(&site.name));
+        state.is_some_and(SiteState::is_usable) && self.is_programmed(tenant, site, machine)
+    }
+
     /// Why a site, or a tenant's fabric, is not programmed at all.
     fn left_out(&self, tenant: &TenantName, site: Option<&Site>) -> Option<UnprogrammableReason> {
         let parts = self.left_out.get(tenant)?;
@@ -290,6 +306,14 @@ fn not_served(site: &Site) -> impl Iterator<Item = Verdict> {
     probes.into_iter().chain(bgp).map(|(kind, message)| {
         (kind, ConditionStatus::Unknown, ConditionReason::Unsupported, message.to_owned())
     })
+}
+
+/// Whether what a site is reached by is there: its VLAN, or the tunnels.
+fn is_there(machine: &TenantMachine, link: Option<&Device>) -> bool {
+    match link {
+        Some(link) => machine.observed().is_some_and(|it| it.links.contains_key(link)),
+        None => machine.is_attached(),
+    }
 }
 
 /// Whether packets for a network leave by the link of its site, `None` for the

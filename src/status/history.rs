@@ -22,6 +22,12 @@ pub enum EventReason {
     SiteStateChanged,
     /// A peer is reached at another address than before.
     EndpointMoved,
+    /// A BGP session came up.
+    SessionEstablished,
+    /// A BGP session that was up is over.
+    SessionDown,
+    /// A BGP neighbor has come near its maximum of networks, or over it.
+    PrefixLimit,
     /// A step of a plan failed.
     StepFailed,
     /// The kernel was not as it was left, and was put right.
@@ -40,6 +46,9 @@ impl EventReason {
             Self::ConfigRefused => "config_refused",
             Self::SiteStateChanged => "site_state_changed",
             Self::EndpointMoved => "endpoint_moved",
+            Self::SessionEstablished => "session_established",
+            Self::SessionDown => "session_down",
+            Self::PrefixLimit => "prefix_limit",
             Self::StepFailed => "step_failed",
             Self::DriftRepaired => "drift_repaired",
             Self::ForeignObject => "foreign_object",

@@ -17,7 +17,17 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("status", &["net", "model", "config", "reconcile", "wireguard", "packet"]),
     (
         "gateway",
-        &["net", "model", "config", "customer", "packet", "reconcile", "status", "wireguard"],
+        &[
+            "net",
+            "model",
+            "bgp",
+            "config",
+            "customer",
+            "packet",
+            "reconcile",
+            "status",
+            "wireguard",
+        ],
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 use crate::random_config::{site, tenant};
 use crate::sim_kernel::SimKernel;
-use lockgate::gateway::{Gateway, Identity, Output};
+use lockgate::gateway::{BgpAction, Gateway, Identity, Output};
 use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
 use lockgate::reconcile::{Device, LinkKind, Step, StepFailure};
@@ -36,6 +36,8 @@ pub(crate) struct World {
     /// What was asked for and has not been done.
     pub(crate) pending: VecDeque<Output>,
     pub(crate) now: Now,
+    /// What sockets are to do.
+    pub(crate) bgp: Vec<(TenantName, BgpAction)>,
     /// What was done, a line each.
     log: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl World {
             broken_kinds: BTreeSet::new(),
             pending: VecDeque::new(),
             now,
+            bgp: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -143,6 +146,7 @@ impl World {
                 self.carriers.remove(&name);
                 self.gateway.handle_detached(&name, now);
             }
+            Output::Bgp(name, action) => self.bgp.push((name, action)),
             Output::Resolve(name) => {
                 self.log.push(format!("resolve {name}"));
                 let addresses = self.names.get(&name).cloned().unwrap_or_default();

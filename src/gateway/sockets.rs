@@ -1,0 +1,114 @@
+//! What a tenant's BGP asks of sockets, and what they tell.
+
+use super::Gateway;
+use super::tenant::TenantMachine;
+use crate::bgp::NeighborName;
+use crate::bgp::session::ConnectionId;
+use crate::bgp::speaker::Endpoint;
+use crate::net::{Now, TenantName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Something for the sockets of one tenant's BGP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BgpAction {
+    /// Listen like this from now on; before any dial to a neighbor that is new.
+    Listen(Listening),
+    /// Connect to the neighbor; then [`SocketEvent::Connected`] or
+    /// [`SocketEvent::Closed`].
+    Dial(NeighborName, ConnectionId),
+    /// Write what [`Gateway::unsent`] gives, until it is empty; said once until then.
+    Write(NeighborName, ConnectionId),
+    /// Stop dialing, or write as much of `last` as goes at once and close. Nothing is
+    /// to be told of the connection after this.
+    Close {
+        /// Whose connection.
+        neighbor: NeighborName,
+        /// Which.
+        connection: ConnectionId,
+        /// The last words.
+        last: Vec<u8>,
+    },
+}
+
+/// Where to listen, and for whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// The neighbors, those that are only dialed among them.
+    pub endpoints: BTreeMap<NeighborName, Endpoint>,
+    /// Our addresses, and the neighbors that connect to each.
+    pub at: BTreeMap<IpAddr, BTreeSet<NeighborName>>,
+}
+
+/// What happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketEvent {
+    /// The dial reached its neighbor.
+    Connected {
+        /// Our end.
+        local: IpAddr,
+        /// The neighbor's.
+        remote: IpAddr,
+    },
+    /// It could not be made, or is over; why, in a few words.
+    Closed(String),
+    /// Bytes came.
+    Bytes(Vec<u8>),
+    /// So many bytes of what was unsent were written.
+    Written(usize),
+}
+
+impl Gateway {
+    /// Takes notice that someone connected to a tenant's BGP, from `remote` to `local`:
+    /// whose connection it is, or `None` when it is nobody's and is to be closed
+    /// without a word.
+    pub fn handle_incoming(
+        &mut self,
+        tenant: &TenantName,
+        local: IpAddr,
+        remote: IpAddr,
+        now: Now,
+    ) -> Option<(NeighborName, ConnectionId)> {
+        let (local, remote) = (local.to_canonical(), remote.to_canonical());
+        let whose = self.tenants.get_mut(tenant)?.handle_incoming(local, remote, now);
+        self.collect(tenant, now);
+        whose
+    }
+
+    /// Takes what happened on a connection of a tenant's BGP.
+    pub fn handle_socket(
+        &mut self,
+        tenant: &TenantName,
+        neighbor: &NeighborName,
+        connection: ConnectionId,
+        event: &SocketEvent,
+        now: Now,
+    ) {
+        self.with(tenant, now, |machine| machine.handle_socket(neighbor, connection, event, now));
+    }
+
+    /// What is to be written on a connection of a tenant's BGP.
+    pub fn unsent(
+        &self,
+        tenant: &TenantName,
+        neighbor: &NeighborName,
+        connection: ConnectionId,
+    ) -> &[u8] {
+        let machine = self.tenants.get(tenant);
+        machine.map_or(&[], |machine: &TenantMachine| machine.unsent(neighbor, connection))
+    }
+
+    /// Tells the tenant's speaker which sites packets can be expected to arrive at, as
+    /// everyone sees it. A site that has fallen silent is among them: it is there
+    /// after a handshake, for which someone has to send.
+    pub(super) fn tell_up(&mut self, name: &TenantName, now: Now) {
+        let Some(machine) = self.tenants.get(name) else { return };
+        let wanted = machine.wanted().map(|wanted| &wanted.tenant);
+        let Some(tenant) = wanted.filter(|tenant| tenant.fabric.bgp.is_some()) else { return };
+        let sites = tenant.sites.values().filter(|site| self.is_usable(name, site, machine));
+        let up: BTreeSet<_> = sites.map(|site| site.name.clone()).collect();
+        if let Some(machine) = self.tenants.get_mut(name) {
+            machine.set_up(&up, now);
+        }
+    }
+}
