@@ -5,6 +5,7 @@
 //! and comes back as an [`Input`]; the gateway asks for one thing at a time for
 //! each tenant, so there are never more tasks than twice the tenants.
 
+use super::bgp::{BgpInput, Sockets};
 use super::clock::Clock;
 use super::first_set::FirstSet;
 use super::journal::Journal;
@@ -16,7 +17,7 @@ use super::task::{self, Input, Load, Tasks, text};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
 use crate::linux::{self, Dirty, Kernel, Watch};
-use crate::model::Placement;
+use crate::model::{Placement, limits};
 use crate::net::{Mtu, Now, TenantName, Timestamp};
 use crate::status::{Offloads, Snapshot};
 use crate::wireguard::Sample;
@@ -104,6 +105,9 @@ pub(super) struct EventLoop {
     parts: Parts,
     inputs: mpsc::Receiver<Input>,
     tasks: Tasks,
+    /// What BGP connections tell.
+    bgp: mpsc::Receiver<BgpInput>,
+    sockets: Sockets,
     sampling: bool,
     measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
@@ -133,12 +137,16 @@ impl EventLoop {
     pub(super) fn new(parts: Parts) -> Self {
         let (input, inputs) = mpsc::channel(INPUTS);
         let (kernel, datapath) = (parts.kernel.clone(), Arc::clone(&parts.datapath));
+        let (bgp_input, bgp) = mpsc::channel(limits::BGP_INPUTS);
+        let sockets = Sockets::new(kernel.clone(), bgp_input);
         let tasks = Tasks::new(kernel, datapath, parts.clock, input);
         let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
             parts,
             inputs,
             tasks,
+            bgp,
+            sockets,
             sampling: false,
             measuring: Look::Idle,
             uplink_mtu: None,
@@ -195,6 +203,7 @@ impl EventLoop {
             let wake = self.wake(stop_by);
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.handle_input(input),
+                Some(input) = self.bgp.recv() => self.handle_bgp(input),
                 dirty = notices.kernel.next() => self.handle_dirty(&dirty),
                 Some(event) = notices.datapath.recv() => self.handle_datapath(event),
                 Some(()) = notices.documents.recv(), if stop_by.is_none() => {
@@ -220,6 +229,12 @@ impl EventLoop {
                     self.give_back();
                 }
                 () = sleep_until(wake) => {
+                    // A neighbor is not silent because we were.
+                    tokio::task::yield_now().await;
+                    for _ in 0..limits::BGP_INPUTS {
+                        let Ok(input) = self.bgp.try_recv() else { break };
+                        self.handle_bgp(input);
+                    }
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
                     if self.parts.reload.due().is_some_and(|at| at <= Instant::now()) {
@@ -338,6 +353,12 @@ impl EventLoop {
         self.unpublished = true;
     }
 
+    fn handle_bgp(&mut self, input: BgpInput) {
+        let now = self.now();
+        self.sockets.handle(input, &mut self.parts.gateway, now);
+        self.unpublished = true;
+    }
+
     fn handle_dirty(&mut self, dirty: &Dirty) {
         let now = self.now();
         match dirty {
@@ -427,7 +448,17 @@ impl EventLoop {
                 // How it was can be seen only before it is changed.
                 self.remember();
             }
-            self.tasks.carry_out(output, self.last_initiation);
+            match output {
+                Output::Bgp(tenant, action) => {
+                    self.sockets.carry_out(&tenant, action, &self.parts.gateway);
+                }
+                Output::Apply(..)
+                | Output::Attach(..)
+                | Output::Configure(..)
+                | Output::Detach(_)
+                | Output::Observe(_)
+                | Output::Resolve(_) => self.tasks.carry_out(output, self.last_initiation),
+            }
         }
     }
 

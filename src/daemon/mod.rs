@@ -3,11 +3,14 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `kernel_devices`, `reload` and
-//! `load` ([`load::Loaded`]), `first_set`, [`source`] and [`document_file`], `journal`, [`keys`],
-//! [`memory`] and [`accepted`], `envelope`, `file`, [`Clock`].
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp` and `bgp_connection`,
+//! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
+//! [`document_file`], `journal`, [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
+//! [`Clock`].
 
 pub mod accepted;
+mod bgp;
+mod bgp_connection;
 mod clock;
 pub mod document_file;
 mod envelope;

@@ -104,6 +104,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         Gateway::new(options.placement, options.source.documents.display().to_string(), now);
     let endpoints = memory.endpoints.iter().map(|(key, at)| (key.clone(), *at));
     gateway.handle_memory(endpoints, memory.borrowed.clone());
+    gateway.handle_seed(seed());
 
     // The first set is read before anything runs, so that a wrong path is an
     // exit code and not a line in a log.
@@ -150,6 +151,16 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     serving.end();
     Ok(())
+}
+
+/// A random number; where the system gives none, waits are uneven by the process.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let rng = ring::rand::SystemRandom::new();
+    match ring::rand::SecureRandom::fill(&rng, &mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => u64::from(std::process::id()),
+    }
 }
 
 /// How the kernel's devices that an earlier process left are.

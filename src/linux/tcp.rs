@@ -5,10 +5,11 @@
 //! before it listens, on the other kind before it connects.
 
 use super::syscall;
+use crate::net::TcpPassword;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use zeroize::Zeroizing;
+use std::os::fd::AsFd;
 
 /// Connections the kernel keeps for us before we accept them. A listening
 /// socket's neighbors are few; whoever else connects is turned away at once.
@@ -49,14 +50,14 @@ impl Reach {
 }
 
 /// A neighbor as its packets must show it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// Its address.
     pub address: IpAddr,
     /// How far away it is.
     pub reach: Reach,
-    /// The key every segment is signed with (TCP-MD5, RFC 2385): 1 to 80 bytes.
-    pub password: Option<Zeroizing<Vec<u8>>>,
+    /// The key every segment is signed with (TCP-MD5, RFC 2385).
+    pub password: Option<TcpPassword>,
 }
 
 /// A socket that listens at `local` for these neighbors.
@@ -100,7 +101,7 @@ pub fn listen(local: SocketAddr, neighbors: &[Guard]) -> io::Result<TcpListener>
 ///
 /// # Errors
 /// When the kernel does not let it be set; the connection is then of no use.
-pub fn admit(connection: &TcpStream, neighbor: &Guard) -> io::Result<()> {
+pub fn admit(connection: &impl AsFd, neighbor: &Guard) -> io::Result<()> {
     let socket = socket2::SockRef::from(connection);
     socket.set_tcp_nodelay(true)?;
     guard(&socket, neighbor)
@@ -148,7 +149,7 @@ fn guard(socket: &Socket, neighbor: &Guard) -> io::Result<()> {
 
 fn sign(socket: &Socket, neighbor: &Guard) -> io::Result<()> {
     match &neighbor.password {
-        Some(password) => Ok(syscall::set_tcp_md5(socket, neighbor.address, password)?),
+        Some(password) => Ok(syscall::set_tcp_md5(socket, neighbor.address, password.as_bytes())?),
         None => Ok(()),
     }
 }

@@ -167,3 +167,14 @@ pub const BGP_NOTIFICATION_KINDS: usize = 64;
 
 /// Bytes kept of what went wrong last on a session.
 pub const BGP_ERROR_TEXT_BYTES: usize = 512;
+
+/// Bytes read of a BGP connection at a time, and not again before they are worked
+/// off: what keeps the loop for some milliseconds at most, whoever sends how fast.
+pub const BGP_SOCKET_READ_BYTES: usize = 16 << 10;
+
+/// Bytes handed to a BGP connection at a time: a whole message at least.
+pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
+
+/// What BGP connections have to tell that waits for the loop. Each has one thing at
+/// a time, and whoever finds no room waits.
+pub const BGP_INPUTS: usize = 64;

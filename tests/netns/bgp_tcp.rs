@@ -3,10 +3,10 @@
 
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use lockgate::linux::tcp::{self, Guard, Reach};
+use lockgate::net::TcpPassword;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use zeroize::Zeroizing;
 
 const NEAR: &str = "10.9.0.1";
 const FAR: &str = "10.9.0.2";
@@ -32,7 +32,7 @@ fn topology(lab: &Lab) {
 }
 
 fn guard(address: &str, reach: Reach, password: Option<&str>) -> Guard {
-    let password = password.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
+    let password = password.map(|text| TcpPassword::new(text).unwrap());
     Guard { address: address.parse().unwrap(), reach, password }
 }
 

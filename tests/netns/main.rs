@@ -8,7 +8,10 @@
 )]
 mod aging;
 mod answerer;
+mod bgp_routes;
+mod bgp_stage;
 mod bgp_tcp;
+mod bird;
 mod canary;
 mod capture;
 mod crash;

@@ -1,0 +1,91 @@
+//! [`Bird`]: a stock BIRD 2 in a namespace, with a configuration and a control
+//! socket of its own, and what it says about itself.
+#![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
+
+use crate::lab::{Lab, PATIENCE, Process, wait_until};
+use rustix::process::Signal;
+use std::fs;
+use std::path::PathBuf;
+
+/// A running BIRD; killed when it is dropped.
+pub(crate) struct Bird<'lab> {
+    lab: &'lab Lab,
+    at: String,
+    home: tempfile::TempDir,
+    process: Process,
+}
+
+impl<'lab> Bird<'lab> {
+    /// Starts one at `at` with this configuration.
+    pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("bird-").tempdir().unwrap();
+        fs::write(home.path().join("conf"), config).unwrap();
+        let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        let (conf, control, pid) = (path("conf"), path("ctl"), path("pid"));
+        let words = ["bird", "-f", "-c", &conf, "-s", &control, "-P", &pid, "-D", &path("log")];
+        let process = lab.spawn(at, &words);
+        let bird = Self { lab, at: at.to_owned(), home, process };
+        wait_until("BIRD to answer", PATIENCE, || {
+            let output = bird.lab.output(at, &["birdc", "-s", &control, "show", "status"]);
+            if output.status.success() { Ok(()) } else { Err(bird.log()) }
+        });
+        bird
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Says something to it, as an operator would; gives its answer.
+    pub(crate) fn say(&self, words: &str) -> String {
+        let control = self.path("ctl");
+        let mut line = vec!["birdc", "-s", control.to_str().unwrap()];
+        line.extend(words.split_whitespace());
+        let output = self.lab.output(self.at.as_str(), &line);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Whether its session `name` is up.
+    pub(crate) fn is_established(&self, name: &str) -> bool {
+        self.say(&format!("show protocols {name}")).contains("Established")
+    }
+
+    /// Waits until its session `name` is up, or is not.
+    pub(crate) fn wait_established(&self, name: &str, is_up: bool) {
+        wait_until(&format!("the session {name}: {is_up}"), PATIENCE, || {
+            if self.is_established(name) == is_up {
+                return Ok(());
+            }
+            Err(format!("{}\n{}", self.say(&format!("show protocols all {name}")), self.log()))
+        });
+    }
+
+    /// The networks that its session `name` was told.
+    pub(crate) fn told(&self, name: &str) -> Vec<String> {
+        let text = self.say(&format!("show route protocol {name}"));
+        let words = text.lines().filter_map(|line| line.split_whitespace().next());
+        let mut networks: Vec<String> =
+            words.filter(|word| word.contains('/')).map(str::to_owned).collect();
+        networks.sort();
+        networks.dedup();
+        networks
+    }
+
+    /// Waits until its session `name` was told these networks and no others.
+    pub(crate) fn wait_told(&self, name: &str, networks: &[&str]) {
+        wait_until(&format!("BIRD to hear {networks:?}"), PATIENCE, || {
+            let told = self.told(name);
+            if told == networks { Ok(()) } else { Err(told) }
+        });
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(self) {
+        self.process.signal(Signal::KILL);
+    }
+}
