@@ -64,7 +64,7 @@ pub(crate) fn bird_config(apps: &[&str], more: &[&str], session: &str) -> String
         "log \"/dev/null\" all;
 router id {BIRD};
 protocol device {{}}
-protocol direct {{ ipv4; disabled; }}
+protocol kernel {{ ipv4 {{ import none; export where source = RTS_BGP; }}; }}
 protocol static apps {{ ipv4; {} }}
 protocol static more {{ ipv4; {} }}
 protocol bgp lockgate {{
@@ -79,6 +79,31 @@ protocol bgp lockgate {{
         routes(apps),
         routes(more),
     )
+}
+
+/// A site `lab` of acme's on an interface that is there already, as its untagged VLAN.
+pub(crate) const LAB: &str = "---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {name: lab, namespace: acme}
+spec:
+  gatewayRef: {name: gw}
+  type: VLAN
+  vlan: {interface: lan0, addresses: [172.30.0.1/24], nextHop: 172.30.0.2}
+  prefixes: [{cidr: 10.64.0.0/16}]
+";
+
+/// A device of the site `lab`, and an application behind BIRD.
+pub(crate) const DEVICE: &str = "10.64.0.10";
+pub(crate) const APP: &str = "10.140.1.10";
+
+/// Builds that site: its router and its device are the namespace `customer`.
+pub(crate) fn build_lab(lab: &Lab) {
+    lab.add("customer");
+    lab.veth((At::Underlay, "lan0"), (At::Netns("customer"), "lan"));
+    lab.address("customer", "lan", "172.30.0.2/24");
+    lab.address("customer", "lo", &format!("{DEVICE}/32"));
+    lab.route("customer", "10.140.0.0/16", "172.30.0.1");
 }
 
 /// Gives BIRD the other end of the tenant's fabric link, in a namespace `bird-TENANT`.

@@ -8,9 +8,13 @@
 )]
 mod aging;
 mod answerer;
+mod bgp_password;
+mod bgp_restart;
 mod bgp_routes;
+mod bgp_sites;
 mod bgp_stage;
 mod bgp_tcp;
+mod bgp_tenants;
 mod bird;
 mod canary;
 mod capture;
