@@ -1,7 +1,8 @@
 //! Asks a running gateway over its unix socket.
 
 use crate::model::limits;
-use crate::status::Snapshot;
+use crate::net::{Prefix, TenantName};
+use crate::status::{RibNetwork, RibPage, Snapshot};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
@@ -98,6 +99,37 @@ pub(super) async fn ask_now(socket: &Path) -> Result<Answer, ClientError> {
         Ok(Answer { snapshot, is_alive: alive == StatusCode::OK })
     };
     tokio::time::timeout(TIMEOUT, both).await.map_err(late)?
+}
+
+/// Asks for what the neighbors of a tenant said: all, or of one network. `None` when
+/// there is no such tenant or it has no BGP.
+pub(super) fn ask_rib(
+    socket: &Path,
+    tenant: &TenantName,
+    prefix: Option<Prefix>,
+) -> Result<Option<Vec<RibNetwork>>, ClientError> {
+    let mut networks = Vec::new();
+    let path = format!("/api/v1/tenants/{}/{}/rib", tenant.namespace(), tenant.name());
+    let mut query = prefix.map_or_else(String::new, |prefix| format!("?prefix={prefix}"));
+    let runtime = runtime()?;
+    loop {
+        let path = format!("{path}{query}");
+        let page = async {
+            let late = |_| ClientError::Timeout(socket.to_owned());
+            tokio::time::timeout(TIMEOUT, fetch(socket, &path)).await.map_err(late)?
+        };
+        let (status, body) = runtime.block_on(page)?;
+        let page: RibPage = match status {
+            StatusCode::OK => serde_json::from_slice(&body).map_err(ClientError::Json)?,
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(ClientError::Refused(status)),
+        };
+        networks.extend(page.networks);
+        match page.next.filter(|_| networks.len() < limits::RIB_SHOWN) {
+            Some(next) => query = format!("?after={next}"),
+            None => return Ok(Some(networks)),
+        }
+    }
 }
 
 async fn fetch(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), ClientError> {

@@ -26,6 +26,7 @@ mod output;
 mod run;
 mod schema;
 mod show;
+mod show_bgp;
 mod status;
 mod terminal;
 mod trace;

@@ -3,9 +3,10 @@
 use super::args::Directories;
 use super::client;
 use super::output::{self, Format, number, text};
+use super::show_bgp;
 use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
-use crate::net::TenantName;
+use crate::net::{Prefix, TenantName};
 use crate::status::{Ago, Count, RouteSnapshot, SiteState, Snapshot};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
@@ -16,6 +17,8 @@ use serde::Serialize;
 pub struct ShowArguments {
     /// Which table
     what: What,
+    /// Of the table `rib`, one network only: 192.0.2.0/24
+    prefix: Option<Prefix>,
     /// One tenant only: NAMESPACE/NAME
     #[arg(short, long)]
     tenant: Option<TenantName>,
@@ -30,6 +33,10 @@ enum What {
     Peers,
     /// Routes
     Routes,
+    /// BGP neighbors
+    Neighbors,
+    /// What BGP neighbors said, and what became of it
+    Rib,
 }
 
 pub(super) fn run(
@@ -37,6 +44,9 @@ pub(super) fn run(
     directories: &Directories,
     color: ColorChoice,
 ) -> Result<Verdict, Failure> {
+    if arguments.prefix.is_some() && !matches!(arguments.what, What::Rib) {
+        return Err(anyhow!("only `show rib` takes a network").into());
+    }
     let mut snapshot = client::ask(&directories.socket())?.snapshot;
     if let Some(wanted) = &arguments.tenant {
         snapshot.tenants.retain(|tenant| tenant.name == *wanted);
@@ -54,6 +64,16 @@ pub(super) fn run(
     let text = match arguments.what {
         What::Peers => show(&peers(&snapshot), arguments.output, |rows| draw_peers(rows, style)),
         What::Routes => show(&routes(&snapshot), arguments.output, |rows| draw_routes(rows, style)),
+        What::Neighbors => {
+            let rows = show_bgp::neighbors(&snapshot);
+            show(&rows, arguments.output, |rows| {
+                show_bgp::draw_neighbors(rows, snapshot.taken, style)
+            })
+        }
+        What::Rib => {
+            let rows = show_bgp::rib(&snapshot, &directories.socket(), arguments.prefix)?;
+            show(&rows, arguments.output, |rows| show_bgp::draw_rib(rows, style))
+        }
     };
     terminal::print(&text?)?;
     Ok(Verdict::Good)

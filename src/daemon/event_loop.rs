@@ -16,6 +16,7 @@ use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
+use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
 use crate::net::{Mtu, Now, TenantName, Timestamp};
@@ -98,6 +99,8 @@ pub(super) struct Parts {
     pub(super) ticks: watch::Sender<u64>,
     /// Whether what was made stays when the process ends.
     pub(super) keep: bool,
+    /// Who asks what BGP neighbors said.
+    pub(super) questions: mpsc::Receiver<RibQuestion>,
 }
 
 /// The loop.
@@ -204,6 +207,7 @@ impl EventLoop {
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.handle_input(input),
                 Some(input) = self.bgp.recv() => self.handle_bgp(input),
+                Some(question) = self.parts.questions.recv() => self.answer(question),
                 dirty = notices.kernel.next() => self.handle_dirty(&dirty),
                 Some(event) = notices.datapath.recv() => self.handle_datapath(event),
                 Some(()) = notices.documents.recv(), if stop_by.is_none() => {
@@ -357,6 +361,16 @@ impl EventLoop {
         let now = self.now();
         self.sockets.handle(input, &mut self.parts.gateway, now);
         self.unpublished = true;
+    }
+
+    fn answer(&self, question: RibQuestion) {
+        let RibQuestion { tenant, prefix, after, answer } = question;
+        let page = match prefix {
+            Some(prefix) => self.parts.gateway.rib_of(&tenant, prefix),
+            None => self.parts.gateway.rib(&tenant, after),
+        };
+        // Who asked may have gone.
+        let _ = answer.send(page);
     }
 
     fn handle_dirty(&mut self, dirty: &Dirty) {

@@ -13,7 +13,7 @@ use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
 use crate::http::Views;
 use crate::linux::{self, Kernel, KernelOptions, Offload};
-use crate::model::{Backend, Config, Placement};
+use crate::model::{Backend, Config, Placement, limits};
 use crate::net::TenantName;
 use crate::status::Snapshot;
 use crate::wireguard::Sample;
@@ -96,7 +96,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let starting = Snapshot::starting(env!("CARGO_PKG_VERSION"), now.wall);
     let (snapshots, watched) = watch::channel(Arc::new(starting));
     let (ticks, ticking) = watch::channel(0);
+    let (asking, questions) = mpsc::channel(limits::RIB_QUESTIONS);
     let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
+    let views = views.with_rib(asking);
     let socket = options.runtime.join(SOCKET);
     let serving = Serving::start(&socket, &options.status, views).await?;
 
@@ -145,6 +147,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         snapshots,
         ticks,
         keep: options.keep,
+        questions,
     });
     event_loop.begin(first, present, adopted);
     event_loop.run(notices).await;

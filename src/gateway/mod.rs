@@ -20,9 +20,10 @@
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
 //! wanted), `bgp` (its speaker), `device` (its WireGuard device), `names` (where its peers are), `site`
-//! and `leg` (how a site is), `takeover` (who serves instead), `view` (the snapshot).
+//! and `leg` (how a site is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
 
 mod bgp;
+mod bgp_view;
 mod device;
 mod leg;
 mod names;

@@ -1,7 +1,7 @@
 //! The snapshot: all that the gateway knows, as everyone may see it.
 
 use super::tenant::TenantMachine;
-use super::{Gateway, site::Sites};
+use super::{Gateway, bgp_view, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
 use crate::reconcile::{Device, Namespace, RouteKey, UnprogrammableReason, vlan_link};
@@ -22,7 +22,7 @@ pub(super) struct ConditionMemory {
 }
 
 /// A condition before it is compared with the one before.
-type Verdict = (ConditionType, ConditionStatus, ConditionReason, String);
+pub(super) type Verdict = (ConditionType, ConditionStatus, ConditionReason, String);
 
 impl Gateway {
     /// Everything anyone can see of it.
@@ -99,13 +99,22 @@ impl Gateway {
         let conditions = conditions.clone();
         let nowhere = Sites::default();
         let sites = self.sites.get(name).unwrap_or(&nowhere);
+        let bgp = bgp_view::bgp(tenant, machine, now);
         let site_snapshots = tenant
             .sites
             .values()
             .map(|site| {
                 let key = (name.clone(), site.name.clone());
                 let conditions = memory.sites.entry(key).or_default();
-                self.site_snapshot(name, site, sites, machine, conditions, now)
+                let mut site_snapshot =
+                    self.site_snapshot(name, site, sites, machine, conditions, now);
+                if let Some((kind, status, reason, message)) =
+                    bgp_view::established(site, bgp.as_ref())
+                {
+                    conditions.set(kind, status, reason, &message, generation, now.wall);
+                    site_snapshot.conditions.clone_from(conditions);
+                }
+                site_snapshot
             })
             .collect();
         TenantSnapshot {
@@ -122,6 +131,7 @@ impl Gateway {
             sites: site_snapshots,
             drops: self.drop_snapshots(name, sites),
             routes: routes(tenant, machine),
+            bgp,
             events: machine.history.to_vec(),
         }
     }
@@ -297,15 +307,12 @@ impl Gateway {
 
 /// What a site asks for and this version does not do.
 fn not_served(site: &Site) -> impl Iterator<Item = Verdict> {
-    let probes = (!site.probes.is_empty())
-        .then_some((ConditionType::Reachable, "nothing is probed by this version yet"));
-    let bgp = site
-        .bgp
-        .is_some()
-        .then_some((ConditionType::BgpEstablished, "no BGP session is set up by this version yet"));
-    probes.into_iter().chain(bgp).map(|(kind, message)| {
-        (kind, ConditionStatus::Unknown, ConditionReason::Unsupported, message.to_owned())
-    })
+    let probes = (!site.probes.is_empty()).then(|| {
+        let message = "nothing is probed by this version yet".to_owned();
+        let (status, reason) = (ConditionStatus::Unknown, ConditionReason::Unsupported);
+        (ConditionType::Reachable, status, reason, message)
+    });
+    probes.into_iter()
 }
 
 /// Whether what a site is reached by is there: its VLAN, or the tunnels.
@@ -359,11 +366,8 @@ fn programmed(
     if super::device::wireguard_sites(tenant).next().is_some() && !machine.is_attached() {
         return no(ConditionReason::Programming, "the device is being started");
     }
-    let asks_for_bgp = tenant.fabric.bgp.is_some();
-    let message =
-        if asks_for_bgp { "all but fabric.bgp, which this version does not serve yet" } else { "" };
-    let message = message.to_owned();
-    (ConditionType::Programmed, ConditionStatus::True, ConditionReason::Programmed, message)
+    let (status, reason) = (ConditionStatus::True, ConditionReason::Programmed);
+    (ConditionType::Programmed, status, reason, String::new())
 }
 
 /// Whether the rules that keep this tenant apart are in the kernel, as last
@@ -427,5 +431,6 @@ fn routes(tenant: &Tenant, machine: &TenantMachine) -> Vec<RouteSnapshot> {
             });
         }
     }
+    routes.extend(bgp_view::learned(tenant, machine, fabric));
     routes
 }

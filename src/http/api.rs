@@ -1,12 +1,14 @@
 //! The snapshot as JSON, whole and in parts.
 
-use super::Views;
-use crate::net::{SiteName, TenantName};
+use super::{RibQuestion, Views};
+use crate::net::{Prefix, SiteName, TenantName};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What there is not. Written in snake_case.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -15,6 +17,7 @@ enum Missing {
     Page,
     Tenant,
     Site,
+    Bgp,
 }
 
 #[derive(Serialize)]
@@ -59,5 +62,39 @@ pub(super) async fn site(
     match name.and_then(|name| tenant.site(&name)) {
         Some(site) => Json(site).into_response(),
         None => not_found(Missing::Site),
+    }
+}
+
+/// What the loop may take to answer before it is called busy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which part of what was said is asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct RibQuery {
+    prefix: Option<String>,
+    after: Option<String>,
+}
+
+pub(super) async fn rib(
+    State(views): State<Views>,
+    Path((namespace, tenant)): Path<(String, String)>,
+    Query(query): Query<RibQuery>,
+) -> Response {
+    let parse = |text: Option<String>| text.map(|text| text.parse::<Prefix>()).transpose();
+    let (Ok(prefix), Ok(after)) = (parse(query.prefix), parse(query.after)) else {
+        return (StatusCode::BAD_REQUEST, "A network is written 192.0.2.0/24.\n").into_response();
+    };
+    let (Ok(tenant), Some(rib)) = (TenantName::new(&namespace, &tenant), &views.rib) else {
+        return not_found(Missing::Tenant);
+    };
+    let (answer, answered) = oneshot::channel();
+    let busy = || (StatusCode::SERVICE_UNAVAILABLE, "Busy; ask again.\n").into_response();
+    if rib.try_send(RibQuestion { tenant, prefix, after, answer }).is_err() {
+        return busy();
+    }
+    match tokio::time::timeout(PATIENCE, answered).await {
+        Ok(Ok(Some(page))) => Json(page).into_response(),
+        Ok(Ok(None)) => not_found(Missing::Bgp),
+        Ok(Err(_)) | Err(_) => busy(),
     }
 }

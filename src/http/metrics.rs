@@ -13,8 +13,8 @@
 use super::Views;
 use crate::net::Timestamp;
 use crate::status::{
-    ConditionType, Count, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot,
-    TenantSnapshot,
+    ConditionType, Count, NeighborState, ReloadOutcome, RouteSource, SiteSnapshot, SiteState,
+    Snapshot, TenantSnapshot,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -47,6 +47,7 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     families.extend(tenants(&snapshot.tenants));
     families.extend(sites(&snapshot.tenants));
     families.extend(peers(&snapshot.tenants));
+    families.extend(neighbors(&snapshot.tenants));
     families.retain(|family| !family.get_metric().is_empty());
     TextEncoder::new().encode_to_string(&families)
 }
@@ -116,7 +117,11 @@ fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             let is_counted =
                 |route: &&crate::status::RouteSnapshot| route.source == source && route.installed;
             let labels = vec![name.clone(), label("source", source.name())];
-            routes.add(labels, amount(tenant.routes.iter().filter(is_counted).count()));
+            let shown = amount(tenant.routes.iter().filter(is_counted).count());
+            // Not all that were learned are among the routes.
+            let learned = tenant.bgp.as_ref().map(|bgp| number(bgp.learned_routes));
+            let learned = learned.filter(|_| source == RouteSource::Bgp);
+            routes.add(labels, learned.unwrap_or(shown));
         }
     }
     [programmed, isolated, dropped, routes].into_iter().map(Family::finish).collect()
@@ -172,6 +177,45 @@ fn peers(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
         sent.add(labels, number(site.sent_bytes.0));
     }
     [whois, handshake, received, sent].into_iter().map(Family::finish).collect()
+}
+
+fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
+    let mut up = gauges("lockgate_bgp_neighbor_up", "1 when the session is established.");
+    let mut prefixes = gauges(
+        "lockgate_bgp_prefixes",
+        "Networks of a session: received, accepted, serving, stale (of the neighbor), advertised (by us).",
+    );
+    let mut notifications = counters(
+        "lockgate_bgp_notifications_total",
+        "NOTIFICATIONs, by direction and by code and subcode (RFC 4271 §4.5).",
+    );
+    let mut flaps =
+        counters("lockgate_bgp_flaps_total", "Times a session went down after it was up.");
+    for tenant in tenants {
+        let name = label("tenant", &tenant.name.to_string());
+        for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
+            let labels = vec![name.clone(), label("neighbor", &neighbor.name)];
+            let with = |more: &[LabelPair]| [labels.as_slice(), more].concat();
+            up.add(labels.clone(), truth(neighbor.state == NeighborState::Established));
+            flaps.add(labels.clone(), number(neighbor.flaps.0));
+            let counts = neighbor.prefixes;
+            for (stage, count) in [
+                ("received", counts.received),
+                ("accepted", counts.accepted),
+                ("serving", counts.serving),
+                ("stale", counts.stale),
+                ("advertised", counts.advertised),
+            ] {
+                prefixes.add(with(&[label("stage", stage)]), number(count));
+            }
+            for kind in &neighbor.notifications {
+                let direction = label("direction", if kind.is_sent { "sent" } else { "received" });
+                let code = label("code", &format!("{}/{}", kind.code, kind.subcode));
+                notifications.add(with(&[direction, code]), number(kind.count.0));
+            }
+        }
+    }
+    [up, prefixes, notifications, flaps].into_iter().map(Family::finish).collect()
 }
 
 fn every_site(

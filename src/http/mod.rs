@@ -23,4 +23,4 @@ mod views;
 pub use listener::{ListenError, Listener};
 pub use metrics::{METRICS_TYPE, render as render_metrics};
 pub use server::serve;
-pub use views::Views;
+pub use views::{RibQuestion, Views};

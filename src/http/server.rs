@@ -57,6 +57,7 @@ fn router(views: Views) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/tenants/{namespace}/{tenant}", get(api::tenant))
+        .route("/api/v1/tenants/{namespace}/{tenant}/rib", get(api::rib))
         .route("/api/v1/tenants/{namespace}/{tenant}/sites/{site}", get(api::site))
         .fallback(api::nothing_here);
     let guard = middleware::from_fn_with_state(views.clone(), guard::guard);

@@ -178,3 +178,18 @@ pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
 /// What BGP connections have to tell that waits for the loop. Each has one thing at
 /// a time, and whoever finds no room waits.
 pub const BGP_INPUTS: usize = 64;
+
+/// Learned routes of a tenant in each snapshot; all of them are counted, and all are
+/// shown to who asks for what the neighbors said.
+pub const LEARNED_SHOWN: usize = 1_000;
+
+/// Networks in one answer about what the neighbors said: some milliseconds of the
+/// loop's time.
+pub const RIB_PAGE: usize = 500;
+
+/// Questions of that kind that wait for the loop; whoever comes then is told to come
+/// again.
+pub const RIB_QUESTIONS: usize = 8;
+
+/// Networks of one tenant that the command line shows.
+pub const RIB_SHOWN: usize = 100_000;

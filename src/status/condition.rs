@@ -149,6 +149,17 @@ pub enum ConditionReason {
     Established,
     /// The state or probe named in the message says otherwise.
     NotEstablished,
+    /// BGPEstablished is false: the session is in the state of this name
+    /// (RFC 4271 §8.2.2), as are the next four.
+    Idle,
+    /// It dials.
+    Connect,
+    /// It waits for the neighbor, or to dial again.
+    Active,
+    /// A connection stands, and nothing was heard on it yet.
+    OpenSent,
+    /// Both ends have said who they are.
+    OpenConfirm,
     /// It was not asked for.
     NotConfigured,
 }
@@ -177,6 +188,11 @@ impl ConditionReason {
             Self::RulesDiffer => "RulesDiffer",
             Self::Established => "Established",
             Self::NotEstablished => "NotEstablished",
+            Self::Idle => "Idle",
+            Self::Connect => "Connect",
+            Self::Active => "Active",
+            Self::OpenSent => "OpenSent",
+            Self::OpenConfirm => "OpenConfirm",
             Self::NotConfigured => "NotConfigured",
         }
     }

@@ -8,14 +8,16 @@
 //! carry none.
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
-//! [`SiteState`] and [`SiteReason`], [`Conditions`], [`History`],
-//! [`Check`] (readiness), [`Count`], [`Ago`] and [`Visible`] (how numbers, times and texts are
+//! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`], [`Conditions`], [`History`],
+//! [`Check`] (readiness), [`RibPage`] (asked for apart), [`Count`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
 mod condition;
 mod history;
+mod neighbor;
 mod ready;
+mod rib;
 mod site;
 mod site_state;
 mod snapshot;
@@ -25,7 +27,11 @@ mod text;
 pub use age::Ago;
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
 pub use history::{Event, EventReason, History};
+pub use neighbor::{
+    BgpSnapshot, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts,
+};
 pub use ready::Check;
+pub use rib::{RibNetwork, RibPage, RibPath};
 pub use site::{AttachmentKind, PrefixSource, SitePrefixStatus, SiteSnapshot};
 pub use site_state::{SiteReason, SiteState};
 pub use snapshot::{

@@ -1,7 +1,7 @@
 //! One tenant as everyone may see it.
 
 use super::text::{self, Count};
-use super::{Backend, Conditions, Event, SiteSnapshot, SiteState};
+use super::{Backend, BgpSnapshot, Conditions, Event, SiteSnapshot, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, TenantName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -132,9 +132,12 @@ pub struct TenantSnapshot {
     /// Packets dropped, by place and reason.
     #[serde(default)]
     pub drops: Vec<DropSnapshot>,
-    /// Its routes.
+    /// Its routes; of the learned ones no more than the first thousand.
     #[serde(default)]
     pub routes: Vec<RouteSnapshot>,
+    /// Its BGP, when it has any.
+    #[serde(default)]
+    pub bgp: Option<BgpSnapshot>,
     /// What happened lately, oldest first.
     #[serde(default)]
     pub events: Vec<Event>,

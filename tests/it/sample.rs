@@ -1,12 +1,13 @@
 //! Snapshots to look at, written down.
 
 use lockgate::model::limits;
-use lockgate::net::{SiteName, TenantName, Timestamp};
+use lockgate::net::{Asn, SiteName, TenantName, Timestamp};
 use lockgate::status::{
-    AttachmentKind, Backend, ConditionReason, ConditionStatus, ConditionType, Conditions, Count,
-    DropPlace, DropSnapshot, EventReason, History, PrefixSource, RefusedDocument, Reload,
-    ReloadOutcome, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot,
-    SiteState, Snapshot, TenantSnapshot,
+    AttachmentKind, Backend, BgpSnapshot, ConditionReason, ConditionStatus, ConditionType,
+    Conditions, Count, DropPlace, DropSnapshot, EventReason, History, NeighborKind,
+    NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource,
+    RefusedDocument, Reload, ReloadOutcome, RouteSnapshot, RouteSource, SitePrefixStatus,
+    SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -115,8 +116,44 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
                 installed: false,
             },
         ],
+        bgp: Some(bgp()),
         events: history.to_vec(),
     }
+}
+
+/// A router of the fabric that is there, and a customer's that is not.
+fn bgp() -> BgpSnapshot {
+    let neighbor = |name: &str, kind, address: &str, remote_asn| NeighborSnapshot {
+        name: name.to_owned(),
+        site: name.strip_prefix("site/").map(|site| site.parse().unwrap()),
+        kind,
+        address: address.parse().unwrap(),
+        remote_asn,
+        state: NeighborState::Established,
+        since: ago(7_400),
+        last_error: None,
+        last_error_time: None,
+        prefixes: PrefixCounts::default(),
+        notifications: Vec::new(),
+        flaps: Count(0),
+    };
+    let mut tor = neighbor("tor", NeighborKind::FabricExternal, "172.16.130.1", 65_001);
+    tor.prefixes = PrefixCounts { received: 12, accepted: 9, serving: 8, stale: 0, advertised: 2 };
+    let mut site = neighbor("site/poznan", NeighborKind::SiteExternal, "10.255.30.1", 65_010);
+    site.state = NeighborState::Active;
+    site.since = ago(95);
+    site.last_error = Some("cannot connect: Connection refused (os error 111)".to_owned());
+    site.last_error_time = Some(ago(3));
+    site.notifications = vec![
+        NotificationCount { is_sent: true, code: 6, subcode: 2, count: Count(1) },
+        NotificationCount { is_sent: false, code: 4, subcode: 0, count: Count(3) },
+    ];
+    site.flaps = Count(3);
+    let asn = Asn::new(64_600).unwrap();
+    let mut bgp = BgpSnapshot::starting(asn, "172.16.130.2".parse().unwrap());
+    bgp.neighbors = vec![tor, site];
+    bgp.learned_routes = 8;
+    bgp
 }
 
 /// A gateway with two tenants, one set of documents refused.

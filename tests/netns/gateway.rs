@@ -166,6 +166,15 @@ impl<'lab> Gateway<'lab> {
         self.lab.output(at, &line)
     }
 
+    /// What `lockgate show` prints of it, on a wide screen.
+    pub(crate) fn show(&self, words: &[&str]) -> String {
+        let run = self.path("run").to_str().unwrap().to_owned();
+        let mut line = vec![env!("CARGO_BIN_EXE_lockgate"), "--runtime-dir", &run, "show"];
+        line.extend(words);
+        line.extend(["-o", "wide"]);
+        self.lab.command_output(At::Underlay, &line)
+    }
+
     /// Replaces the documents and waits until they are in force in full.
     pub(crate) fn apply(&self, documents: &str) -> Snapshot {
         self.write("documents.yaml", documents);

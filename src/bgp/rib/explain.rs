@@ -8,6 +8,7 @@ use crate::bgp::{Attributes, Nlri, Reject};
 use crate::net::Prefix;
 use crate::reconcile::Route;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A network and all that was said of it.
@@ -121,6 +122,13 @@ impl Rib {
             });
         }
         Some(Explained { prefix, route: self.route(prefix), paths: explained })
+    }
+
+    /// As [`Rib::explain_all`], from the network after this one.
+    pub fn explain_after(&self, after: Option<Prefix>) -> impl Iterator<Item = Explained> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.table.range((begin, Bound::Unbounded));
+        rest.filter_map(|(prefix, _)| self.explain(*prefix))
     }
 
     /// Everything that was said, network by network.

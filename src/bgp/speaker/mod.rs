@@ -393,6 +393,11 @@ impl Speaker {
         self.rib.explain(prefix)
     }
 
+    /// As [`Speaker::explain_all`], from the network after this one.
+    pub fn explain_after(&self, after: Option<Prefix>) -> impl Iterator<Item = Explained> {
+        self.rib.explain_after(after)
+    }
+
     /// As [`Speaker::explain`], of every network.
     pub fn explain_all(&self) -> impl Iterator<Item = Explained> {
         self.rib.explain_all()

@@ -1,0 +1,148 @@
+//! `lockgate show neighbors` and `lockgate show rib`.
+
+use super::client;
+use super::output::{self, number, text};
+use super::terminal::Style;
+use super::verdict::Failure;
+use crate::net::{Prefix, Timestamp};
+use crate::status::{Ago, NeighborSnapshot, NeighborState, RibNetwork, RibPath, Snapshot};
+use comfy_table::{Cell, Color};
+use serde::Serialize;
+use std::path::Path;
+
+/// A neighbor and whose it is.
+#[derive(Serialize)]
+pub(super) struct Neighbor<'a> {
+    tenant: String,
+    #[serde(flatten)]
+    neighbor: &'a NeighborSnapshot,
+}
+
+/// Every neighbor in a snapshot.
+pub(super) fn neighbors(snapshot: &Snapshot) -> Vec<Neighbor<'_>> {
+    let mut rows = Vec::new();
+    for tenant in &snapshot.tenants {
+        for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
+            rows.push(Neighbor { tenant: tenant.name.to_string(), neighbor });
+        }
+    }
+    rows
+}
+
+/// Columns of neighbors to do without on a narrow terminal, the first one first:
+/// sent, taken, heard, AS, type.
+const DISPENSABLE_OF_NEIGHBORS: [usize; 5] = [9, 8, 7, 4, 3];
+
+pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style) -> String {
+    let header = [
+        "TENANT", "NEIGHBOR", "ADDRESS", "TYPE", "AS", "STATE", "SINCE", "HEARD", "TAKEN", "TOLD",
+        "INFO",
+    ];
+    let mut table = output::table(style, &header);
+    for Neighbor { tenant, neighbor } in rows {
+        let counts = neighbor.prefixes;
+        table.add_row([
+            text(tenant),
+            text(&neighbor.name),
+            text(neighbor.address),
+            text(neighbor.kind),
+            number(neighbor.remote_asn),
+            state(neighbor.state),
+            text(Ago::between(neighbor.since, now)),
+            number(counts.received),
+            number(counts.accepted),
+            number(counts.advertised),
+            text(info(neighbor)),
+        ]);
+    }
+    output::fit(&mut table, style, &DISPENSABLE_OF_NEIGHBORS);
+    output::draw(&mut table)
+}
+
+fn state(state: NeighborState) -> Cell {
+    let cell = text(state);
+    match state {
+        NeighborState::Established => cell.fg(Color::Green),
+        NeighborState::Idle => cell.fg(Color::Red),
+        NeighborState::Connect
+        | NeighborState::Active
+        | NeighborState::OpenSent
+        | NeighborState::OpenConfirm => cell.fg(Color::Yellow),
+    }
+}
+
+/// What there is to know beside: of one that is not up, why.
+fn info(neighbor: &NeighborSnapshot) -> String {
+    let stale = neighbor.prefixes.stale;
+    match neighbor.state {
+        NeighborState::Established if 0 < stale => format!("{stale} of an earlier session"),
+        NeighborState::Established => String::new(),
+        NeighborState::Idle
+        | NeighborState::Connect
+        | NeighborState::Active
+        | NeighborState::OpenSent
+        | NeighborState::OpenConfirm => neighbor.last_error.clone().unwrap_or_default(),
+    }
+}
+
+/// A network and whose it is.
+#[derive(Serialize)]
+pub(super) struct Network {
+    tenant: String,
+    #[serde(flatten)]
+    network: RibNetwork,
+}
+
+/// What the neighbors of the tenants in a snapshot said, as the gateway tells.
+pub(super) fn rib(
+    snapshot: &Snapshot,
+    socket: &Path,
+    prefix: Option<Prefix>,
+) -> Result<Vec<Network>, Failure> {
+    let mut rows = Vec::new();
+    for tenant in snapshot.tenants.iter().filter(|tenant| tenant.bgp.is_some()) {
+        let networks = client::ask_rib(socket, &tenant.name, prefix)?.unwrap_or_default();
+        let name = tenant.name.to_string();
+        rows.extend(networks.into_iter().map(|network| Network { tenant: name.clone(), network }));
+    }
+    Ok(rows)
+}
+
+/// Columns of the RIB to do without on a narrow terminal: communities, MED, local
+/// preference, path.
+const DISPENSABLE_OF_RIB: [usize; 4] = [7, 6, 5, 4];
+
+pub(super) fn draw_rib(rows: &[Network], style: Style) -> String {
+    let header =
+        ["TENANT", "NETWORK", "NEIGHBOR", "VIA", "PATH", "PREF", "MED", "COMMUNITIES", "BECAME"];
+    let mut table = output::table(style, &header);
+    for Network { tenant, network } in rows {
+        for path in &network.paths {
+            let optional =
+                |value: Option<u32>| value.map_or_else(|| "—".to_owned(), |it| it.to_string());
+            let communities = path.communities.join(" ");
+            table.add_row([
+                text(tenant),
+                text(heard(network.prefix, path)),
+                text(&path.neighbor),
+                text(path.next_hop),
+                text(if path.as_path.is_empty() { "—" } else { &path.as_path }),
+                number(optional(path.local_pref)),
+                number(optional(path.med)),
+                text(if communities.is_empty() { "—" } else { &communities }),
+                text(if path.is_stale {
+                    format!("{}, stale", path.state)
+                } else {
+                    path.state.clone()
+                }),
+            ]);
+        }
+    }
+    output::fit(&mut table, style, &DISPENSABLE_OF_RIB);
+    output::draw(&mut table)
+}
+
+/// The network as it is known here, and as it was heard where that is another.
+fn heard(prefix: Prefix, path: &RibPath) -> String {
+    if path.heard == prefix { prefix.to_string() } else { format!("{prefix} ({})", path.heard) }
+}

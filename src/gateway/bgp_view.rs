@@ -1,0 +1,207 @@
+//! A tenant's BGP in the snapshot, and what its neighbors said.
+
+use super::Gateway;
+use super::tenant::TenantMachine;
+use super::view::Verdict;
+use crate::bgp::NeighborName;
+use crate::bgp::session::{SessionSample, SessionState};
+use crate::bgp::speaker::{NeighborSample, Speaker, SpeakerSample};
+use crate::bgp::{Explained, ExplainedPath};
+use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
+use crate::model::{FabricBgp, Site, Tenant};
+use crate::net::{Now, Prefix, TenantName};
+use crate::reconcile::{Device, Namespace, Route, RouteKey};
+use crate::status::{
+    BgpSnapshot, ConditionReason, ConditionStatus, ConditionType, Count, NeighborKind,
+    NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, RibNetwork, RibPage, RibPath,
+    RouteSnapshot, RouteSource,
+};
+
+impl Gateway {
+    /// A page of what a tenant's neighbors said, after a network or about one; `None`
+    /// when there is no such tenant, or it has no BGP.
+    pub fn rib(&self, tenant: &TenantName, after: Option<Prefix>) -> Option<RibPage> {
+        let speaker = self.tenants.get(tenant)?.bgp.speaker.as_ref()?;
+        let mut networks: Vec<RibNetwork> =
+            speaker.explain_after(after).take(RIB_PAGE + 1).map(network).collect();
+        let has_more = RIB_PAGE < networks.len();
+        networks.truncate(RIB_PAGE);
+        let next = networks.last().map(|last| last.prefix).filter(|_| has_more);
+        Some(RibPage { networks, next })
+    }
+
+    /// As [`Gateway::rib`], of one network alone.
+    pub fn rib_of(&self, tenant: &TenantName, prefix: Prefix) -> Option<RibPage> {
+        let speaker = self.tenants.get(tenant)?.bgp.speaker.as_ref()?;
+        let networks = speaker.explain(prefix).map(network).into_iter().collect();
+        Some(RibPage { networks, next: None })
+    }
+}
+
+fn network(explained: Explained) -> RibNetwork {
+    RibNetwork {
+        prefix: explained.prefix,
+        route: explained.route.map(|route| route.to_string()),
+        paths: explained.paths.iter().map(path).collect(),
+    }
+}
+
+fn path(path: &ExplainedPath) -> RibPath {
+    let attributes = &path.attributes;
+    let standard = attributes.communities.iter().map(ToString::to_string);
+    let large = attributes.large_communities.iter().map(ToString::to_string);
+    let extended = attributes.extended_communities.iter().map(ToString::to_string);
+    RibPath {
+        neighbor: path.neighbor.to_string(),
+        heard: path.nlri.prefix,
+        path_id: path.nlri.path_id,
+        next_hop: attributes.next_hop,
+        as_path: attributes.as_path.to_string(),
+        local_pref: attributes.local_pref,
+        med: attributes.med,
+        communities: standard.chain(large).chain(extended).collect(),
+        state: path.state.to_string(),
+        is_stale: path.stale.is_some(),
+    }
+}
+
+/// How a tenant's BGP is; `None` when it has none.
+pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<BgpSnapshot> {
+    let bgp = tenant.fabric.bgp.as_ref()?;
+    let mut snapshot = BgpSnapshot::starting(bgp.local_asn, bgp.router_id);
+    if let Some(speaker) = &machine.bgp.speaker {
+        let SpeakerSample { neighbors, routes, keeps_unsaid } = speaker.sample();
+        let neighbors = neighbors.iter();
+        snapshot.neighbors =
+            neighbors.map(|(name, sample)| neighbor(bgp, name, sample, now)).collect();
+        snapshot.learned_routes = routes as u64;
+        snapshot.awaits_neighbors = keeps_unsaid;
+    }
+    Some(snapshot)
+}
+
+fn neighbor(
+    bgp: &FabricBgp,
+    name: &NeighborName,
+    sample: &NeighborSample,
+    now: Now,
+) -> NeighborSnapshot {
+    let NeighborSample { endpoint, session, counts, advertised } = sample;
+    let (site, is_fabric) = match name {
+        NeighborName::Fabric(_) => (None, true),
+        NeighborName::Site(site) => (Some(site.clone()), false),
+    };
+    let kind = match (is_fabric, endpoint.remote_asn == bgp.local_asn) {
+        (true, false) => NeighborKind::FabricExternal,
+        (true, true) => NeighborKind::FabricInternal,
+        (false, false) => NeighborKind::SiteExternal,
+        (false, true) => NeighborKind::SiteInternal,
+    };
+    let error = session.last_error.as_ref();
+    NeighborSnapshot {
+        name: name.to_string(),
+        site,
+        kind,
+        address: endpoint.address,
+        remote_asn: endpoint.remote_asn.value(),
+        state: state(session.state),
+        since: now.wall_of(session.since),
+        last_error: error.map(|(text, _)| text.clone()),
+        last_error_time: error.map(|(_, at)| now.wall_of(*at)),
+        prefixes: PrefixCounts {
+            received: counts.held.into(),
+            accepted: counts.accepted.into(),
+            serving: counts.serving.into(),
+            stale: counts.stale.into(),
+            advertised: *advertised as u64,
+        },
+        notifications: notifications(session),
+        flaps: Count(session.counters.flaps),
+    }
+}
+
+fn notifications(session: &SessionSample) -> Vec<NotificationCount> {
+    let counters = &session.counters;
+    let sent = counters.notifications_sent.iter().map(|it| (true, it));
+    let received = counters.notifications_received.iter().map(|it| (false, it));
+    sent.chain(received)
+        .map(|(is_sent, ((code, subcode), count))| NotificationCount {
+            is_sent,
+            code: *code,
+            subcode: *subcode,
+            count: Count(*count),
+        })
+        .collect()
+}
+
+/// In the words of RFC 4271, which has none for a session that nobody wants.
+const fn state(state: SessionState) -> NeighborState {
+    match state {
+        SessionState::Stopped | SessionState::Idle => NeighborState::Idle,
+        SessionState::Connect => NeighborState::Connect,
+        SessionState::Active => NeighborState::Active,
+        SessionState::OpenSent => NeighborState::OpenSent,
+        SessionState::OpenConfirm => NeighborState::OpenConfirm,
+        SessionState::Established => NeighborState::Established,
+    }
+}
+
+/// Whether the session with a site's router is up; `None` where it has none.
+pub(super) fn established(site: &Site, bgp: Option<&BgpSnapshot>) -> Option<Verdict> {
+    site.bgp.as_ref()?;
+    let all = bgp.into_iter().flat_map(|bgp| &bgp.neighbors);
+    let found = all.into_iter().find(|it| it.site.as_ref() == Some(&site.name));
+    let (status, reason, message) = match found {
+        None => (ConditionStatus::False, ConditionReason::Idle, "its link is not there yet".into()),
+        Some(NeighborSnapshot { state: NeighborState::Established, .. }) => {
+            (ConditionStatus::True, ConditionReason::Established, String::new())
+        }
+        Some(found) => {
+            let reason = match found.state {
+                NeighborState::Idle | NeighborState::Established => ConditionReason::Idle,
+                NeighborState::Connect => ConditionReason::Connect,
+                NeighborState::Active => ConditionReason::Active,
+                NeighborState::OpenSent => ConditionReason::OpenSent,
+                NeighborState::OpenConfirm => ConditionReason::OpenConfirm,
+            };
+            (ConditionStatus::False, reason, found.last_error.clone().unwrap_or_default())
+        }
+    };
+    Some((ConditionType::BgpEstablished, status, reason, message))
+}
+
+/// The first learned routes, and those of an earlier process that are kept.
+pub(super) fn learned(
+    tenant: &Tenant,
+    machine: &TenantMachine,
+    is_fabric: impl Fn(&Device) -> bool,
+) -> Vec<RouteSnapshot> {
+    let nothing = Namespace::default();
+    let observed = &machine.observed().unwrap_or(&nothing).routes;
+    let speaker = machine.bgp.speaker.as_ref();
+    let said = speaker.map(Speaker::routes);
+    let is_kept = |key: &RouteKey| {
+        let is_said = said.is_some_and(|said| said.contains_key(key));
+        key.metric == RouteKey::LEARNED_METRIC && !is_said
+    };
+    let kept = observed.iter().filter(|(key, _)| tenant.fabric.bgp.is_some() && is_kept(key));
+    let all = said.into_iter().flatten().chain(kept).take(LEARNED_SHOWN);
+    let site_of = |prefix: Prefix| {
+        let mut sites = tenant.sites.values();
+        let has = |site: &&Site| site.prefixes.iter().any(|it| it.visible().covers(prefix));
+        sites.find(has).map(|site| site.name.clone())
+    };
+    let shown = |(key, route): (&RouteKey, &Route)| {
+        let installed = observed.get(key) == Some(route);
+        let hops = route.hops().map(|(device, via)| RouteSnapshot {
+            prefix: key.prefix,
+            via,
+            link: device.to_string(),
+            site: if is_fabric(device) { None } else { site_of(key.prefix) },
+            source: RouteSource::Bgp,
+            installed,
+        });
+        hops.collect::<Vec<_>>()
+    };
+    all.flat_map(shown).collect()
+}

@@ -1,0 +1,187 @@
+//! A tenant's BGP as everyone may see it.
+
+use super::text::{self, Count};
+use crate::net::{Asn, SiteName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Where a session stands (RFC 4271 §8.2.2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum NeighborState {
+    /// Nothing is tried: it waits after an error, or is not to be up.
+    #[default]
+    Idle,
+    /// It dials.
+    Connect,
+    /// It waits for the neighbor to connect, or to dial again.
+    Active,
+    /// A connection stands, and nothing was heard on it yet.
+    OpenSent,
+    /// Both ends have said who they are.
+    OpenConfirm,
+    /// It is up.
+    Established,
+}
+
+impl NeighborState {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Connect => "Connect",
+            Self::Active => "Active",
+            Self::OpenSent => "OpenSent",
+            Self::OpenConfirm => "OpenConfirm",
+            Self::Established => "Established",
+        }
+    }
+}
+
+impl fmt::Display for NeighborState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a neighbor is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NeighborKind {
+    /// A router of the fabric of another AS.
+    #[serde(rename = "fabric, external")]
+    FabricExternal,
+    /// A router of the fabric of our AS.
+    #[serde(rename = "fabric, internal")]
+    FabricInternal,
+    /// A customer's router of another AS.
+    #[serde(rename = "site, external")]
+    SiteExternal,
+    /// A customer's router of our AS.
+    #[serde(rename = "site, internal")]
+    SiteInternal,
+}
+
+impl NeighborKind {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FabricExternal => "fabric, external",
+            Self::FabricInternal => "fabric, internal",
+            Self::SiteExternal => "site, external",
+            Self::SiteInternal => "site, internal",
+        }
+    }
+}
+
+impl fmt::Display for NeighborKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How many networks were said in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrefixCounts {
+    /// By the neighbor, whatever became of them; each path counts.
+    pub received: u64,
+    /// Of these the import policy takes.
+    pub accepted: u64,
+    /// Of these serve, alone or with others.
+    pub serving: u64,
+    /// Of the received are kept past their session (RFC 4724).
+    pub stale: u64,
+    /// By us.
+    pub advertised: u64,
+}
+
+/// NOTIFICATIONs of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationCount {
+    /// Whether we said it.
+    pub is_sent: bool,
+    /// The error code (RFC 4271 §4.5).
+    pub code: u8,
+    /// The error subcode.
+    pub subcode: u8,
+    /// How many.
+    pub count: Count,
+}
+
+/// One neighbor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NeighborSnapshot {
+    /// Its name in the documents; of a site's router `site/` and the site's.
+    pub name: String,
+    /// The site it is at, when it is a customer's.
+    #[serde(with = "text::display_option", default)]
+    pub site: Option<SiteName>,
+    /// What it is to us.
+    #[serde(rename = "type")]
+    pub kind: NeighborKind,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS.
+    #[serde(rename = "remoteASN")]
+    pub remote_asn: u32,
+    /// Where the session stands.
+    pub state: NeighborState,
+    /// Since when.
+    #[serde(with = "text::time")]
+    pub since: Timestamp,
+    /// What went wrong last, for a person.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(with = "text::time_option", default)]
+    pub last_error_time: Option<Timestamp>,
+    /// Networks.
+    #[serde(default)]
+    pub prefixes: PrefixCounts,
+    /// NOTIFICATIONs, by kind.
+    #[serde(default)]
+    pub notifications: Vec<NotificationCount>,
+    /// Times it went down after it was up.
+    #[serde(default)]
+    pub flaps: Count,
+}
+
+/// A tenant's BGP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BgpSnapshot {
+    /// Our AS.
+    #[serde(rename = "localASN")]
+    pub local_asn: u32,
+    /// Our BGP identifier.
+    #[serde(rename = "routerID")]
+    pub router_id: Ipv4Addr,
+    /// Its neighbors, those of the fabric first.
+    #[serde(default)]
+    pub neighbors: Vec<NeighborSnapshot>,
+    /// Learned routes that the kernel is to hold; the first of them are among the
+    /// tenant's routes.
+    #[serde(default)]
+    pub learned_routes: u64,
+    /// Whether routes of an earlier process are kept for neighbors that have not said
+    /// everything yet (RFC 4724 §4.1).
+    #[serde(default)]
+    pub awaits_neighbors: bool,
+}
+
+impl BgpSnapshot {
+    /// A tenant's BGP of which nothing is known yet.
+    pub const fn starting(local_asn: Asn, router_id: Ipv4Addr) -> Self {
+        Self {
+            local_asn: local_asn.value(),
+            router_id,
+            neighbors: Vec::new(),
+            learned_routes: 0,
+            awaits_neighbors: false,
+        }
+    }
+}
