@@ -46,6 +46,9 @@ pub(super) struct Bgp {
     last_id: ConnectionId,
     /// A random number.
     seed: u64,
+    /// Whether the namespace was as wanted when it was first looked at: another process
+    /// has made it, and packets went through it since.
+    found: Option<bool>,
     /// Whether there is something that the last plan did not know of.
     pub(super) is_due: bool,
     /// Which routes that is; all that are not named here are as they were.
@@ -177,28 +180,31 @@ impl TenantMachine {
     /// Takes what the namespace holds now. The first one that can carry connections
     /// makes the speaker.
     pub(super) fn surround_bgp(&mut self, now: Now) {
-        let Some(tenant) = self.wanted().map(|wanted| wanted.served().clone()) else { return };
-        if tenant.fabric.bgp.is_none() || self.bgp.leaving.is_some() {
+        let can_connect = self.observed().is_some_and(|namespace| self.can_connect(namespace));
+        // What was all in place before anything was done is an earlier process's.
+        let found = *self.bgp.found.get_or_insert(can_connect);
+        let wanted = self.wanted().map(|wanted| wanted.served().fabric.bgp.is_some());
+        if wanted != Some(true) || self.bgp.leaving.is_some() {
             return;
         }
-        let nothing = Namespace::default();
-        let namespace = self.observed().unwrap_or(&nothing).clone();
         if self.observed().is_none() {
             // Whatever listened there is of no use any more.
             self.listen_no_more();
-        } else if self.can_connect(&namespace) {
+        } else if can_connect && self.bgp.listening.endpoints.is_empty() {
+            let Some(tenant) = self.wanted().map(|wanted| wanted.served().clone()) else { return };
             if self.bgp.speaker.is_none() {
-                let is_learned = |key: &RouteKey| key.metric == RouteKey::LEARNED_METRIC;
-                let restarted = namespace.routes.keys().any(is_learned);
                 let ids = (self.bgp.last_id, self.seed());
-                let mut speaker = Speaker::new(&tenant, restarted, ids, now.mono);
+                let mut speaker = Speaker::new(&tenant, found, ids, now.mono);
                 speaker.set_up(self.bgp.up.clone(), now.mono);
                 self.bgp.speaker = Some(speaker);
             }
             self.listen(&tenant);
         }
         if let Some(speaker) = &mut self.bgp.speaker {
-            speaker.surround(&namespace, now.mono);
+            match &self.observed {
+                Some(namespace) => speaker.surround(namespace, now.mono),
+                None => speaker.surround(&Namespace::default(), now.mono),
+            }
             self.after_bgp(now);
         }
     }
@@ -264,6 +270,8 @@ impl TenantMachine {
         let Some(speaker) = &mut self.bgp.speaker else { return };
         speaker.stop(reason, now.mono);
         self.after_bgp(now);
+        // The next one does not take up anything.
+        self.bgp.found = Some(false);
         if let Some(speaker) = self.bgp.speaker.take() {
             self.bgp.last_id = self.bgp.last_id.max(speaker.last_id());
         }

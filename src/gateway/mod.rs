@@ -536,6 +536,11 @@ impl Gateway {
     /// Brings the tenant's outputs up and draws the conclusions.
     fn collect(&mut self, name: &TenantName, now: Now) {
         self.tell_up(name, now);
+        self.gather(name, now);
+    }
+
+    /// As [`Self::collect`], where nothing about sites can have changed.
+    fn gather(&mut self, name: &TenantName, now: Now) {
         let Some(machine) = self.tenants.get_mut(name) else { return };
         while let Some(output) = machine.poll_output() {
             self.outputs.push_back(output);

@@ -71,7 +71,7 @@ impl Gateway {
     ) -> Option<(NeighborName, ConnectionId)> {
         let (local, remote) = (local.to_canonical(), remote.to_canonical());
         let whose = self.tenants.get_mut(tenant)?.handle_incoming(local, remote, now);
-        self.collect(tenant, now);
+        self.gather(tenant, now);
         whose
     }
 
@@ -84,7 +84,10 @@ impl Gateway {
         event: &SocketEvent,
         now: Now,
     ) {
-        self.with(tenant, now, |machine| machine.handle_socket(neighbor, connection, event, now));
+        if let Some(machine) = self.tenants.get_mut(tenant) {
+            machine.handle_socket(neighbor, connection, event, now);
+            self.gather(tenant, now);
+        }
     }
 
     /// What is to be written on a connection of a tenant's BGP.

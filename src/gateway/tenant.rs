@@ -108,7 +108,7 @@ pub(super) struct TenantMachine {
     rounds: u32,
     backoff: Backoff,
     resync_at: Option<Instant>,
-    observed: Option<Namespace>,
+    pub(super) observed: Option<Namespace>,
     /// Settings that outlive it, as they were.
     borrowed: Borrowed,
     /// The generation that was found to be in place.

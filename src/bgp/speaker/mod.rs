@@ -116,8 +116,8 @@ pub struct Speaker {
 
 impl Speaker {
     /// A speaker for `tenant`, which has BGP; `seed` is a random number, with which
-    /// waits are made uneven. `restarted` is whether an earlier process left its
-    /// routes in the namespace. Connections are numbered after the last one of a
+    /// waits are made uneven. `restarted` is whether an earlier process left the
+    /// namespace as it is, with its routes. Connections are numbered after the last one of a
     /// speaker before it.
     pub fn new(
         tenant: &Tenant,
@@ -135,7 +135,7 @@ impl Speaker {
             routes: BTreeMap::new(),
             changed: BTreeSet::new(),
             deferred: restarted.then(|| now + DEFERRAL),
-            rejoining: restarted.then(|| now + REJOIN),
+            rejoining: (restarted && !tenant.sites.is_empty()).then(|| now + REJOIN),
             last_id: after,
             io: VecDeque::new(),
             events: VecDeque::new(),
