@@ -2,15 +2,17 @@
 //! what it heard.
 
 use crate::bgp_stage::{
-    APP, Ask, DEVICE, LAB, attach, bird_config, build_lab, start_bird, tenant_document,
+    APP, Ask, DEVICE, LAB, NETNS, attach, bird_config, build_lab, learned, start_bird,
+    tenant_document, wait_learned,
 };
+use crate::bird::Bird;
 use crate::gateway::{Gateway, site_of};
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     PORT, SITE, Stage, TENANT, V4, class_document, key, site_document, socket,
 };
-use lockgate::status::SiteState;
+use lockgate::status::{ConditionType, SiteState, Snapshot};
 use std::time::Duration;
 
 /// The customer's key.
@@ -90,5 +92,47 @@ fn a_device_and_an_application_find_each_other_by_bgp_alone() {
         assert!(gateway.terminate().success());
         bird.wait_told("lockgate", &[]);
         bird.wait_established("lockgate", false);
+    });
+}
+
+/// The customer's router speaks BGP itself: of its declared networks it says those it
+/// has, and is told the applications'.
+#[test]
+fn a_customers_router_says_what_it_has_of_what_is_declared() {
+    lab::run(|lab| {
+        build_lab(lab);
+        let bgp = "  bgp: {remoteASN: 65010, neighbor: 172.30.0.2, holdTimeSeconds: 9}\n";
+        let documents = class_document() + &tenant_document(&Ask::default()) + LAB + bgp;
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        let bird = Bird::start(
+            lab,
+            "customer",
+            "log \"/dev/null\" all;
+router id 172.30.0.2;
+protocol device {}
+protocol static own { ipv4; route 10.64.7.0/24 blackhole; route 10.99.0.0/24 blackhole; }
+protocol bgp lockgate {
+  local 172.30.0.2 as 65010;
+  neighbor 172.30.0.1 as 64600;
+  connect delay time 1; connect retry time 2; error wait time 1, 5;
+  ipv4 { import all; export all; next hop self; };
+}
+",
+        );
+        bird.wait_established("lockgate", true);
+        bird.wait_told("lockgate", &["10.136.40.0/24", "10.140.0.0/16"]);
+        wait_learned(lab, NETNS, &["10.64.7.0/24"]);
+        assert!(learned(lab, NETNS)[0].contains("via 172.30.0.2 dev lan0"));
+        let refused = gateway.show(&["rib", "10.99.0.0/24"]);
+        assert!(refused.contains("refused: "), "{refused}");
+        let up = |snapshot: &Snapshot| {
+            let site = site_of(snapshot, TENANT, "lab");
+            site.is_some_and(|site| site.conditions.holds(ConditionType::BgpEstablished))
+        };
+        gateway.wait("the condition to hold", up);
+        bird.kill();
+        gateway.wait("the condition to hold no more", |snapshot| !up(snapshot));
+        wait_learned(lab, NETNS, &[]);
+        gateway.wait_programmed();
     });
 }
