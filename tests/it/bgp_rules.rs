@@ -81,8 +81,10 @@ fn strange(tenant: &Tenant, learned: &str) -> Vec<String> {
     let mut held = desired_tenant(tenant, PER_TENANT);
     let extra: Namespace = namespace(learned);
     held.routes.extend(extra.routes.into_iter().filter(|(key, _)| key.metric == 32));
-    let config =
-        Config { tenants: [(tenant.name.clone(), tenant.clone())].into(), ..Config::default() };
+    let config = Config {
+        tenants: [(tenant.name.clone(), tenant.clone().into())].into(),
+        ..Config::default()
+    };
     let state = KernelState { tenants: [(tenant.name.clone(), held)].into() };
     let found = leaks(&config, &state, PER_TENANT);
     let routes = found.iter().filter(|leak| matches!(leak.kind, LeakKind::Route(_)));

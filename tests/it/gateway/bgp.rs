@@ -279,7 +279,8 @@ fn what_an_earlier_process_learned_stays_until_all_is_said() {
     let mut documents = documents();
     let tenant = documents.tenants.values_mut().next().unwrap();
     // In these, a third is not allowed any more.
-    tenant.fabric.bgp.as_mut().unwrap().import.prefixes = vec![import("10.140.0.0/16", 24, 24)];
+    let bgp = Arc::make_mut(tenant).fabric.bgp.as_mut().unwrap();
+    bgp.import.prefixes = vec![import("10.140.0.0/16", 24, 24)];
     scene.world.serve(&documents);
     assert_eq!(scene.learned().len(), 2, "{:#?}", scene.learned());
     scene.settle();
@@ -318,7 +319,7 @@ fn bgp_that_is_taken_out_of_the_documents_takes_its_routes_along() {
     let mut scene = Scene::up();
     scene.announce(&["10.140.1.0/24"]);
     let mut without = documents();
-    without.tenants.values_mut().next().unwrap().fabric.bgp = None;
+    Arc::make_mut(without.tenants.values_mut().next().unwrap()).fabric.bgp = None;
     scene.world.load(&without);
     scene.settle();
     assert_eq!(scene.learned(), [""; 0]);
