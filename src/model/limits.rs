@@ -30,6 +30,15 @@ pub const RULE_TEXT_BYTES: usize = 127;
 /// once: enough for every probe of a NOC, too few to load the control plane.
 pub const ECHOES_PER_SECOND: u32 = 100;
 
+/// Neighbour solicitations that are heard each second on a site's link, and as many
+/// at once. A router asks once in some seconds; each new asker takes an entry of
+/// the neighbour table, of which all namespaces together have 1,024 by default
+/// (`net.ipv6.neigh.default.gc_thresh3`), for at least five seconds.
+pub const SITE_SOLICITATIONS_PER_SECOND: u32 = 20;
+
+/// The same on the link to the applications, where many pods may ask.
+pub const FABRIC_SOLICITATIONS_PER_SECOND: u32 = 100;
+
 /// Addresses a leak walk tries for each tenant, its own and others' each: every
 /// pair of them is traced eight times.
 pub const LEAK_PROBES: usize = 24;

@@ -14,7 +14,9 @@ use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
     Match, Membership, Policy, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
-use crate::model::limits::ECHOES_PER_SECOND;
+use crate::model::limits::{
+    ECHOES_PER_SECOND, FABRIC_SOLICITATIONS_PER_SECOND, SITE_SOLICITATIONS_PER_SECOND,
+};
 use crate::model::{Allow, Direction, Placement, Ports, Protocol, Site, Tenant};
 use crate::net::{LinkName, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,10 +210,15 @@ impl Shape<'_> {
         }
         if let Some(fabric) = self.legs.fabric() {
             let iif = Match::Iif(fabric.clone());
-            rules.push(if self.legs.is_pod() { accept([iif]) } else { neighbor([iif]) });
+            if self.legs.is_pod() {
+                rules.push(accept([iif]));
+            } else {
+                rules.extend(neighbor_input(&iif, FABRIC_SOLICITATIONS_PER_SECOND));
+            }
         }
         for leg in self.legs.sites.iter().filter(|leg| leg.vlan.is_some()) {
-            rules.push(neighbor([Match::Iif(leg.device.clone())]));
+            let iif = Match::Iif(leg.device.clone());
+            rules.extend(neighbor_input(&iif, SITE_SOLICITATIONS_PER_SECOND));
         }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
         let sites = self.legs.sites.iter().map(|leg| {
@@ -391,6 +398,15 @@ fn martian(family: Family, (own, leg): SetOf) -> [Rule; 3] {
 fn neighbor(link: [Match; 1]) -> Rule {
     let discovery = [Match::Icmp(Family::V6, Icmp::Neighbor), Match::FromLink];
     accept(link.into_iter().chain(discovery))
+}
+
+/// Neighbour discovery that is for us. Whoever asks is remembered, by a table that
+/// all namespaces of the machine share and that is soon full; answers are taken
+/// only from whom we asked.
+fn neighbor_input(link: &Match, rate: u32) -> [Rule; 2] {
+    let message = |icmp| [link.clone(), Match::Icmp(Family::V6, icmp), Match::FromLink];
+    let asked = message(Icmp::Solicitation).into_iter().chain([Match::Rate(rate)]);
+    [accept(message(Icmp::Advertisement)), accept(asked)]
 }
 
 fn loopback() -> Device {

@@ -88,6 +88,10 @@ pub enum Icmp {
     /// Neighbour solicitation 135 and advertisement 136; v6 only. Never router
     /// advertisements or redirects.
     Neighbor,
+    /// Neighbour solicitation 135 alone; v6 only.
+    Solicitation,
+    /// Neighbour advertisement 136 alone; v6 only.
+    Advertisement,
     /// Multicast listener reports 131, 143; v6 only. Switches that snoop need
     /// them to pass neighbour solicitations on.
     Listener,

@@ -85,8 +85,15 @@ impl fmt::Display for PortList<'_> {
 }
 
 impl Icmp {
-    const ALL: [Self; 5] =
-        [Self::Echo, Self::EchoReply, Self::Errors, Self::Neighbor, Self::Listener];
+    const ALL: [Self; 7] = [
+        Self::Echo,
+        Self::EchoReply,
+        Self::Errors,
+        Self::Neighbor,
+        Self::Solicitation,
+        Self::Advertisement,
+        Self::Listener,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
@@ -94,6 +101,8 @@ impl Icmp {
             Self::EchoReply => "echo-reply",
             Self::Errors => "errors",
             Self::Neighbor => "neighbor",
+            Self::Solicitation => "solicit",
+            Self::Advertisement => "advert",
             Self::Listener => "listener",
         }
     }
@@ -104,11 +113,16 @@ impl Icmp {
             (Family::V4, Self::Echo) => &[8],
             (Family::V4, Self::EchoReply) => &[0],
             (Family::V4, Self::Errors) => &[3, 11, 12],
-            (Family::V4, Self::Neighbor | Self::Listener) => &[],
+            (
+                Family::V4,
+                Self::Neighbor | Self::Solicitation | Self::Advertisement | Self::Listener,
+            ) => &[],
             (Family::V6, Self::Echo) => &[128],
             (Family::V6, Self::EchoReply) => &[129],
             (Family::V6, Self::Errors) => &[1, 2, 3, 4],
             (Family::V6, Self::Neighbor) => &[135, 136],
+            (Family::V6, Self::Solicitation) => &[135],
+            (Family::V6, Self::Advertisement) => &[136],
             (Family::V6, Self::Listener) => &[131, 143],
         }
     }

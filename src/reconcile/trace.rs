@@ -298,7 +298,10 @@ impl Walk<'_, '_> {
                         Icmp::Echo => payload == Payload::Echo,
                         Icmp::EchoReply => payload == Payload::EchoReply,
                         Icmp::Errors => payload == Payload::IcmpError,
-                        Icmp::Neighbor | Icmp::Listener => false,
+                        Icmp::Neighbor
+                        | Icmp::Solicitation
+                        | Icmp::Advertisement
+                        | Icmp::Listener => false,
                     }
             }
             // It has passed a router, as all do that are asked about.

@@ -7,7 +7,7 @@ use crate::frames::{
 use crate::lab::{At, Lab};
 use crate::links::{self, Tag};
 use crate::vlan_hostile::{Fate, Scene, Table, both, tag};
-use crate::vlan_stage::{ACME, APP, BOLT, Customer, DEVICE, ROUTER};
+use crate::vlan_stage::{ACME, APP, BOLT, Customer, DEVICE, ROUTER, works};
 use lockgate::reconcile::DropReason as D;
 use std::net::Ipv6Addr;
 
@@ -300,6 +300,41 @@ fn nobody_becomes_a_router_by_saying_so(scene: &Scene<'_>) {
             .frame(&[acme], &V4 { ttl: 1, ..V4::new(ROUTER[0], "224.0.0.9", UDP) }.packet(&body))
     });
     scene.suffer(&table);
+}
+
+/// Whoever asks for our address is remembered, in a table that all namespaces of
+/// the machine share: a customer with more askers than it has room for would
+/// leave the others without their neighbours.
+#[test]
+fn a_flood_of_askers_on_one_vlan_filled_the_table_of_all() {
+    links::run(|lab| {
+        let scene = Scene::new(lab, &both());
+        let link = |customer: &Customer| {
+            scene.gateway.site(&customer.tenant(), "lab").link.unwrap().to_string()
+        };
+        let known = |customer: &Customer| {
+            let shown =
+                lab.ip(&customer.netns(), &format!("-6 neighbour show dev {}", link(customer)));
+            shown.lines().count()
+        };
+        let before = known(&ACME);
+        let ask = |number: u32| {
+            let from = format!("2001:db8:1::{:x}:{:x}", 0x100 + (number >> 16), number & 0xffff);
+            let ask = neighbour(135, &from, OWN[1], 0, OWN[1], 1);
+            scene.wire.frame(&[tag(&ACME)], &v6(&from, OWN[1], 58, 255, &ask))
+        };
+        let flood: Vec<Vec<u8>> = (0..4_000).map(ask).collect();
+        scene.wire.send(&flood);
+        scene.settle();
+        let learned = known(&ACME) - before;
+        assert!((1..400).contains(&learned), "{learned} of 4000 askers are remembered");
+        // Whom the other one is to reach is found out anew.
+        lab.ip(&BOLT.netns(), &format!("-6 neighbour flush dev {}", link(&BOLT)));
+        assert!(works(lab, &BOLT));
+        // So it is on the first one's, once the flood is over.
+        scene.settle();
+        assert!(works(lab, &ACME));
+    });
 }
 
 /// A router advertisement with a prefix to make addresses of and a route, and
