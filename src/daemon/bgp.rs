@@ -92,7 +92,10 @@ impl Sockets {
     /// Carries out what the gateway says.
     pub(super) fn carry_out(&mut self, tenant: &TenantName, action: BgpAction, gateway: &Gateway) {
         match action {
-            BgpAction::Listen(listening) => self.listen(tenant, listening),
+            BgpAction::Listen(listening) => {
+                self.listen(tenant, listening);
+                self.tenants.retain(|_, it| !it.endpoints.is_empty() || !it.connections.is_empty());
+            }
             BgpAction::Dial(neighbor, id) => self.dial(tenant, neighbor, id),
             BgpAction::Write(neighbor, id) => self.write(tenant, &neighbor, id, gateway),
             BgpAction::Close { neighbor, connection, last } => {
@@ -104,7 +107,6 @@ impl Sockets {
                 }
             }
         }
-        self.tenants.retain(|_, it| !it.endpoints.is_empty() || !it.connections.is_empty());
     }
 
     /// Hands what sockets tell to the gateway.

@@ -333,16 +333,31 @@ impl Rib {
     /// How many routes of a neighbor there are; `None` of one that is not known.
     pub fn counts(&self, name: &NeighborName) -> Option<Counts> {
         let index = self.names.get(name)?;
-        let neighbor = self.neighbors.get(index)?;
-        let mut counts =
-            Counts { held: neighbor.held, not_kept: neighbor.not_kept, ..Counts::default() };
-        let all = self.table.values().flat_map(Paths::as_slice);
-        for path in all.filter(|path| path.key.source.neighbor() == *index) {
+        self.all_counts().remove(index).map(|(_, counts)| counts)
+    }
+
+    /// How many routes of each neighbor there are: one walk through the table.
+    pub fn counts_by_neighbor(&self) -> BTreeMap<NeighborName, Counts> {
+        let all = self.all_counts().into_values();
+        all.map(|(name, counts)| (name.clone(), counts)).collect()
+    }
+
+    fn all_counts(&self) -> BTreeMap<u16, (&NeighborName, Counts)> {
+        let begin = |neighbor: &Neighbor| Counts {
+            held: neighbor.held,
+            not_kept: neighbor.not_kept,
+            ..Counts::default()
+        };
+        let neighbors = self.neighbors.iter();
+        let mut all: BTreeMap<u16, (&NeighborName, Counts)> =
+            neighbors.map(|(index, it)| (*index, (&it.name, begin(it)))).collect();
+        for path in self.table.values().flat_map(Paths::as_slice) {
+            let Some((_, counts)) = all.get_mut(&path.key.source.neighbor()) else { continue };
             counts.accepted += u32::from(path.reject.is_none());
             counts.serving += u32::from(path.serves());
             counts.stale += u32::from(path.has(Mark::Stale) || path.has(Mark::LongLived));
         }
-        Some(counts)
+        all
     }
 
     /// How many networks are held, and how many different sets of attributes.

@@ -33,11 +33,12 @@ pub struct NeighborSample {
 impl Speaker {
     /// How it is.
     pub fn sample(&self) -> SpeakerSample {
+        let counts = self.rib.counts_by_neighbor();
         let neighbors = self.neighbors.iter().map(|(name, neighbor)| {
             let sample = NeighborSample {
                 endpoint: neighbor.endpoint.clone(),
                 session: neighbor.session.sample(),
-                counts: self.rib.counts(name).unwrap_or_default(),
+                counts: counts.get(name).copied().unwrap_or_default(),
                 advertised: neighbor.out.sent().len(),
             };
             (name.clone(), sample)
