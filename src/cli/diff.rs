@@ -7,7 +7,7 @@ use super::verdict::{Failure, Verdict};
 use crate::linux::{Kernel, KernelOptions};
 use crate::model::{Config, Placement};
 use crate::net::TenantName;
-use crate::reconcile::{KernelState, desired, plan};
+use crate::reconcile::{KernelState, Learnable, desired, plan};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -40,7 +40,16 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
         Some(path) => read(path)?,
         None => client::runtime()?.block_on(observe(&outcome.config, placement))?,
     };
-    let plan = plan(&desired(&outcome.config, placement), &observed, placement);
+    let mut desired = desired(&outcome.config, placement);
+    for (name, namespace) in &mut desired.tenants {
+        let (tenant, held) = (outcome.config.tenants.get(name), observed.tenants.get(name));
+        let (Some(tenant), Some(held)) = (tenant, held) else { continue };
+        // What neighbors say is in no document.
+        let learnable = Learnable::of(tenant, namespace);
+        let learned = learnable.of_held(held).map(|(key, route)| (*key, route.clone()));
+        namespace.routes.extend(learned);
+    }
+    let plan = plan(&desired, &observed, placement);
     terminal::print(&plan.to_string())?;
     Ok(Verdict::finding_if(!plan.is_empty()))
 }

@@ -405,8 +405,7 @@ impl TenantMachine {
         // it again (RFC 4724 §4.1), as far as the documents still allow it.
         if self.bgp.speaker.as_ref().is_none_or(Speaker::keeps_unsaid) {
             let learnable = Learnable::of(tenant, namespace);
-            let held = observed.into_iter().flat_map(|observed| &observed.routes);
-            for (key, route) in held.filter(|(key, route)| learnable.has(**key, route)) {
+            for (key, route) in observed.into_iter().flat_map(|held| learnable.of_held(held)) {
                 if !all.routes.contains_key(key) {
                     all.to_mut().routes.insert(*key, route.clone());
                 }

@@ -66,6 +66,7 @@ fn write_page(out: &mut String, snapshot: &Snapshot, is_alive: bool) -> fmt::Res
     write_config(out, snapshot)?;
     write_sites(out, snapshot)?;
     write_tenants(out, snapshot)?;
+    write_neighbors(out, snapshot)?;
     write_events(out, snapshot)?;
     out.write_str(
         "</main>\n<footer><p><a href=\"/api/v1/status\">JSON</a> · <a href=\"/metrics\">Metrics</a> \
@@ -170,6 +171,49 @@ fn write_tenants(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
             }
         }
         out.write_str("</td></tr>\n")?;
+    }
+    out.write_str("</tbody></table>\n")
+}
+
+/// The BGP neighbors, those that are not there first; nothing where there are none.
+fn write_neighbors(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
+    let mut neighbors: Vec<_> = snapshot
+        .tenants
+        .iter()
+        .flat_map(|tenant| {
+            let neighbors = tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+            neighbors.map(move |neighbor| (&tenant.name, neighbor))
+        })
+        .collect();
+    if neighbors.is_empty() {
+        return Ok(());
+    }
+    neighbors.sort_by_key(|(_, neighbor)| neighbor.state);
+    out.write_str(
+        "<table><caption>BGP neighbors</caption><thead><tr><th scope=\"col\">State</th>\
+         <th scope=\"col\">Neighbor</th><th scope=\"col\">Tenant</th><th scope=\"col\">Address</th>\
+         <th scope=\"col\">Type</th><th scope=\"col\">Since</th><th scope=\"col\">Heard</th>\
+         <th scope=\"col\">Taken</th><th scope=\"col\">Told</th><th scope=\"col\">Last error</th>\
+         </tr></thead><tbody>\n",
+    )?;
+    for (tenant, neighbor) in neighbors {
+        let counts = neighbor.prefixes;
+        writeln!(
+            out,
+            "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
+             <td><bdi>{}</bdi></td></tr>",
+            neighbor.state,
+            Text(&neighbor.name),
+            Text(tenant),
+            neighbor.address,
+            neighbor.kind,
+            age(neighbor.since, snapshot.taken),
+            counts.received,
+            counts.accepted,
+            counts.advertised,
+            Text(neighbor.last_error.as_deref().unwrap_or_default()),
+        )?;
     }
     out.write_str("</tbody></table>\n")
 }

@@ -79,6 +79,14 @@ impl Learnable {
         out.iter().all(is_declared) && !covers(&self.apps)
     }
 
+    /// Of what a namespace holds the routes that may have been learned.
+    pub fn of_held<'a>(
+        &'a self,
+        held: &'a Namespace,
+    ) -> impl Iterator<Item = (&'a RouteKey, &'a Route)> {
+        held.routes.iter().filter(|(key, route)| self.has(**key, route))
+    }
+
     /// Whether an import prefix names it, and no site has it. A site that is the
     /// default route has everything; only that route itself is then its own.
     fn is_imported(&self, prefix: Prefix) -> bool {
