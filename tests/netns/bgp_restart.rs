@@ -85,6 +85,8 @@ fn a_route_that_went_while_the_gateway_was_away_goes() {
         wait_learned(lab, NETNS, &["10.140.1.0/24", "10.140.2.0/24"]);
         gateway.spawn();
         wait_learned(lab, NETNS, &["10.140.1.0/24"]);
+        let diff = gateway.lockgate(At::Underlay, &["diff"]);
+        assert_eq!((diff.status.code(), &*diff.stdout), (Some(0), &b""[..]), "{diff:?}");
         // With `--keep` nothing goes either, and BIRD keeps what it was told.
         gateway.wait_programmed();
         gateway.kill();

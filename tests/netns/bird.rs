@@ -1,6 +1,10 @@
-//! [`Bird`]: a stock BIRD 2 in a namespace, with a configuration and a control
+//! [`Bird`]: a stock BIRD in a namespace, with a configuration and a control
 //! socket of its own, and what it says about itself.
-#![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "a tool is kept whether or not a test takes it up today; a skip is said"
+)]
 
 use crate::lab::{Lab, PATIENCE, Process, wait_until};
 use rustix::process::Signal;
@@ -12,22 +16,54 @@ pub(crate) struct Bird<'lab> {
     lab: &'lab Lab,
     at: String,
     home: tempfile::TempDir,
+    /// Where its programs are.
+    programs: PathBuf,
     process: Process,
 }
 
+/// BIRD 1.6 of Debian, of which Calico's is a fork, unpacked beside BIRD 2 for both
+/// cannot be installed. Says so when it is not there.
+pub(crate) fn bird_1() -> Option<PathBuf> {
+    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers").into();
+    let peers: PathBuf = std::env::var_os("LOCKGATE_PEERS").map_or_else(default, Into::into);
+    let programs = peers.join("bird1/usr/sbin");
+    if programs.join("bird").exists() {
+        return Some(programs);
+    }
+    println!("skipped: BIRD 1.6 is not unpacked ({})", programs.display());
+    None
+}
+
 impl<'lab> Bird<'lab> {
-    /// Starts one at `at` with this configuration.
+    /// Starts a BIRD 2 at `at` with this configuration.
     pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        Self::start_program(lab, at, "/usr/sbin".into(), config)
+    }
+
+    /// Starts the one of these programs.
+    pub(crate) fn start_program(lab: &'lab Lab, at: &str, programs: PathBuf, config: &str) -> Self {
         let home = tempfile::Builder::new().prefix("bird-").tempdir().unwrap();
         fs::write(home.path().join("conf"), config).unwrap();
         let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
         let (conf, control, pid) = (path("conf"), path("ctl"), path("pid"));
-        let words = ["bird", "-f", "-c", &conf, "-s", &control, "-P", &pid, "-D", &path("log")];
+        let program = programs.join("bird");
+        let words = [
+            program.to_str().unwrap(),
+            "-f",
+            "-c",
+            &conf,
+            "-s",
+            &control,
+            "-P",
+            &pid,
+            "-D",
+            &path("log"),
+        ];
         let process = lab.spawn(at, &words);
-        let bird = Self { lab, at: at.to_owned(), home, process };
+        let bird = Self { lab, at: at.to_owned(), home, programs, process };
         wait_until("BIRD to answer", PATIENCE, || {
-            let output = bird.lab.output(at, &["birdc", "-s", &control, "show", "status"]);
-            if output.status.success() { Ok(()) } else { Err(bird.log()) }
+            let said = bird.say("show status");
+            if said.contains("Router ID") { Ok(()) } else { Err(said + &bird.log()) }
         });
         bird
     }
@@ -44,7 +80,8 @@ impl<'lab> Bird<'lab> {
     /// Says something to it, as an operator would; gives its answer.
     pub(crate) fn say(&self, words: &str) -> String {
         let control = self.path("ctl");
-        let mut line = vec!["birdc", "-s", control.to_str().unwrap()];
+        let program = self.programs.join("birdc");
+        let mut line = vec![program.to_str().unwrap(), "-s", control.to_str().unwrap()];
         line.extend(words.split_whitespace());
         let output = self.lab.output(self.at.as_str(), &line);
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -8,6 +8,8 @@
 )]
 mod aging;
 mod answerer;
+mod bgp_calico;
+mod bgp_frr;
 mod bgp_password;
 mod bgp_restart;
 mod bgp_routes;
