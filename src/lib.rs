@@ -17,7 +17,8 @@
 //!                                   ▼                  │
 //!  namespaces ──observe──▶ ┌── gateway::Gateway ──┐ ───┘
 //!  devices ─────sample───▶ │  one owner, no clock │ ──▶ Observe / Apply(steps)       ──▶ linux
-//!  DNS, time ────────────▶ └──────────────────────┘ ──▶ Attach / Configure / Detach  ──▶ datapath
+//!  BGP sockets ─bytes────▶ │  a Speaker a tenant  │ ──▶ Attach / Configure / Detach  ──▶ datapath
+//!  DNS, time ────────────▶ └──────────────────────┘ ──▶ Bgp: listen, dial, write     ──▶ daemon
 //!
 //!  TUN ⇄ wireguard::Device ⇄ UDP      (threads that own their tenants; the above never
 //!                                      touches a packet: DeviceConfig down, Sample up)
@@ -78,6 +79,8 @@
 //! | what is taken of a BGP neighbor | `bgp/policy.rs` |
 //! | which route serves, and why | `bgp/rib/best_path.rs`, `bgp/next_hop.rs` |
 //! | what is advertised | `bgp/export.rs` |
+//! | when a tenant's BGP begins, ends and touches the kernel | `gateway/bgp.rs` |
+//! | how BGP's sockets are held | `daemon/bgp.rs`, `linux/tcp.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |

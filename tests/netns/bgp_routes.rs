@@ -1,12 +1,15 @@
 //! What a stock BIRD says becomes routes of its tenant's namespace, and no other's;
 //! what the gateway says hangs on the sites.
 
-use crate::bgp_stage::{Ask, BIRD, NETNS, attach, bird_config, learned, start_bird};
+use crate::bgp_stage::{Ask, BIRD, GATEWAY, NETNS, attach, bird_config, learned, start_bird};
 use crate::bgp_stage::{tenant_document, wait_learned};
 use crate::gateway::Gateway;
-use crate::lab::{self, At};
+use crate::lab::{self, At, PATIENCE, wait_until};
 use crate::wireguard_stage::class_document;
+use lockgate::linux::tcp::{self, Guard, Reach};
 use lockgate::status::{EventReason, NeighborState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::IpAddr;
 
 #[test]
 fn what_bird_says_is_in_the_tenants_table_until_it_is_withdrawn() {
@@ -85,5 +88,67 @@ fn what_bird_says_is_in_the_tenants_table_until_it_is_withdrawn() {
             "{events:#?}"
         );
         assert!(!has(EventReason::DriftRepaired), "{events:#?}");
+    });
+}
+
+/// Many networks are made in few steps, go in few, and nobody takes what we do
+/// ourselves for a drift.
+#[test]
+fn ten_thousand_networks_come_and_go() {
+    lab::run(|lab| {
+        let documents = class_document() + &tenant_document(&Ask::default());
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        let at = attach(lab, "acme");
+        let networks: Vec<String> =
+            (0..10_000_u32).map(|n| format!("10.140.{}.{}/30", n / 64, n % 64 * 4)).collect();
+        let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
+        let bird = start_bird(lab, &at, &bird_config(&["10.140.255.0/24"], &networks, ""));
+        let wait_count = |count: usize| {
+            wait_until(&format!("{count} networks"), 3 * PATIENCE, || {
+                let found = learned(lab, NETNS).len();
+                if found == count { Ok(()) } else { Err(found) }
+            });
+        };
+        wait_count(10_001);
+        gateway.wait_programmed();
+        bird.say("disable more");
+        wait_count(1);
+        bird.say("enable more");
+        wait_count(10_001);
+        let rows = gateway.show(&["rib"]);
+        assert_eq!(rows.lines().filter(|line| line.contains("best")).count(), 10_001);
+        let routes = gateway.show(&["routes"]);
+        assert!(routes.lines().filter(|line| line.contains("BGP")).count() <= 1_000);
+        let events = gateway.tenant("acme/gw").events;
+        let is_amiss =
+            |reason| matches!(reason, EventReason::DriftRepaired | EventReason::StepFailed);
+        assert!(!events.iter().any(|event| is_amiss(event.reason)), "{events:#?}");
+    });
+}
+
+/// Who is no neighbor does not come as far as the socket that listens.
+#[test]
+fn who_is_no_neighbor_is_not_answered() {
+    lab::run(|lab| {
+        let documents = class_document() + &tenant_document(&Ask::default());
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        let at = attach(lab, "acme");
+        lab.address(&at, "apps-acme", "10.136.40.3/24");
+        let stranger = "10.136.40.3".parse().unwrap();
+        let neighbor = BIRD.parse().unwrap();
+        let to =
+            Guard { address: GATEWAY.parse().unwrap(), reach: Reach::Multihop, password: None };
+        let connects = |from: IpAddr, patience: i64| {
+            let stream = lab.within(at.as_str(), || tcp::dial(&to, 179, Some(from))).unwrap();
+            let mut ready = [PollFd::new(&stream, PollFlags::OUT)];
+            let patience = Timespec { tv_sec: patience, tv_nsec: 0 };
+            let count = poll(&mut ready, Some(&patience)).unwrap();
+            count == 1 && stream.take_error().unwrap().is_none()
+        };
+        wait_until("the neighbor to be answered", PATIENCE, || {
+            if connects(neighbor, 1) { Ok(()) } else { Err("not yet") }
+        });
+        assert!(!connects(stranger, 2));
+        gateway.wait_firewall_drops("acme/gw", "to_gateway", 1);
     });
 }

@@ -51,13 +51,16 @@ fn what_one_tenants_bird_says_is_nowhere_at_anothers() {
         acme.say("disable apps");
         wait_learned(lab, NETNS, &["10.140.2.0/24"]);
         wait_learned(lab, BOLT, &[both, "10.140.3.0/24"]);
-        acme.kill();
-        wait_learned(lab, BOLT, &[both, "10.140.3.0/24"]);
-        assert!(bolt.is_established("lockgate"));
-        // One that freezes is waited for and holds up nobody: its neighbor is heard at
+        // One that freezes is waited for and holds up nobody: the other is heard at
         // once all the same.
+        acme.freeze();
         bolt.say("disable more");
         wait_learned(lab, BOLT, &[both]);
+        wait_learned(lab, NETNS, &["10.140.2.0/24"]);
+        acme.kill();
+        bolt.say("enable more");
+        wait_learned(lab, BOLT, &[both, "10.140.3.0/24"]);
+        assert!(bolt.is_established("lockgate"));
         let routes = || lab.ip(At::Underlay, "route show proto 76");
         wait_until("nothing to be in the underlay", PATIENCE, || {
             if routes().is_empty() { Ok(()) } else { Err(routes()) }

@@ -121,6 +121,11 @@ impl<'lab> Bird<'lab> {
         });
     }
 
+    /// It does nothing any more, and its sockets stay.
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
     /// Ends it without a word.
     pub(crate) fn kill(self) {
         self.process.signal(Signal::KILL);
