@@ -188,9 +188,9 @@ pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
 /// a time, and whoever finds no room waits.
 pub const BGP_INPUTS: usize = 64;
 
-/// Learned routes of a tenant in each snapshot; all of them are counted, and all are
-/// shown to who asks for what the neighbors said.
-pub const LEARNED_SHOWN: usize = 1_000;
+/// Learned routes of a tenant in each snapshot, so that a thousand tenants' fit; all of
+/// them are counted, and all are shown to who asks for what the neighbors said.
+pub const LEARNED_SHOWN: usize = 200;
 
 /// Networks in one answer about what the neighbors said: some milliseconds of the
 /// loop's time.

@@ -132,7 +132,7 @@ pub struct TenantSnapshot {
     /// Packets dropped, by place and reason.
     #[serde(default)]
     pub drops: Vec<DropSnapshot>,
-    /// Its routes; of the learned ones no more than the first thousand.
+    /// Its routes; of the learned ones no more than the first two hundred.
     #[serde(default)]
     pub routes: Vec<RouteSnapshot>,
     /// Its BGP, when it has any.

@@ -1,13 +1,13 @@
 //! Snapshots to look at, written down.
 
 use lockgate::model::limits;
-use lockgate::net::{Asn, SiteName, TenantName, Timestamp};
+use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
     AttachmentKind, Backend, BgpSnapshot, ConditionReason, ConditionStatus, ConditionType,
     Conditions, Count, DropPlace, DropSnapshot, EventReason, History, NeighborKind,
     NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource,
-    RefusedDocument, Reload, ReloadOutcome, RouteSnapshot, RouteSource, SitePrefixStatus,
-    SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    RefusedDocument, Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot,
+    RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -188,3 +188,45 @@ pub(crate) fn snapshot() -> Snapshot {
 /// What an attacker who may choose a text would write.
 pub(crate) const HOSTILE: &str =
     "</td><script>alert(1)</script>\"'&\\\n\u{202e}lmth\u{0}\u{1b}[31m lockgate_up 1";
+
+/// What the first tenant's neighbors said, a network a page.
+pub(crate) fn rib(
+    tenant: &TenantName,
+    prefix: Option<Prefix>,
+    after: Option<Prefix>,
+) -> Option<RibPage> {
+    if tenant.namespace() != "acme" {
+        return None;
+    }
+    let path = |neighbor: &str, state: &str| RibPath {
+        neighbor: neighbor.to_owned(),
+        heard: "10.140.1.0/24".parse().unwrap(),
+        path_id: 0,
+        next_hop: "172.16.130.1".parse().unwrap(),
+        as_path: "65001".to_owned(),
+        local_pref: None,
+        med: Some(50),
+        communities: vec!["64512:40".to_owned(), "64512:1:40".to_owned()],
+        state: state.to_owned(),
+        is_stale: false,
+    };
+    let first = RibNetwork {
+        prefix: "10.140.1.0/24".parse().unwrap(),
+        route: Some("dev lg-fabric via 172.16.130.1".to_owned()),
+        paths: vec![path("tor", "best"), path("second", "lost: its router identifier is higher")],
+    };
+    let mut renamed = path("site/poznan", "refused: no import prefix names it");
+    renamed.heard = "192.168.1.0/24".parse().unwrap();
+    renamed.is_stale = true;
+    let second =
+        RibNetwork { prefix: "10.200.1.0/24".parse().unwrap(), route: None, paths: vec![renamed] };
+    let all = [first, second];
+    if let Some(prefix) = prefix {
+        let networks = all.into_iter().filter(|network| network.prefix == prefix).collect();
+        return Some(RibPage { networks, next: None });
+    }
+    let mut rest = all.into_iter().filter(|network| after.is_none_or(|it| it < network.prefix));
+    let networks: Vec<RibNetwork> = rest.next().into_iter().collect();
+    let next = networks.last().map(|it| it.prefix).filter(|_| rest.next().is_some());
+    Some(RibPage { networks, next })
+}

@@ -23,7 +23,13 @@ const THEIRS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 136, 40, 2));
 /// One tenant with a site and one neighbor on its fabric link.
 fn documents() -> Config {
     let mut tenant = with_sites("acme", vec![keyed("hq", 1, &["192.168.1.0/24"])]);
-    tenant.fabric.bgp = Some(FabricBgp {
+    tenant.fabric.bgp = Some(fabric_bgp());
+    config(vec![tenant])
+}
+
+/// BGP with that neighbor.
+pub(super) fn fabric_bgp() -> FabricBgp {
+    FabricBgp {
         local_asn: Asn::new(64_600).unwrap(),
         router_id: Ipv4Addr::new(10, 136, 40, 1),
         neighbors: vec![fabric_neighbor("tor", "10.136.40.2", 65_001)],
@@ -35,8 +41,7 @@ fn documents() -> Config {
             maximum_prefixes: 1_000,
         },
         export: BgpExport::default(),
-    });
-    config(vec![tenant])
+    }
 }
 
 /// A router at the other end of the fabric link.

@@ -2,7 +2,9 @@
 
 use super::world::{World, config, keyed, name, peer, with_sites};
 use lockgate::gateway::Identity;
-use lockgate::net::{PresharedKey, PrivateKey};
+use lockgate::net::{PresharedKey, PrivateKey, TcpPassword};
+
+const PASSWORD: &str = "a-canary-of-bgp";
 
 #[test]
 fn no_key_is_in_the_snapshot_or_in_what_is_printed() {
@@ -12,6 +14,9 @@ fn no_key_is_in_the_snapshot_or_in_what_is_printed() {
     peer(&mut site).preshared_key = Some(psk.clone());
     let mut tenant = with_sites("acme", vec![site]);
     tenant.private_key = Some(private.clone());
+    let mut bgp = super::bgp::fabric_bgp();
+    bgp.neighbors[0].password = Some(TcpPassword::new(PASSWORD).unwrap());
+    tenant.fabric.bgp = Some(bgp);
     let config = config(vec![tenant]);
 
     let mut world = World::new();
@@ -25,6 +30,7 @@ fn no_key_is_in_the_snapshot_or_in_what_is_printed() {
         world.act(output);
     }
     assert!(seen.contains("Attach("), "the device's config was never printed");
+    assert!(seen.contains("Listen(Listening"), "nor the neighbors'");
     seen += &serde_json::to_string(&world.snapshot()).unwrap();
     seen += &format!("{:?}", world.snapshot());
 
@@ -33,10 +39,12 @@ fn no_key_is_in_the_snapshot_or_in_what_is_printed() {
         let numbers: Vec<_> = bytes.iter().take(8).map(ToString::to_string).collect();
         numbers.join(", ")
     };
-    for (bytes, base64) in
-        [(private.as_bytes(), private.to_base64()), (psk.as_bytes(), psk.to_base64())]
-    {
-        for canary in [base64.to_string(), hex(bytes), list(bytes)] {
+    for (bytes, text) in [
+        (&private.as_bytes()[..], private.to_base64().to_string()),
+        (psk.as_bytes(), psk.to_base64().to_string()),
+        (PASSWORD.as_bytes(), PASSWORD.to_owned()),
+    ] {
+        for canary in [text, hex(bytes), list(bytes)] {
             assert!(!seen.contains(&canary), "a secret was printed");
         }
     }

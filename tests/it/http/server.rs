@@ -1,7 +1,7 @@
 //! A status endpoint on loopback and on a unix socket, and a bare way to ask it.
 
 use crate::sample;
-use lockgate::http::{Listener, Views, serve};
+use lockgate::http::{Listener, RibQuestion, Views, serve};
 use lockgate::status::Snapshot;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A running endpoint; it ends when dropped.
 pub(crate) struct Server {
@@ -34,7 +34,9 @@ impl Server {
         let (snapshots, latest) = watch::channel(Arc::new(snapshot));
         let (ticks, heartbeat) = watch::channel(0);
         let (stop, stopped) = oneshot::channel::<()>();
+        let (asking, mut questions) = mpsc::channel::<RibQuestion>(2);
         let views = Views::new(latest, heartbeat)
+            .with_rib(asking)
             .with_hosts(["noc.example.net".to_owned()])
             .with_patience(patience);
         let (say, said) = std::sync::mpsc::sync_channel(1);
@@ -42,6 +44,13 @@ impl Server {
         let served = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
+                tokio::spawn(async move {
+                    while let Some(RibQuestion { tenant, prefix, after, answer }) =
+                        questions.recv().await
+                    {
+                        drop(answer.send(sample::rib(&tenant, prefix, after)));
+                    }
+                });
                 let tcp = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
                 let unix = Listener::unix(&path).unwrap();
                 say.send(tcp.tcp_address().unwrap()).unwrap();

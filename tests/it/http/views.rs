@@ -34,6 +34,17 @@ fn a_hung_loop_is_told_and_the_last_snapshot_still_shown() {
 }
 
 #[test]
+fn what_neighbors_said_is_asked_of_the_loop() {
+    let server = Server::start();
+    let path = |rest: &str| format!("/api/v1/tenants/acme/gw/rib{rest}");
+    assert!(server.ask(&path("")).body().contains("10.140.1.0/24"));
+    assert!(server.ask(&path("?after=10.140.1.0/24")).body().contains("10.200.1.0/24"));
+    assert_eq!(server.ask(&path("?prefix=banana")).status(), 400);
+    assert_eq!(server.ask("/api/v1/tenants/beta/gw/rib").status(), 404);
+    assert_eq!(server.ask("/api/v1/tenants/B%20/gw/rib").status(), 404);
+}
+
+#[test]
 fn a_loop_that_goes_on_is_alive_again() {
     let server = Server::with(snapshot(), Duration::from_millis(300));
     check_becomes(&server, "/livez", 503);
