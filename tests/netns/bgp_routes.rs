@@ -1,7 +1,9 @@
 //! What a stock BIRD says becomes routes of its tenant's namespace, and no other's;
 //! what the gateway says hangs on the sites.
 
-use crate::bgp_stage::{Ask, BIRD, GATEWAY, NETNS, attach, bird_config, learned, start_bird};
+use crate::bgp_stage::{
+    Ask, BIRD, GATEWAY, LAB, NETNS, attach, bird_config, build_lab, learned, start_bird,
+};
 use crate::bgp_stage::{tenant_document, wait_learned};
 use crate::gateway::Gateway;
 use crate::lab::{self, At, PATIENCE, wait_until};
@@ -150,5 +152,71 @@ fn who_is_no_neighbor_is_not_answered() {
         });
         assert!(!connects(stranger, 2));
         gateway.wait_firewall_drops("acme/gw", "to_gateway", 1);
+    });
+}
+
+const BOTH_FAMILIES: &str = "---
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {name: gw, namespace: acme}
+spec:
+  listenPort: 51821
+  appPrefixes: [10.140.0.0/16, '2001:db8:140::/48']
+  fabric:
+    veth: {peer: apps-acme, addresses: [10.136.40.1/24, '2001:db8:40::1/64'], mtu: 1500}
+    bgp:
+      localASN: 64600
+      routerID: 10.136.40.1
+      neighbors: [{name: tor, address: '2001:db8:40::2', remoteASN: 65001}]
+      import:
+        prefixes: [{cidr: 10.140.0.0/16, ge: 24, le: 32}, {cidr: '2001:db8:140::/48', ge: 56, le: 64}]
+";
+
+/// Over IPv6, with an IPv6 next hop for both (RFC 8950).
+#[test]
+fn one_session_carries_both_families() {
+    lab::run(|lab| {
+        build_lab(lab);
+        let documents = class_document() + BOTH_FAMILIES + LAB;
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        let at = attach(lab, "acme");
+        lab.address(&at, "apps-acme", "2001:db8:40::2/64");
+        let bird = start_bird(
+            lab,
+            &at,
+            "log \"/dev/null\" all;
+router id 10.136.40.2;
+protocol device {}
+protocol static four { ipv4; route 10.140.1.0/24 blackhole; }
+protocol static six { ipv6; route 2001:db8:140:1::/64 blackhole; route 2001:db8:99::/48 blackhole; }
+protocol bgp lockgate {
+  local 2001:db8:40::2 as 65001;
+  neighbor 2001:db8:40::1 as 64600;
+  connect delay time 1; connect retry time 2; error wait time 1, 5;
+  ipv4 { import all; export all; extended next hop on; next hop self; };
+  ipv6 { import all; export all; next hop self; };
+}
+",
+        );
+        wait_learned(lab, NETNS, &["10.140.1.0/24"]);
+        let line = &learned(lab, NETNS)[0];
+        assert!(line.contains("via inet6 2001:db8:40::2 dev lg-fabric metric 32"), "{line}");
+        let six = || {
+            let text = lab.ip(NETNS, "-6 route show proto 76");
+            let lines = text.lines().filter(|line| line.contains("metric 32"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        wait_until("the IPv6 network", PATIENCE, || match &six()[..] {
+            [one] if one.starts_with("2001:db8:140:1::/64 via 2001:db8:40::2 dev lg-fabric") => {
+                Ok(())
+            }
+            other => Err(other.to_vec()),
+        });
+        bird.wait_told("lockgate", &["10.64.0.0/16"]);
+        gateway.wait_programmed();
+        bird.say("disable six");
+        wait_until("the IPv6 network to go", PATIENCE, || {
+            if six().is_empty() { Ok(()) } else { Err(six()) }
+        });
     });
 }

@@ -133,19 +133,31 @@ fn show_neighbors_says_who_is_there_and_why_not() {
 
 #[test]
 fn show_rib_has_every_page_and_why_each_path_became_what_it_did() {
-    check(&["show", "rib"], 0, expect![[r#"
+    check(
+        &["show", "rib"],
+        0,
+        expect![[r#"
         TENANT   NETWORK                         NEIGHBOR     VIA           PATH   PREF  MED  COMMUNITIES          BECAME
         acme/gw  10.140.1.0/24                   tor          172.16.130.1  65001     —   50  64512:40 64512:1:40  best
         acme/gw  10.140.1.0/24                   second       172.16.130.1  65001     —   50  64512:40 64512:1:40  lost: its router identifier is higher
         acme/gw  10.200.1.0/24 (192.168.1.0/24)  site/poznan  172.16.130.1  65001     —   50  64512:40 64512:1:40  refused: no import prefix names it, stale
-    "#]]);
-    check(&["show", "rib", "10.200.1.0/24"], 0, expect![[r#"
+    "#]],
+    );
+    check(
+        &["show", "rib", "10.200.1.0/24"],
+        0,
+        expect![[r#"
         TENANT   NETWORK                         NEIGHBOR     VIA           PATH   PREF  MED  COMMUNITIES          BECAME
         acme/gw  10.200.1.0/24 (192.168.1.0/24)  site/poznan  172.16.130.1  65001     —   50  64512:40 64512:1:40  refused: no import prefix names it, stale
-    "#]]);
-    check(&["show", "rib", "10.9.0.0/16", "-o", "json"], 0, expect![[r#"
+    "#]],
+    );
+    check(
+        &["show", "rib", "10.9.0.0/16", "-o", "json"],
+        0,
+        expect![[r#"
         []
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
