@@ -309,9 +309,8 @@ fn nobody_becomes_a_router_by_saying_so(scene: &Scene<'_>) {
 fn a_flood_of_askers_on_one_vlan_filled_the_table_of_all() {
     links::run(|lab| {
         let scene = Scene::new(lab, &both());
-        let link = |customer: &Customer| {
-            scene.gateway.site(&customer.tenant(), "lab").link.unwrap().to_string()
-        };
+        let link =
+            |customer: &Customer| scene.gateway.site(&customer.tenant(), "lab").link.unwrap();
         let known = |customer: &Customer| {
             let shown =
                 lab.ip(&customer.netns(), &format!("-6 neighbour show dev {}", link(customer)));
