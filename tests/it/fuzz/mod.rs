@@ -2,6 +2,7 @@
 //! length, and with bits turned over, in the same order on every machine.
 //! Looking for new inputs is `cargo fuzz`'s work, in `tests/fuzz`.
 
+mod bgp;
 mod harness;
 
 use std::fs;
@@ -23,6 +24,20 @@ fn datagrams_of_the_corpus_do_no_harm() {
 #[test]
 fn inner_packets_of_the_corpus_do_no_harm() {
     replay("inner_packet", harness::inner_packet);
+}
+
+#[test]
+fn bgp_sessions_of_the_corpus_do_no_harm() {
+    replay("bgp_session", bgp::session);
+}
+
+/// The corpus says something: what is sound of it is taken.
+#[test]
+fn the_bgp_corpus_has_a_session_with_routes() {
+    for (file, routes) in [("update", 2), ("multiprotocol", 1), ("withdrawn", 0)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/bgp_session");
+        assert_eq!(bgp::routes(&fs::read(path.join(file)).unwrap()), routes, "{file}");
+    }
 }
 
 fn replay(target: &str, feed: fn(&[u8])) {
