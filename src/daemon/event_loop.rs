@@ -128,6 +128,8 @@ pub(super) struct EventLoop {
     unresolved: BTreeSet<String>,
     /// The generation after which memory was given back last.
     given_back: u64,
+    /// Whether there are more neighbours than the kernel may have room for.
+    is_crowded: bool,
     /// The set of documents that is kept for a restart.
     kept: Option<[u8; 32]>,
     /// The ports given out; those in `parts.memory` are what was written.
@@ -161,6 +163,7 @@ impl EventLoop {
             journal: Journal::default(),
             unresolved: BTreeSet::new(),
             given_back: 0,
+            is_crowded: false,
             kept: None,
             ports,
             last_initiation,
@@ -422,11 +425,13 @@ impl EventLoop {
                 let Loaded { config, identities, errors, ports, uplink_mtu, .. } = *loaded;
                 parts.reload.handle_taken(loaded.documents, loaded.checked);
                 let tenants = config.tenants.len();
+                let neighbours = config.neighbours();
                 self.ports = ports;
                 self.uplink_mtu = uplink_mtu;
                 parts.gateway.handle_config(config, identities, errors, now);
                 let generation = parts.gateway.generation();
                 tracing::info!(tenants, generation, "config accepted");
+                self.warn_of_crowd(neighbours);
                 self.remember();
             }
             Judgement::Refuse(errors) => parts.gateway.handle_refused_config(errors, now),
@@ -435,6 +440,22 @@ impl EventLoop {
         if self.parts.reload.end() {
             self.load();
         }
+    }
+
+    /// Says when the kernel may have too little room for the routers there are. Half
+    /// of it is left to hosts beside them and to the rest of the machine.
+    fn warn_of_crowd(&mut self, neighbours: usize) {
+        let limit = linux::neighbour_limit();
+        let is_crowded = limit.is_some_and(|limit| limit < 2 * neighbours);
+        if is_crowded && !std::mem::replace(&mut self.is_crowded, is_crowded) {
+            tracing::warn!(
+                neighbours,
+                limit,
+                "the kernel may not remember all neighbours, and tenants' sites fall silent by \
+                 turns: raise net.ipv4.neigh.default.gc_thresh3 and net.ipv6.neigh.default.gc_thresh3"
+            );
+        }
+        self.is_crowded = is_crowded;
     }
 
     fn handle_resolved(&mut self, name: &str, found: Result<Vec<IpAddr>, String>) {

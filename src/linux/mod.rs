@@ -8,7 +8,7 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
 //! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, `wireguard`, [`tcp`], `uplink`, `watch` (who is to be looked at again), and `syscall`
+//! `tun`, `wireguard`, [`tcp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
 //! (what needs `unsafe`).
 
 pub mod answer;
@@ -18,6 +18,7 @@ mod enter_box;
 mod features;
 mod kernel;
 mod leg;
+mod neighbours;
 mod netlink;
 mod netns;
 mod nf_tables;
@@ -43,6 +44,7 @@ pub use capability::{Missing, missing};
 pub use enter_box::enter_box;
 pub use features::features;
 pub use kernel::{EnterError, Kernel, KernelOptions, OpenTunError};
+pub use neighbours::neighbour_limit;
 pub use netns::NetnsError;
 pub use nft::NftError;
 pub use observe::ObserveError;

@@ -1,6 +1,6 @@
 //! A tenant, and all of them together.
 
-use super::{BackendChoice, Fabric, Refusal, Site};
+use super::{Attachment, BackendChoice, Fabric, Refusal, Site};
 use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,23 @@ pub struct Config {
     pub tenants: BTreeMap<TenantName, Arc<Tenant>>,
     /// What was asked for and is left out, each with its reason.
     pub refused: Vec<Refusal>,
+}
+
+impl Config {
+    /// How many routers there are on links to sites and to applications, each of
+    /// which takes an entry of the kernel's table of neighbours.
+    pub fn neighbours(&self) -> usize {
+        let of_site = |site: &Site| match &site.attachment {
+            Attachment::WireGuard(_) => 0,
+            // One that is on the VLAN itself has the customer's hosts there.
+            Attachment::Vlan(vlan) => vlan.next_hops.len().max(1),
+        };
+        let of_tenant = |tenant: &Arc<Tenant>| {
+            let sites: usize = tenant.sites.values().map(of_site).sum();
+            sites + tenant.fabric.next_hops.len().max(1)
+        };
+        self.tenants.values().map(of_tenant).sum()
+    }
 }
 
 /// What the platform allows and offers to the tenants of one class.

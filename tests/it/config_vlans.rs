@@ -162,3 +162,16 @@ fn links_of_different_vlans_have_different_names() {
         assert_eq!(ManagedName::recognize(foreign), None, "{foreign}");
     }
 }
+
+/// Each router takes an entry of a table that is one for the whole machine.
+#[test]
+fn the_neighbours_of_all_tenants_are_counted() {
+    let count = |hops: &str, prefixes: &str| {
+        let outcome = run(&format!("{LINK}, {hops}"), prefixes, KernelFeatures::default());
+        assert_eq!(outcome.errors.to_string(), "");
+        outcome.config.neighbours()
+    };
+    // Whoever is on the fabric is one of them.
+    assert_eq!(count("nextHop: 10.1.0.1", LAN), 2);
+    assert_eq!(count("nextHops: [10.1.0.1, '2001:db8:1::1']", &format!("{LAN}, {V6}")), 3);
+}
