@@ -117,7 +117,7 @@ impl Scene {
             self.speaker.handle_bytes(&self.neighbor, id, piece, self.now);
             self.drain();
         }
-        self.now = self.now + Duration::from_secs(1);
+        self.now += Duration::from_secs(1);
         self.speaker.handle_timeout(self.now);
         self.drain();
         self.check();
