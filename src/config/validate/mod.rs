@@ -140,20 +140,17 @@ pub fn validate_after(
 ) -> Outcome {
     let inputs = Inputs { secrets, options };
     let earlier = earlier.under(secrets, options);
-    judge(documents, &inputs, allocations, earlier).unwrap_or_else(|| {
-        let nothing = Checked::default().under(secrets, options);
-        judge(documents, &inputs, allocations, nothing).unwrap_or_default()
-    })
+    judge(documents, &inputs, allocations, earlier)
 }
 
-/// Judges the documents; `None` when a tenant that was taken over from `earlier`
-/// turns out to be not as it was.
+/// Judges the documents; once more, and all of them, when a tenant that was taken
+/// over from `earlier` turns out to be not as it was.
 fn judge(
     documents: &Documents,
     inputs: &Inputs<'_>,
-    allocations: &Allocations,
+    given: &Allocations,
     earlier: Checked,
-) -> Option<Outcome> {
+) -> Outcome {
     let errors = documents.errors.clone();
     let options = inputs.options;
     let notes = Errors::default();
@@ -166,11 +163,15 @@ fn judge(
     for draft in drafts.values_mut() {
         tenant::check(draft, documents, &mut set);
     }
-    let allocations = claims::check(&mut drafts, documents, allocations, &mut set);
+    let allocations = claims::check(&mut drafts, documents, given, &mut set);
+    if drafts.values().any(|draft| draft.is_outdated(&allocations)) {
+        let nothing = Checked::default().under(inputs.secrets, options);
+        return judge(documents, inputs, given, nothing);
+    }
     let mut config = Config { refused: std::mem::take(&mut set.refused), ..Config::default() };
     let mut known = BTreeMap::new();
     for (name, draft) in drafts {
-        match draft.to_tenant(&allocations)? {
+        match draft.to_tenant(&allocations) {
             Ok((tenant, refused)) => {
                 let kept = Known::of(&draft, Arc::clone(&tenant), &set, options);
                 known.extend(kept.map(|kept| (name.clone(), kept)));
@@ -184,7 +185,7 @@ fn judge(
     config.refused.sort();
     config.refused.dedup();
     let checked = earlier.next(classes, known);
-    Some(Outcome { config, errors: set.errors, notes: set.notes, allocations, checked })
+    Outcome { config, errors: set.errors, notes: set.notes, allocations, checked }
 }
 
 /// The documents while they are checked.

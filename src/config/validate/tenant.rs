@@ -113,27 +113,22 @@ impl Draft {
         known.chain(self.sites.iter().map(|(index, checked)| (*index, &checked.site)))
     }
 
-    /// The tenant and the sites it is without; or why there is none. `None` when
-    /// it is not what is known of it.
-    #[expect(clippy::type_complexity, reason = "three outcomes, each used once")]
+    /// Whether what is known of it is not so any more.
+    pub(super) fn is_outdated(&self, allocations: &super::Allocations) -> bool {
+        self.known.as_ref().is_some_and(|known| {
+            let port = allocations.get(&self.name).copied();
+            !self.is_plain() || port != Some(known.tenant.listen_port)
+        })
+    }
+
+    /// The tenant and the sites it is without; or why there is none.
     pub(super) fn to_tenant(
         &self,
         allocations: &super::Allocations,
-    ) -> Option<Result<(Arc<Tenant>, Vec<Refusal>), Vec<Refusal>>> {
-        match &self.known {
-            Some(known) => {
-                let port = allocations.get(&self.name).copied();
-                let is_same = self.is_plain() && port == Some(known.tenant.listen_port);
-                is_same.then(|| Ok((Arc::clone(&known.tenant), Vec::new())))
-            }
-            None => Some(self.make_tenant(allocations)),
-        }
-    }
-
-    fn make_tenant(
-        &self,
-        allocations: &super::Allocations,
     ) -> Result<(Arc<Tenant>, Vec<Refusal>), Vec<Refusal>> {
+        if let Some(known) = &self.known {
+            return Ok((Arc::clone(&known.tenant), Vec::new()));
+        }
         let tenant = &self.name;
         let refusal = |site: Option<SiteName>, reason, message| Refusal {
             tenant: tenant.clone(),
