@@ -45,8 +45,8 @@ fn a_tunnels_network_is_told_while_it_is_up_and_no_longer() {
         let bird = start_bird(lab, &at, &bird_config(&[], &[], ""));
         assert_eq!(bird.told("lockgate"), [""; 0], "nobody has dialled in");
         let router = dial(lab, &gateway);
-        // Somebody has to begin: no keepalive is set.
-        lab.ping("device", "10.136.40.2");
+        // Somebody has to begin, and go on: no keepalive is set.
+        let _device = lab.spawn("device", &["ping", "-i", "0.5", "10.136.40.2"]);
         gateway.wait_state(TENANT, SITE, SiteState::Up);
         bird.wait_told("lockgate", &["192.168.1.0/24"]);
         stage.wait_traffic(&at, "device", V4.device);
@@ -61,7 +61,6 @@ fn a_tunnels_network_is_told_while_it_is_up_and_no_longer() {
         assert!(bird.is_established("lockgate"), "the session stays");
         drop(ping);
         let _router = dial(lab, &gateway);
-        lab.ping("device", "10.136.40.2");
         bird.wait_told("lockgate", &["192.168.1.0/24"]);
     });
 }

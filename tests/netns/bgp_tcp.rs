@@ -36,9 +36,13 @@ fn guard(address: &str, reach: Reach, password: Option<&str>) -> Guard {
     Guard { address: address.parse().unwrap(), reach, password }
 }
 
+/// A listener; one that was dropped is there until the programs that other tests were
+/// starting meanwhile have closed what they inherited.
 fn listen(lab: &Lab, at: &str, address: &str, neighbors: &[Guard]) -> TcpListener {
     let local = SocketAddr::new(address.parse().unwrap(), PORT);
-    lab.within(at, || tcp::listen(local, neighbors)).unwrap()
+    wait_until("the address to be free", PATIENCE, || {
+        lab.within(at, || tcp::listen(local, neighbors)).map_err(|error| error.kind())
+    })
 }
 
 /// What `at` gets when it dials: a connection, or none in half a second.
