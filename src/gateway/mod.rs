@@ -301,9 +301,8 @@ impl Gateway {
             };
             let names = &self.names;
             let unresolved = |peer: &WireGuardPeer| names.is_unresolved(peer);
-            let device = machine.device_wanted().cloned();
-            let history = &mut machine.history;
-            if sites.handle_sample(tenant, device.as_ref(), sample, unresolved, history, now) {
+            let (device, history) = machine.device_and_history();
+            if sites.handle_sample(tenant, device, sample, unresolved, history, now) {
                 self.want(&name, now);
             }
             self.collect(&name, now);

@@ -199,9 +199,9 @@ impl TenantMachine {
         self.carrying
     }
 
-    /// What its device is to be.
-    pub(super) const fn device_wanted(&self) -> Option<&DeviceConfig> {
-        self.device_wanted.as_ref()
+    /// What its device is to be, and what to note down of it.
+    pub(super) const fn device_and_history(&mut self) -> (Option<&DeviceConfig>, &mut History) {
+        (self.device_wanted.as_ref(), &mut self.history)
     }
 
     /// Whether it was to go and is gone.

@@ -8,6 +8,7 @@
 use super::VlanId;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest name Kubernetes gives a namespace or a labelled object (RFC 1123).
 const MAX_LABEL_LEN: usize = 63;
@@ -63,8 +64,8 @@ fn check_label(text: &str) -> Result<(), NameError> {
 /// A tenant: the namespace and name of its `TenantGateway`, written `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantName {
-    namespace: String,
-    name: String,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 impl TenantName {
@@ -75,7 +76,7 @@ impl TenantName {
     pub fn new(namespace: &str, name: &str) -> Result<Self, NameError> {
         check_label(namespace)?;
         check_label(name)?;
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Ok(Self { namespace: namespace.into(), name: name.into() })
     }
 
     /// The namespace its documents are in.
@@ -117,7 +118,7 @@ impl FromStr for TenantName {
 
 /// The name of a `SiteAttachment` within its tenant's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SiteName(String);
+pub struct SiteName(Arc<str>);
 
 impl SiteName {
     /// The name as text.
@@ -131,7 +132,7 @@ impl FromStr for SiteName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         check_label(text)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -6,7 +6,8 @@
 //! indices and stamps' meaning are others' matter.
 
 use super::DropReason;
-use crate::net::{PresharedKey, PrivateKey, PublicKey};
+use super::x25519::{Known, OwnKey, StaticSecretShared, X25519};
+use crate::net::{PresharedKey, PublicKey};
 use snow::params::{
     BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
     HandshakePattern, HashChoice, NoiseParams,
@@ -14,7 +15,7 @@ use snow::params::{
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, Error, HandshakeState};
-use x25519_dalek::StaticSecret;
+use std::sync::Arc;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
@@ -40,18 +41,20 @@ pub(super) struct Keys {
 pub(super) struct Initiator(Box<HandshakeState>);
 
 impl Initiator {
-    /// Writes the Noise part of an initiation into `out`.
+    /// Writes the Noise part of an initiation into `out`. `shared` is what the two
+    /// static keys share, where that is known.
     pub(super) fn start(
-        ours: &PrivateKey,
+        ours: &OwnKey,
         theirs: &PublicKey,
+        shared: Option<&StaticSecretShared>,
         psk: Option<&PresharedKey>,
         stamp: &[u8; STAMP_LEN],
         random: Zeroizing<[u8; 32]>,
         out: &mut [u8],
     ) -> Result<Self, DropReason> {
         let start = || -> Result<HandshakeState, Error> {
-            let mut state = builder(random)
-                .local_private_key(ours.as_bytes())?
+            let mut state = builder(ours, shared, random)
+                .local_private_key(ours.private.as_bytes())?
                 .remote_public_key(theirs.as_bytes())?
                 .prologue(PROLOGUE)?
                 .psk(PSK_POSITION, psk.map_or(&NO_PSK, PresharedKey::as_bytes))?
@@ -83,13 +86,13 @@ pub(super) struct Responder {
 impl Responder {
     /// Reads the Noise part of an initiation.
     pub(super) fn read(
-        ours: &PrivateKey,
+        ours: &OwnKey,
         noise: &[u8],
         random: Zeroizing<[u8; 32]>,
     ) -> Result<Self, DropReason> {
         let read = || -> Result<Self, Error> {
-            let mut state = builder(random)
-                .local_private_key(ours.as_bytes())?
+            let mut state = builder(ours, None, random)
+                .local_private_key(ours.private.as_bytes())?
                 .prologue(PROLOGUE)?
                 .build_responder()?;
             let mut stamp = [0; STAMP_LEN];
@@ -120,7 +123,11 @@ impl Responder {
     }
 }
 
-fn builder<'a>(random: Zeroizing<[u8; 32]>) -> Builder<'a> {
+fn builder<'a>(
+    ours: &OwnKey,
+    shared: Option<&StaticSecretShared>,
+    random: Zeroizing<[u8; 32]>,
+) -> Builder<'a> {
     let params = NoiseParams::new(
         PATTERN.to_owned(),
         BaseChoice::Noise,
@@ -132,11 +139,13 @@ fn builder<'a>(random: Zeroizing<[u8; 32]>) -> Builder<'a> {
         CipherChoice::ChaChaPoly,
         HashChoice::Blake2s,
     );
-    Builder::with_resolver(params, Box::new(Resolver { random }))
+    let known = Arc::new(Known { own: ours.clone(), shared: shared.cloned() });
+    Builder::with_resolver(params, Box::new(Resolver { known, random }))
 }
 
 /// Gives `snow` its primitives.
 struct Resolver {
+    known: Arc<Known>,
     random: Zeroizing<[u8; 32]>,
 }
 
@@ -147,7 +156,7 @@ impl CryptoResolver for Resolver {
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
         match choice {
-            DHChoice::Curve25519 => Some(Box::new(X25519::new([0; 32]))),
+            DHChoice::Curve25519 => Some(Box::new(X25519::new(Arc::clone(&self.known)))),
             DHChoice::Curve448 => None,
         }
     }
@@ -174,66 +183,5 @@ impl Random for Once {
             }
             Some(_) | None => Err(Error::Rng),
         }
-    }
-}
-
-/// Curve25519 that wipes its key and refuses a shared secret of zero, which
-/// every point of small order gives (RFC 7748 §6.1). `snow`'s own does neither.
-struct X25519 {
-    secret: StaticSecret,
-    public: [u8; 32],
-}
-
-impl X25519 {
-    fn new(secret: [u8; 32]) -> Self {
-        let secret = StaticSecret::from(secret);
-        let public = x25519_dalek::PublicKey::from(&secret).to_bytes();
-        Self { secret, public }
-    }
-}
-
-impl Dh for X25519 {
-    fn name(&self) -> &'static str {
-        "25519"
-    }
-
-    fn pub_len(&self) -> usize {
-        32
-    }
-
-    fn priv_len(&self) -> usize {
-        32
-    }
-
-    fn set(&mut self, secret: &[u8]) {
-        if let Ok(secret) = <[u8; 32]>::try_from(secret) {
-            *self = Self::new(secret);
-        }
-    }
-
-    fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
-        let mut secret = Zeroizing::new([0; 32]);
-        random.try_fill_bytes(&mut *secret)?;
-        *self = Self::new(*secret);
-        Ok(())
-    }
-
-    fn pubkey(&self) -> &[u8] {
-        &self.public
-    }
-
-    fn privkey(&self) -> &[u8] {
-        self.secret.as_bytes()
-    }
-
-    fn dh(&self, theirs: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let theirs: [u8; 32] =
-            theirs.get(..32).unwrap_or_default().try_into().map_err(|_| Error::Dh)?;
-        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(theirs));
-        if !shared.was_contributory() {
-            return Err(Error::Dh);
-        }
-        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
-        Ok(())
     }
 }

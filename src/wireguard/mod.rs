@@ -61,6 +61,7 @@ mod session;
 mod staging;
 mod stamp;
 mod timers;
+mod x25519;
 
 pub use allowed_ips::AllowedIps;
 pub use config::{DeviceConfig, PeerConfig, PeerSample, Sample, Translation};

@@ -6,6 +6,7 @@
 use super::constants::REKEY_TIMEOUT;
 use super::cookie::Stamper;
 use super::handshake::{Initiator, STAMP_LEN};
+use super::x25519::StaticSecretShared;
 use super::messages::RESPONSE_LEN;
 use super::session::Session;
 use super::staging::Staging;
@@ -52,6 +53,8 @@ pub(super) struct Counters {
 pub(super) struct Peer {
     pub(super) index: PeerIndex,
     pub(super) key: PublicKey,
+    /// What its static key shares with ours, once that was asked for.
+    pub(super) shared: Option<StaticSecretShared>,
     pub(super) config: PeerConfig,
     pub(super) endpoint: Option<SocketAddr>,
     /// The address of ours it last wrote to.
@@ -95,6 +98,7 @@ impl Peer {
         Self {
             index,
             key,
+            shared: None,
             endpoint: config.endpoint.or(config.last_endpoint),
             config,
             local: None,

@@ -56,7 +56,7 @@ impl Device {
     ) -> Result<Received, DropReason> {
         self.admit(from, to, message, now)?;
         let noise = message.get(INITIATION_NOISE).unwrap_or_default();
-        let responder = Responder::read(&self.private, noise, self.random.bytes())?;
+        let responder = Responder::read(&self.own, noise, self.random.bytes())?;
         let key = PublicKey::from_bytes(responder.theirs).map_err(|_| DropReason::UnknownPeer)?;
         let index = self.peers.find(&key).ok_or(DropReason::UnknownPeer)?;
         let peer = self.peers.get(index).ok_or(DropReason::UnknownPeer)?;

@@ -6,6 +6,7 @@ use crate::net::{Instant, Now, PublicKey};
 use crate::wireguard::constants::{SPREAD_BATCH, SPREAD_INTERVAL};
 use crate::wireguard::cookie::{Checker, Stamper};
 use crate::wireguard::peer::Peer;
+use crate::wireguard::x25519::OwnKey;
 use crate::wireguard::{DeviceConfig, DropReason, PeerConfig, PeerIndex};
 use std::collections::BTreeMap;
 
@@ -19,14 +20,10 @@ impl Device {
         let DeviceConfig { private_key, listen_port, mtu, mut peers } = config;
         self.listen_port = listen_port;
         self.mtu = mtu;
-        // Handshakes with oneself lead nowhere.
-        peers.remove(&private_key.public());
-
         let mut starts = Vec::new();
-        if private_key != self.private {
-            self.public = private_key.public();
-            self.private = private_key;
-            self.checker = Checker::new(&self.public);
+        if private_key != self.own.private {
+            self.own = OwnKey::new(private_key);
+            self.checker = Checker::new(&self.own.public);
             self.replies.clear();
             for peer in self.peers.iter_mut() {
                 if is_wanted(peer) {
@@ -40,6 +37,8 @@ impl Device {
             }
         }
 
+        // Handshakes with oneself lead nowhere.
+        peers.remove(&self.own.public);
         self.remove_absent(&peers);
         for (key, wanted) in &peers {
             self.release_prefixes(key, wanted);

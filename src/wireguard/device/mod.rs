@@ -35,15 +35,15 @@ use super::random::Random;
 use super::reason::COUNT;
 use super::timers::Due;
 use super::{Destination, DeviceConfig, DropReason, PeerIndex, Sample};
-use crate::net::{Instant, Mtu, Now, PrivateKey, PublicKey, Timestamp};
+use super::x25519::OwnKey;
+use crate::net::{Instant, Mtu, Now, PublicKey, Timestamp};
 use peers::Peers;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 /// One tenant's WireGuard device.
 pub struct Device {
-    private: PrivateKey,
-    public: PublicKey,
+    own: OwnKey,
     listen_port: u16,
     mtu: Mtu,
     peers: Peers,
@@ -75,17 +75,16 @@ impl Device {
     /// `last_initiation` is the latest stamp an earlier process sent with this
     /// key (see [`Sample::last_initiation`]), the epoch if there was none.
     pub fn new(config: DeviceConfig, seed: [u8; 32], last_initiation: Timestamp, now: Now) -> Self {
-        let public = config.private_key.public();
+        let own = OwnKey::new(config.private_key.clone());
         let mut device = Self {
-            private: config.private_key.clone(),
-            public,
             listen_port: config.listen_port,
             mtu: config.mtu,
             peers: Peers::default(),
             allowed: AllowedIps::default(),
             indices: IndexTable::default(),
             random: Random::new(seed),
-            checker: Checker::new(&public),
+            checker: Checker::new(&own.public),
+            own,
             limiter: Limiter::default(),
             replies: VecDeque::new(),
             queue: VecDeque::new(),
@@ -110,7 +109,7 @@ impl Device {
 
     /// Who we are to every peer.
     pub const fn public_key(&self) -> PublicKey {
-        self.public
+        self.own.public
     }
 
     /// The room [`Device::poll_transmit`] needs, in bytes.

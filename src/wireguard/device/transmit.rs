@@ -5,6 +5,7 @@ use super::send::seal;
 use super::{Device, ask_handshake, forget, schedule};
 use crate::net::Now;
 use crate::wireguard::handshake::Initiator;
+use crate::wireguard::x25519::StaticSecretShared;
 use crate::wireguard::messages::{HEADER_LEN, INITIATION_NOISE, TAG_LEN, start_initiation};
 use crate::wireguard::peer::Initiation;
 use crate::wireguard::{Destination, DropReason, Transmit, stamp};
@@ -145,9 +146,13 @@ impl Device {
         peer.last_stamp = stamp;
         self.last_initiation = self.last_initiation.max(stamp);
         let mut message = start_initiation(index);
+        if !peer.shared.as_ref().is_some_and(|it| it.is_of(&self.own, &peer.key)) {
+            peer.shared = StaticSecretShared::new(&self.own, &peer.key);
+        }
         let noise = Initiator::start(
-            &self.private,
+            &self.own,
             &peer.key,
+            peer.shared.as_ref(),
             peer.config.preshared_key.as_ref(),
             &stamp::encode(stamp),
             self.random.bytes(),
