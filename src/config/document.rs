@@ -11,8 +11,7 @@ use super::schema::{
 use super::shape::Shape;
 use super::yaml::{self, Tree};
 use kube::core::crd::CustomResourceExt;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -141,6 +140,9 @@ impl<S> Document<S> {
     }
 }
 
+/// The file and line that each object is named in first.
+type Seen = HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>;
+
 /// All documents there are, in the order given: of two that claim the same
 /// thing, the earlier one has it.
 #[derive(Clone, Debug, Default)]
@@ -149,65 +151,88 @@ pub struct Documents {
     pub(super) gateways: Vec<Document<TenantGatewaySpec>>,
     pub(super) sites: Vec<Document<SiteAttachmentSpec>>,
     pub(super) errors: Errors,
-    seen: HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>,
-    /// The checksum of each file without an error.
-    sound: BTreeMap<Arc<str>, [u8; 32]>,
+    seen: Seen,
+    /// What stood in each file.
+    files: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 impl Documents {
     /// Reads files, each by name and content, in the order given. Never fails:
     /// what is wrong is in [`Self::errors`].
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        Self::parse_after(files, &Self::default())
-    }
-
-    /// Reads files as [`Self::parse`] does. The documents of a file that is as it
-    /// was, and had no error, are taken from those of `earlier`; should there be
-    /// an error about one of them, it names no line ([`Self::lacks_lines`]).
-    pub fn parse_after<'a>(
-        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-        earlier: &Self,
-    ) -> Self {
         let mut documents = Self::default();
-        let classes = by_file(&earlier.classes);
-        let gateways = by_file(&earlier.gateways);
-        let sites = by_file(&earlier.sites);
         for (name, bytes) in files {
-            let sum: [u8; 32] = Sha256::digest(bytes).into();
-            let errors_before = documents.errors.count();
-            if let Some((name, _)) = earlier.sound.get_key_value(name).filter(|it| *it.1 == sum) {
-                let (seen, errors) = (&mut documents.seen, &mut documents.errors);
-                let mut is_new = |object: &Arc<ObjectName>| {
-                    let line = earlier.seen.get(object).map_or(1, |(_, line)| *line);
-                    see(seen, errors, name, object, line)
-                };
-                copy(&classes, name, &mut documents.classes, &mut is_new);
-                copy(&gateways, name, &mut documents.gateways, &mut is_new);
-                copy(&sites, name, &mut documents.sites, &mut is_new);
-                if documents.errors.count() == errors_before {
-                    documents.sound.insert(Arc::clone(name), sum);
-                }
-                continue;
-            }
-            let name: Arc<str> = Arc::from(name);
-            let file = yaml::read(bytes);
-            for (line, problem) in file.problems {
-                documents.errors.push(ConfigError {
-                    file: Some(Arc::clone(&name)),
-                    line: Some(line),
-                    object: None,
-                    path: String::new(),
-                    problem,
-                });
-            }
-            for tree in file.documents {
-                documents.take(&name, tree);
-            }
-            if documents.errors.count() == errors_before {
-                documents.sound.insert(name, sum);
-            }
+            documents.take_file(name, &Arc::from(bytes));
         }
         documents
+    }
+
+    /// Reads files as [`Self::parse`] does. When nothing is wrong with any, and
+    /// nothing was with those of `earlier`, the documents of a file that is as it was
+    /// are taken from there; should there be an error about one of them later, it
+    /// names no line ([`Self::lacks_lines`]).
+    pub fn parse_after<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)> + Clone,
+        earlier: &Self,
+    ) -> Self {
+        Self::parse_changed(files.clone(), earlier)
+            .unwrap_or_else(|| Self::parse(files.into_iter().map(|(name, bytes)| (name, &**bytes))))
+    }
+
+    /// `None` when something is wrong: of two files that name the same object, the
+    /// one that was read before may be the later.
+    fn parse_changed<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)> + Clone,
+        earlier: &Self,
+    ) -> Option<Self> {
+        let is_same = |name: &str, bytes: &Arc<[u8]>| {
+            let before = earlier.files.get(name);
+            before.is_some_and(|before| Arc::ptr_eq(before, bytes) || before == bytes)
+        };
+        let mut documents = Self { seen: earlier.seen.clone(), ..Self::default() };
+        let (classes, gateways, sites) =
+            (by_file(&earlier.classes), by_file(&earlier.gateways), by_file(&earlier.sites));
+        let same = files.clone().into_iter().filter(|(name, bytes)| is_same(name, bytes));
+        let same: HashSet<&str> = same.map(|(name, _)| name).collect();
+        if !earlier.errors.is_empty() || same.is_empty() {
+            return None;
+        }
+        for name in earlier.files.keys().filter(|name| !same.contains(&***name)) {
+            forget(&classes, name, &mut documents.seen);
+            forget(&gateways, name, &mut documents.seen);
+            forget(&sites, name, &mut documents.seen);
+        }
+        for (name, bytes) in files {
+            let Some((name, _)) =
+                earlier.files.get_key_value(name).filter(|it| same.contains(&**it.0))
+            else {
+                documents.take_file(name, bytes);
+                continue;
+            };
+            copy(&classes, name, &mut documents.classes);
+            copy(&gateways, name, &mut documents.gateways);
+            copy(&sites, name, &mut documents.sites);
+            documents.files.insert(Arc::clone(name), Arc::clone(bytes));
+        }
+        documents.errors.is_empty().then_some(documents)
+    }
+
+    fn take_file(&mut self, name: &str, bytes: &Arc<[u8]>) {
+        let name: Arc<str> = Arc::from(name);
+        let file = yaml::read(bytes);
+        for (line, problem) in file.problems {
+            self.errors.push(ConfigError {
+                file: Some(Arc::clone(&name)),
+                line: Some(line),
+                object: None,
+                path: String::new(),
+                problem,
+            });
+        }
+        for tree in file.documents {
+            self.take(&name, tree);
+        }
+        self.files.insert(name, Arc::clone(bytes));
     }
 
     /// Whether there are documents whose lines are not known any more.
@@ -230,9 +255,13 @@ impl Documents {
 
     /// The documents that `newer` does not name any more.
     pub fn gone_from<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a ObjectName> {
-        let classes = self.classes.iter().map(|document| &*document.object);
-        let gateways = self.gateways.iter().map(|document| &*document.object);
-        let sites = self.sites.iter().map(|document| &*document.object);
+        let changed = |file: &str| match (self.files.get(file), newer.files.get(file)) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
+            (Some(_) | None, None) | (None, Some(_)) => true,
+        };
+        let classes = objects_of(&self.classes, changed);
+        let gateways = objects_of(&self.gateways, changed);
+        let sites = objects_of(&self.sites, changed);
         classes.chain(gateways).chain(sites).filter(|object| !newer.was_seen(object))
     }
 
@@ -316,7 +345,7 @@ impl Documents {
 /// Takes notice that `file` names `object`. Whether it is the first to do so; if
 /// not, that is an error.
 fn see(
-    seen: &mut HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>,
+    seen: &mut Seen,
     errors: &mut Errors,
     file: &Arc<str>,
     object: &Arc<ObjectName>,
@@ -343,16 +372,29 @@ fn by_file<S>(documents: &[Document<S>]) -> BTreeMap<&str, &[Document<S>]> {
     files.filter_map(|of_file| Some((of_file.first()?.file.as_deref()?, of_file))).collect()
 }
 
-/// Takes over those documents of `file` that are new.
-fn copy<S>(
-    from: &BTreeMap<&str, &[Document<S>]>,
-    file: &str,
-    to: &mut Vec<Document<S>>,
-    is_new: &mut impl FnMut(&Arc<ObjectName>) -> bool,
-) {
-    let there = from.get(file).copied().unwrap_or_default();
-    let new = there.iter().filter(|document| is_new(&document.object));
-    to.extend(new.map(Document::without_text));
+/// The objects in those files of which `is_meant` is true, and those in none.
+fn objects_of<S>(
+    documents: &[Document<S>],
+    is_meant: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = &ObjectName> {
+    let files = documents.chunk_by(|a, b| a.file == b.file);
+    let meant = files.filter(move |of_file| {
+        let file = of_file.first().and_then(|document| document.file.as_deref());
+        file.is_none_or(&is_meant)
+    });
+    meant.flatten().map(|document| &*document.object)
+}
+
+/// Takes over the documents of `file`.
+fn copy<S>(from: &BTreeMap<&str, &[Document<S>]>, file: &str, to: &mut Vec<Document<S>>) {
+    to.extend(from.get(file).copied().unwrap_or_default().iter().map(Document::without_text));
+}
+
+/// Nothing names the objects of `file` any more.
+fn forget<S>(from: &BTreeMap<&str, &[Document<S>]>, file: &str, seen: &mut Seen) {
+    for document in from.get(file).copied().unwrap_or_default() {
+        seen.remove(&document.object);
+    }
 }
 
 pub(super) fn object(kind: Kind, namespace: Option<String>, name: Option<String>) -> ObjectName {

@@ -5,6 +5,7 @@
 use super::source::SourceError;
 use crate::model::limits;
 use crate::net::Timestamp;
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +24,8 @@ pub struct DocumentFile {
     pub name: String,
     /// What is in it.
     pub bytes: Arc<[u8]>,
+    /// Its checksum.
+    pub(super) sum: [u8; 32],
     /// `None` when it may have changed since without showing it.
     stamp: Option<Stamp>,
 }
@@ -61,7 +64,12 @@ impl Stamp {
 impl DocumentFile {
     /// A file that was kept elsewhere.
     pub fn kept(name: String, bytes: Vec<u8>) -> Self {
-        Self { name, bytes: bytes.into(), stamp: None }
+        Self::new(name, bytes, None)
+    }
+
+    fn new(name: String, bytes: Vec<u8>, stamp: Option<Stamp>) -> Self {
+        let sum = Sha256::digest(&bytes).into();
+        Self { name, bytes: bytes.into(), sum, stamp }
     }
 
     /// Reads the file at `path`, unless it is as it was `before`. `now` is the
@@ -95,6 +103,6 @@ impl DocumentFile {
             return Err(SourceError::TooLarge(path.to_owned()));
         }
         let stamp = Some(Stamp::of(&found)).filter(|stamp| stamp.is_settled(now));
-        Ok(Self { name: path.display().to_string(), bytes: bytes.into(), stamp })
+        Ok(Self::new(path.display().to_string(), bytes, stamp))
     }
 }

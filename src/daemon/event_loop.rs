@@ -5,8 +5,10 @@
 //! and comes back as an [`Input`]; the gateway asks for one thing at a time for
 //! each tenant, so there are never more tasks than twice the tenants.
 
+use super::accepted;
 use super::bgp::{BgpInput, Sockets};
 use super::clock::Clock;
+use super::document_file::DocumentFile;
 use super::first_set::FirstSet;
 use super::journal::Journal;
 use super::load::{Earlier, LoadError, Loaded};
@@ -62,6 +64,10 @@ const PUBLISH: Duration = Duration::from_millis(100);
 
 /// How long leaving may take before it is given up.
 const STOP: Duration = Duration::from_secs(60);
+
+/// How long after a set of documents was taken it is kept for a restart: writing a
+/// thousand tenants' takes the processor from the change they ask for.
+const KEEP_AFTER: Duration = Duration::from_secs(1);
 
 /// How often what is remembered is written, when it has changed.
 const REMEMBER: Duration = Duration::from_secs(5);
@@ -130,8 +136,10 @@ pub(super) struct EventLoop {
     given_back: u64,
     /// Whether there are more neighbours than the kernel may have room for.
     is_crowded: bool,
-    /// The set of documents that is kept for a restart.
+    /// The set of documents that is kept for a restart, or is to be.
     kept: Option<[u8; 32]>,
+    /// It is to be kept, and when.
+    to_keep: Option<(Instant, Arc<Vec<DocumentFile>>)>,
     /// The ports given out; those in `parts.memory` are what was written.
     ports: BTreeMap<TenantName, u16>,
     /// No device has sent a stamp after this one.
@@ -165,6 +173,7 @@ impl EventLoop {
             given_back: 0,
             is_crowded: false,
             kept: None,
+            to_keep: None,
             ports,
             last_initiation,
         }
@@ -244,8 +253,13 @@ impl EventLoop {
                     }
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
-                    if self.parts.reload.due().is_some_and(|at| at <= Instant::now()) {
+                    let passed = Instant::now();
+                    if self.parts.reload.due().is_some_and(|at| at <= passed) {
                         self.load();
+                    }
+                    if let Some((_, files)) = self.to_keep.take_if(|(at, _)| *at <= passed) {
+                        let documents = self.parts.reload.source.documents.clone();
+                        self.tasks.keep(&self.parts.state, documents, files);
                     }
                 }
             }
@@ -254,6 +268,13 @@ impl EventLoop {
             task::sweep_outer_vlans(&self.parts.kernel, BTreeSet::new()).await;
         }
         self.remember();
+        if let Some((_, files)) = self.to_keep.take() {
+            let kept = self.parts.state.join(accepted::FILE);
+            if let Err(error) = accepted::write(&kept, &self.parts.reload.source.documents, &files)
+            {
+                tracing::warn!("{}", text(error));
+            }
+        }
         self.publish_at = Instant::now();
         self.unpublished = true;
         self.publish();
@@ -301,7 +322,8 @@ impl EventLoop {
         let publish = self.unpublished.then_some(self.publish_at);
         let latest = Instant::now() + Duration::from_secs(60);
         let reload = self.parts.reload.due();
-        [gateway, publish, stop_by, reload].into_iter().flatten().min().unwrap_or(latest)
+        let keep = self.to_keep.as_ref().map(|(at, _)| *at);
+        [gateway, publish, stop_by, reload, keep].into_iter().flatten().min().unwrap_or(latest)
     }
 
     fn handle_input(&mut self, input: Input) {
@@ -419,8 +441,7 @@ impl EventLoop {
             Judgement::Take(loaded) => {
                 if loaded.errors.is_empty() && self.kept != Some(loaded.digest) {
                     self.kept = Some(loaded.digest);
-                    let documents = parts.reload.source.documents.clone();
-                    self.tasks.keep(&parts.state, documents, loaded.files);
+                    self.to_keep = Some((Instant::now() + KEEP_AFTER, loaded.files));
                 }
                 let Loaded { config, identities, errors, ports, uplink_mtu, .. } = *loaded;
                 parts.reload.handle_taken(loaded.documents, loaded.checked);

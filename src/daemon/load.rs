@@ -101,7 +101,7 @@ pub fn load_kept(
 }
 
 fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier) -> Loaded {
-    let texts = || reading.files.iter().map(|file| (file.name.as_str(), &*file.bytes));
+    let texts = || reading.files.iter().map(|file| (file.name.as_str(), &file.bytes));
     let judge = Judge {
         secrets: &reading.secrets,
         state,
@@ -114,7 +114,7 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
     let mut documents = Documents::parse_after(texts(), &earlier.documents);
     let mut judged = judge.judge(&documents);
     if !judged.errors.is_empty() && documents.lacks_lines() {
-        documents = Documents::parse(texts());
+        documents = Documents::parse(texts().map(|(name, bytes)| (name, &**bytes)));
         judged = judge.judge(&documents);
     }
     let Judged { mut config, mut identities, errors, ports, checked } = judged;
@@ -191,7 +191,7 @@ impl Judge<'_> {
 fn digest(files: &[DocumentFile]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in files {
-        for part in [file.name.as_bytes(), &file.bytes] {
+        for part in [file.name.as_bytes(), &file.sum] {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
         }

@@ -116,6 +116,8 @@ pub struct Gateway {
     left_out: BTreeMap<TenantName, Vec<Unprogrammable>>,
     generation: u64,
     applied_generation: u64,
+    /// Not every tenant has been told of the generation yet.
+    is_telling: bool,
     last_applied: Option<Timestamp>,
     apply_duration: Option<Duration>,
     reload: Option<Reload>,
@@ -145,6 +147,7 @@ impl Gateway {
             left_out: BTreeMap::new(),
             generation: 0,
             applied_generation: 0,
+            is_telling: false,
             last_applied: None,
             apply_duration: None,
             reload: None,
@@ -183,6 +186,7 @@ impl Gateway {
             .collect();
         self.left_out = unprogrammable(&config, self.placement);
         self.config = config;
+        self.is_telling = true;
         let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
         for name in names {
             if !self.config.tenants.contains_key(&name) && !refused.contains(&name) {
@@ -199,6 +203,8 @@ impl Gateway {
                 self.collect(&name, now);
             }
         }
+        self.is_telling = false;
+        self.note_applied(now);
         self.forget_names();
         self.advance(now);
     }
@@ -559,7 +565,12 @@ impl Gateway {
                 }
             }
         }
-        if self.applied_generation < self.generation && !self.stopping && self.is_settled() {
+        self.note_applied(now);
+    }
+
+    fn note_applied(&mut self, now: Now) {
+        let is_due = self.applied_generation < self.generation && !self.is_telling;
+        if is_due && !self.stopping && self.is_settled() {
             self.applied_generation = self.generation;
             self.last_applied = Some(now.wall);
         }

@@ -6,11 +6,11 @@
 use super::constants::REKEY_TIMEOUT;
 use super::cookie::Stamper;
 use super::handshake::{Initiator, STAMP_LEN};
-use super::x25519::StaticSecretShared;
 use super::messages::RESPONSE_LEN;
 use super::session::Session;
 use super::staging::Staging;
 use super::timers::Timers;
+use super::x25519::StaticSecretShared;
 use super::{Destination, PeerConfig, PeerIndex, PeerSample};
 use crate::net::{Instant, Now, PublicKey, Timestamp};
 use std::net::{IpAddr, SocketAddr};

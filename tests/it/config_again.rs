@@ -60,6 +60,10 @@ fn text(which: usize) -> String {
     }
 }
 
+fn bytes(text: &str) -> Arc<[u8]> {
+    text.as_bytes().into()
+}
+
 fn parts(documents: &Documents) -> String {
     let (classes, gateways, sites) = (documents.classes(), documents.gateways(), documents.sites());
     let classes = classes.iter().map(|it| format!("{:?} {} {:?}\n", it.file, it.object, it.spec));
@@ -82,10 +86,10 @@ proptest! {
     ) {
         let (mut before, mut checked) = (Documents::default(), Checked::default());
         for set in sets {
-            let texts = set.map(text);
-            let files = || ["a", "b", "c", "d"].into_iter().zip(texts.iter().map(|it| it.as_bytes()));
+            let texts = set.map(|which| bytes(&text(which)));
+            let files = || ["a", "b", "c", "d"].into_iter().zip(&texts);
             let mut again = Documents::parse_after(files(), &before);
-            let anew = Documents::parse(files());
+            let anew = Documents::parse(files().map(|(name, bytes)| (name, &**bytes)));
             prop_assert!(!anew.lacks_lines());
             prop_assert_eq!(parts(&again), parts(&anew));
             let judge = |documents: &Documents, earlier: &Checked| {
@@ -126,7 +130,7 @@ fn the_sound_texts_are_sound() {
 fn a_file_that_had_been_a_duplicate_twice_gave_nothing_any_more() {
     let (tenant, nothing) = (text(4), String::new());
     let read = |first: &str, before: &Documents| {
-        Documents::parse_after([("a", first.as_bytes()), ("b", tenant.as_bytes())], before)
+        Documents::parse_after([("a", &bytes(first)), ("b", &bytes(&tenant))], before)
     };
     let alone = read(&nothing, &Documents::default());
     let twice = read(&tenant, &alone);
@@ -171,8 +175,8 @@ fn an_error_about_an_unchanged_file_lacked_its_line() {
 /// What a set came to after an earlier one, with these ports given and options.
 fn after(texts: &[&str], before: &Documents, checked: &Checked, options: &Options) -> Outcome {
     let names = (0..texts.len()).map(|at| format!("{at}.yaml")).collect::<Vec<_>>();
-    let files = names.iter().map(String::as_str).zip(texts.iter().map(|it| it.as_bytes()));
-    let documents = Documents::parse_after(files, before);
+    let texts: Vec<Arc<[u8]>> = texts.iter().map(|text| bytes(text)).collect();
+    let documents = Documents::parse_after(names.iter().map(String::as_str).zip(&texts), before);
     validate_after(&documents, &Secrets::default(), &Allocations::new(), options, checked)
 }
 

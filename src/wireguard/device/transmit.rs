@@ -5,9 +5,9 @@ use super::send::seal;
 use super::{Device, ask_handshake, forget, schedule};
 use crate::net::Now;
 use crate::wireguard::handshake::Initiator;
-use crate::wireguard::x25519::StaticSecretShared;
 use crate::wireguard::messages::{HEADER_LEN, INITIATION_NOISE, TAG_LEN, start_initiation};
 use crate::wireguard::peer::Initiation;
+use crate::wireguard::x25519::StaticSecretShared;
 use crate::wireguard::{Destination, DropReason, Transmit, stamp};
 
 impl Device {

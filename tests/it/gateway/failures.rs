@@ -5,6 +5,7 @@ use lockgate::model::{FabricLink, Probe};
 use lockgate::status::{
     ConditionReason, ConditionStatus, ConditionType, EventReason, SiteReason, SiteState,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -122,4 +123,22 @@ fn a_site_with_probes_that_nobody_runs_was_shown_as_if_all_were_done() {
     let unserved = Some((ConditionStatus::Unknown, ConditionReason::Unsupported));
     assert_eq!(reachable("hq", &mut world), unserved);
     assert_eq!(reachable("lab", &mut world), None);
+}
+
+/// The first tenant has nothing to do, and the second was not told yet.
+#[test]
+fn a_set_was_called_applied_before_the_tenant_it_changed_was_told() {
+    let mut world = World::new();
+    let mut config = config(vec![usual("acme"), usual("bolt")]);
+    world.serve(&config);
+    let site = keyed("hq", 1, &["192.168.2.0/24"]);
+    config.tenants.insert(name("bolt"), Arc::new(with_sites("bolt", vec![site])));
+    world.load(&config);
+    let generations = |world: &mut World| {
+        let config = world.snapshot().config;
+        (config.loaded_generation, config.applied_generation)
+    };
+    assert_eq!(generations(&mut world), (2, 1));
+    world.drain();
+    assert_eq!(generations(&mut world), (2, 2));
 }
