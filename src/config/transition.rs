@@ -15,13 +15,15 @@ use std::sync::Arc;
 /// Only what changed is checked, for the expressions are slow to run.
 pub fn check_transition(old: &Documents, new: &Documents) -> Errors {
     let mut errors = Errors::default();
-    let taken_over: HashSet<*const SiteAttachmentSpec> =
-        new.sites().iter().map(|document| Arc::as_ptr(&document.spec)).collect();
-    let replaced = old.sites().iter().filter(|it| !taken_over.contains(&Arc::as_ptr(&it.spec)));
-    let before: BTreeMap<&ObjectName, &Document<SiteAttachmentSpec>> =
+    let specs = |documents: &Documents| -> HashSet<*const SiteAttachmentSpec> {
+        documents.sites().iter().map(|document| Arc::as_ptr(&document.spec)).collect()
+    };
+    let (before, after) = (specs(old), specs(new));
+    let replaced = old.sites().iter().filter(|it| !after.contains(&Arc::as_ptr(&it.spec)));
+    let replaced: BTreeMap<&ObjectName, &Document<SiteAttachmentSpec>> =
         replaced.map(|document| (&*document.object, document)).collect();
-    for document in new.sites().iter().filter(|_| !before.is_empty()) {
-        let Some(earlier) = before.get(&*document.object) else { continue };
+    for document in new.sites().iter().filter(|it| !before.contains(&Arc::as_ptr(&it.spec))) {
+        let Some(earlier) = replaced.get(&*document.object) else { continue };
         if earlier.spec == document.spec {
             continue;
         }

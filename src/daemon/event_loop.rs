@@ -16,6 +16,7 @@ use super::look::Look;
 use super::memory::{self, Memory};
 use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
+use super::turns::Turns;
 use crate::datapath::{self, Datapath};
 use crate::gateway::{Gateway, Output};
 use crate::http::RibQuestion;
@@ -121,9 +122,10 @@ pub(super) struct EventLoop {
     measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
     uplink_mtu: Option<Mtu>,
-    counted: BTreeMap<TenantName, Instant>,
-    /// When the VLANs of each tenant were last looked at.
-    legs_sampled: BTreeMap<TenantName, Instant>,
+    /// Whose counters are read.
+    counting: Turns,
+    /// Whose VLANs are looked at.
+    leg_turns: Turns,
     /// The tenants whose VLANs are being looked at: one look at a time.
     legs_asked: BTreeSet<TenantName>,
     /// When the next snapshot may be published.
@@ -163,8 +165,8 @@ impl EventLoop {
             sampling: false,
             measuring: Look::Idle,
             uplink_mtu: None,
-            counted: BTreeMap::new(),
-            legs_sampled: BTreeMap::new(),
+            counting: Turns::new(COUNTERS),
+            leg_turns: Turns::new(LEGS),
             legs_asked: BTreeSet::new(),
             publish_at: Instant::now(),
             unpublished: true,
@@ -441,7 +443,10 @@ impl EventLoop {
             Judgement::Take(loaded) => {
                 if loaded.errors.is_empty() && self.kept != Some(loaded.digest) {
                     self.kept = Some(loaded.digest);
-                    self.to_keep = Some((Instant::now() + KEEP_AFTER, loaded.files));
+                    // Not later for each set that follows.
+                    let due = self.to_keep.take().map(|(due, _)| due);
+                    let due = due.unwrap_or_else(|| Instant::now() + KEEP_AFTER);
+                    self.to_keep = Some((due, loaded.files));
                 }
                 let Loaded { config, identities, errors, ports, uplink_mtu, .. } = *loaded;
                 parts.reload.handle_taken(loaded.documents, loaded.checked);
@@ -526,43 +531,27 @@ impl EventLoop {
             self.tasks.sample();
         }
         self.sample_legs();
-        let due = Instant::now();
-        let tenants = &self.parts.gateway.config().tenants;
-        self.counted.retain(|tenant, _| tenants.contains_key(tenant));
-        let mut waiting: Vec<(Option<Instant>, &TenantName)> = tenants
-            .keys()
-            .map(|tenant| (self.counted.get(tenant).copied(), tenant))
-            .filter(|(counted, _)| counted.is_none_or(|at| at + COUNTERS <= due))
-            .collect();
-        waiting.sort();
-        let chosen: Vec<TenantName> =
-            waiting.into_iter().take(COUNTERS_AT_ONCE).map(|(_, tenant)| tenant.clone()).collect();
-        for tenant in chosen {
-            self.counted.insert(tenant.clone(), due);
+        let now = Instant::now();
+        let due = self.counting.due(self.parts.gateway.config(), now);
+        for tenant in due.into_iter().take(COUNTERS_AT_ONCE) {
+            self.counting.take(&tenant, now);
             self.tasks.count_drops(tenant);
         }
     }
 
     /// Looks at the VLANs of the tenants that were looked at longest ago.
     fn sample_legs(&mut self) {
-        let due = Instant::now();
+        let now = Instant::now();
         let gateway = &self.parts.gateway;
-        self.legs_sampled.retain(|tenant, _| gateway.config().tenants.contains_key(tenant));
-        let mut waiting: Vec<(Option<Instant>, &TenantName)> = gateway
-            .config()
-            .tenants
-            .keys()
-            .filter(|tenant| !self.legs_asked.contains(*tenant))
-            .map(|tenant| (self.legs_sampled.get(tenant).copied(), tenant))
-            .filter(|(sampled, _)| sampled.is_none_or(|at| at + LEGS <= due))
-            .collect();
-        waiting.sort();
         let turns = LEGS.as_secs().max(1) as usize;
         let at_once = LEGS_AT_ONCE.max(gateway.config().tenants.len().div_ceil(turns));
-        let legs = waiting.into_iter().map(|(_, tenant)| (tenant.clone(), gateway.legs(tenant)));
-        let legs: Vec<_> = legs.filter(|(_, legs)| !legs.is_empty()).take(at_once).collect();
-        for (tenant, legs) in legs {
-            self.legs_sampled.insert(tenant.clone(), due);
+        let due = self.leg_turns.due(gateway.config(), now).into_iter();
+        let legs = due
+            .filter(|tenant| !self.legs_asked.contains(tenant))
+            .map(|tenant| (gateway.legs(&tenant), tenant));
+        let legs: Vec<_> = legs.filter(|(legs, _)| !legs.is_empty()).take(at_once).collect();
+        for (legs, tenant) in legs {
+            self.leg_turns.take(&tenant, now);
             self.legs_asked.insert(tenant.clone());
             self.tasks.sample_legs(tenant, legs);
         }

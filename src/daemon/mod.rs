@@ -28,6 +28,7 @@ mod run;
 mod serving;
 pub mod source;
 mod task;
+mod turns;
 
 pub use clock::Clock;
 pub use run::{RunOptions, SOCKET, run};

@@ -10,6 +10,7 @@ use crate::wireguard_stage::{PORT, TENANT, V4, V6, key, socket};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The pace of a flow; never a wait for a state.
@@ -247,12 +248,16 @@ fn a_peer_that_only_begins_handshakes_is_held_back() {
     });
 }
 
-/// W11, W26: ten thousand initiations a second from two hundred addresses that
-/// do not listen.
-#[test]
-fn a_flood_of_initiations_does_not_keep_customers_out() {
-    lab::run(|lab| {
-        let scene = Scene::new(lab);
+/// Initiations from two hundred addresses, at most twenty thousand.
+struct Flood {
+    end: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, usize)>,
+}
+
+impl Flood {
+    /// Begins one of so many a second.
+    fn start(scene: &Scene<'_>, rate: u32) -> Self {
+        let lab = scene.lab;
         // Every address of this network is the router's to send from.
         lab.ip("router", "route add local 203.0.113.0/24 dev lo");
         lab.route(At::Underlay, "203.0.113.0/24", V4.router[0]);
@@ -264,16 +269,15 @@ fn a_flood_of_initiations_does_not_keep_customers_out() {
             (0..64).map(|seed| strangers_initiation(scene.public, seed)).collect();
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);
-        let flood = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let (began, mut sent) = (Instant::now(), 0_u32);
             let mut answers = 0_usize;
             let mut answer = [0; 2_048];
             for socket in &sockets {
                 socket.set_nonblocking(true).unwrap();
             }
-            // Two seconds at most, and no faster than ten thousand a second.
             while !ended.load(Ordering::Relaxed) && sent < 20_000 {
-                let due = (began.elapsed().as_micros() / 100) as u32;
+                let due = (began.elapsed() * rate).as_secs() as u32;
                 while sent < due.min(20_000) {
                     let at = sent as usize;
                     let _ = sockets[at % sockets.len()].send_to(&messages[at % 64], gateway);
@@ -290,24 +294,78 @@ fn a_flood_of_initiations_does_not_keep_customers_out() {
             (sent as usize, answers)
         });
         scene.gateway.wait_device_drops(TENANT, "under_load", 1);
+        Self { end, thread }
+    }
+
+    /// Ends it, and gives how many were sent and how many answered.
+    fn end(self) -> (usize, usize) {
+        self.end.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// The first byte of what comes to `socket` next: the kind of message.
+fn kind_of_answer(socket: &UdpSocket, datagram: &mut Vec<u8>) -> Option<u8> {
+    datagram.resize(256, 0);
+    let (len, _) = socket.recv_from(datagram).ok()?;
+    datagram.truncate(len);
+    datagram.first().copied()
+}
+
+/// W11, W26: a flood from addresses that do not listen.
+#[test]
+fn a_flood_of_initiations_does_not_keep_customers_out() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let flood = Flood::start(&scene, 10_000);
         // A customer that shows the cookie it is sent gets in meanwhile.
         let customer = scene.customer();
         // As long as a router waits for an answer.
         customer.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let began = Instant::now();
+        let mut datagram = Vec::new();
         wait_until("a handshake under load", Duration::from_secs(10), || {
             customer.send(&customer.initiation());
-            let mut datagram = [0; 256];
-            let Ok((len, _)) = customer.socket.recv_from(&mut datagram) else {
-                return Err("no answer");
-            };
-            customer.take(&datagram[..len]);
+            kind_of_answer(&customer.socket, &mut datagram).ok_or("no answer")?;
+            customer.take(&datagram);
             if customer.is_connected() { Ok(()) } else { Err("a cookie") }
         });
         assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
-        end.store(true, Ordering::Relaxed);
-        let (sent, answers) = flood.join().unwrap();
+        let (sent, answers) = flood.end();
         assert!(64 * answers <= 148 * sent, "{answers} cookies for {sent} initiations");
+        scene.assert_lost_at_most(4);
+    });
+}
+
+/// W12: what a customer sends with its cookie is sent from another port, and then
+/// from its own.
+#[test]
+fn a_cookie_is_of_no_use_from_another_port() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let flood = Flood::start(&scene, 3_000);
+        let (customer, thief) = (scene.customer(), scene.customer());
+        let (cookie, answer) = (3, 2);
+        let mut datagram = Vec::new();
+        let sealed = wait_until("the customer's cookie", Duration::from_secs(5), || {
+            customer.send(&customer.initiation());
+            let kind = kind_of_answer(&customer.socket, &mut datagram);
+            if kind == Some(cookie) {
+                customer.take(&datagram);
+                let sealed = customer.initiation();
+                // MAC2 shows the cookie; none does after a late answer to an earlier one.
+                if sealed[132..] != [0; 16] {
+                    return Ok(sealed);
+                }
+            }
+            Err(kind)
+        });
+        thief.send(&sealed);
+        let to_thief = kind_of_answer(&thief.socket, &mut datagram);
+        assert!(to_thief.is_none_or(|kind| kind == cookie), "{to_thief:?}");
+        customer.send(&sealed);
+        assert_eq!(kind_of_answer(&customer.socket, &mut datagram), Some(answer));
+        flood.end();
         scene.assert_lost_at_most(4);
     });
 }

@@ -12,7 +12,7 @@ use super::{Options, Set};
 use crate::config::document::Documents;
 use crate::config::schema::{SiteAttachmentSpec, TenantGatewaySpec};
 use crate::config::secrets::Secrets;
-use crate::model::{KernelFeatures, Placement, Tenant};
+use crate::model::{Attachment, KernelFeatures, Placement, Site, Tenant};
 use crate::net::{Mtu, PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Known {
     gateway: Arc<TenantGatewaySpec>,
     /// Its sites, each with which of the `SiteAttachment` documents it is.
     pub(super) sites: Vec<(usize, SiteName, Arc<SiteAttachmentSpec>)>,
+    /// Whether it has a site on a VLAN or an interface.
+    pub(super) has_links: bool,
     /// Whether its port is one it asked for.
     pub(super) asks_for_port: bool,
     pub(super) class: Arc<CheckedClass>,
@@ -131,7 +133,9 @@ impl Known {
         let sites = draft.sites.iter();
         let spec = |index: usize| Arc::clone(&set.documents.sites[index].spec);
         let sites = sites.map(|(index, it)| (*index, it.site.name.clone(), spec(*index)));
+        let is_link = |site: &Site| matches!(site.attachment, Attachment::Vlan(_));
         Some(Arc::new(Self {
+            has_links: tenant.sites.values().any(is_link),
             document: draft.document,
             gateway: Arc::clone(&set.documents.gateways[draft.document].spec),
             sites: sites.collect(),

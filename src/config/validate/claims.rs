@@ -89,7 +89,7 @@ fn check_links(
         }
     }
     let mut sites: Vec<(usize, TenantName, SiteName, Resource, &str)> = Vec::new();
-    for draft in drafts.values() {
+    for draft in drafts.values().filter(|draft| draft.may_have_links()) {
         for (index, site) in draft.sites() {
             let Attachment::Vlan(VlanAttachment { link, .. }) = &site.attachment else {
                 continue;

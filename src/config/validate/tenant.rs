@@ -113,6 +113,11 @@ impl Draft {
         known.chain(self.sites.iter().map(|(index, checked)| (*index, &checked.site)))
     }
 
+    /// Whether it may have a site on a VLAN or an interface.
+    pub(super) fn may_have_links(&self) -> bool {
+        self.known.as_ref().is_none_or(|known| known.has_links)
+    }
+
     /// Whether what is known of it is not so any more.
     pub(super) fn is_outdated(&self, allocations: &super::Allocations) -> bool {
         self.known.as_ref().is_some_and(|known| {
