@@ -6,6 +6,7 @@
 //! words and order; how `nft` spells the rest differs from version to version.
 //! What is not known is listed as foreign, never passed over.
 
+use crate::model::limits::NEIGHBORS_MET_SECONDS;
 use crate::net::{Prefix, SiteName};
 use crate::reconcile::{
     Base, Chain, ChainName, Device, Dispatch, Family, Match, Membership, PrefixSet, Rule, Ruleset,
@@ -111,6 +112,7 @@ fn landmarks(rule: &Rule) -> Vec<String> {
         }
         Verdict::Drop(reason) => found.extend([format!("counter {reason}"), "drop".to_owned()]),
         Verdict::Untrack => found.push("notrack".to_owned()),
+        Verdict::Meet(set) => found.push(format!("update daddr @{set}")),
         Verdict::ClampMss => found.push("mangle".to_owned()),
         Verdict::Foreign => found.push("foreign".to_owned()),
     }
@@ -133,6 +135,11 @@ fn listed_landmarks(statements: &[Value]) -> Vec<String> {
                 found.push(format!("counter {}", statement.as_str().unwrap_or_default()));
             }
             "limit" => {}
+            "set" => {
+                let field = statement.pointer("/elem/payload/field").and_then(Value::as_str);
+                let (op, set) = (text(statement, "op"), text(statement, "set"));
+                found.push(format!("{op} {} {set}", field.unwrap_or_default()));
+            }
             _ => found.push(kind.clone()),
         }
     }
@@ -151,14 +158,17 @@ fn listed_match(statement: &Value) -> Option<String> {
     Some(format!("{key} {} {right}", text(statement, "op")))
 }
 
-/// Whether a set or map has the type we give it.
-fn has_type(object: &Value, family: Family) -> bool {
-    let expected = match family {
+const fn address_type(family: Family) -> &'static str {
+    match family {
         Family::V4 => "ipv4_addr",
         Family::V6 => "ipv6_addr",
-    };
+    }
+}
+
+/// Whether a set or map has the type we give it.
+fn has_type(object: &Value, family: Family) -> bool {
     let flags = object.get("flags").and_then(Value::as_array);
-    text(object, "type") == expected
+    text(object, "type") == address_type(family)
         && flags.is_some_and(|flags| flags.iter().eq(["interval"].iter()))
 }
 
@@ -171,6 +181,17 @@ fn read_legs(object: &Value) -> Option<BTreeSet<Device>> {
     elements.into_iter().flatten().map(|name| name.as_str()?.parse().ok()).collect()
 }
 
+/// How many a set that the kernel fills may hold; `None` when it is not as we make it.
+fn read_met(object: &Value, family: Family) -> Option<u32> {
+    // `nft` 1.0 keeps `dynamic` to itself in JSON.
+    let is_flag = |flag: &Value| matches!(flag.as_str(), Some("dynamic" | "timeout"));
+    let is_ours = text(object, "type") == address_type(family)
+        && object.get("flags")?.as_array()?.iter().all(is_flag)
+        && object.get("timeout")?.as_u64()? == u64::from(NEIGHBORS_MET_SECONDS);
+    is_ours.then_some(())?;
+    u32::try_from(object.get("size")?.as_u64()?).ok()
+}
+
 fn read_set(object: &Value, ruleset: &mut Ruleset) {
     if text(object, "name") == "legs" {
         match read_legs(object) {
@@ -180,6 +201,14 @@ fn read_set(object: &Value, ruleset: &mut Ruleset) {
         return;
     }
     let name = text(object, "name").parse::<SetName>().ok();
+    if let Some(name) = name.as_ref().filter(|name| name.list.is_met()) {
+        // What is in it is the kernel's.
+        match read_met(object, name.family) {
+            Some(size) => drop(ruleset.met.insert(name.clone(), size)),
+            None => foreign(ruleset, "set", object),
+        }
+        return;
+    }
     let Some(name) = name.filter(|name| has_type(object, name.family)) else {
         return foreign(ruleset, "set", object);
     };

@@ -11,9 +11,10 @@
 //! replacement.
 
 use crate::model::Ports;
+use crate::model::limits::NEIGHBORS_MET_SECONDS;
 use crate::reconcile::{
     Base, Chain, ChainName, Conntrack, Device, Family, Icmp, Match, Membership, PrefixSet, Rule,
-    Ruleset, Side, TABLE, Verdict,
+    Ruleset, SetName, Side, TABLE, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
@@ -57,7 +58,12 @@ fn can_keep(desired: &Ruleset, present: &Ruleset) -> bool {
         let present = present.chains.get(name);
         present.is_none_or(|present| same_place(present.base, chain.base))
     };
-    present.foreign.is_empty() && desired.chains.iter().all(same_base)
+    let same_size = |(name, size): (&SetName, &u32)| {
+        present.met.get(name).is_none_or(|present| present == size)
+    };
+    present.foreign.is_empty()
+        && desired.met.iter().all(same_size)
+        && desired.chains.iter().all(same_base)
 }
 
 fn same_place(one: Option<Base>, other: Option<Base>) -> bool {
@@ -91,6 +97,9 @@ fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
             }
         }
     }
+    for name in present.met.keys().filter(|name| !desired.met.contains_key(name)) {
+        line(text, format_args!("delete set inet {TABLE} {name}"));
+    }
     match (&present.legs, &desired.legs) {
         (Some(_), None) => line(text, format_args!("delete set inet {TABLE} legs")),
         (Some(there), Some(wanted)) => {
@@ -121,6 +130,17 @@ fn declare(text: &mut String, ruleset: &Ruleset, present: Option<&Ruleset>) {
     for name in ruleset.sets.keys().filter(|name| !is_there(name)) {
         let kind = address_type(name.family);
         line(text, format_args!("set {name} {{ type {kind}; flags interval; }}"));
+    }
+    let is_there = |name| present.is_some_and(|present| present.met.contains_key(name));
+    for (name, size) in ruleset.met.iter().filter(|(name, _)| !is_there(name)) {
+        let kind = address_type(name.family);
+        line(
+            text,
+            format_args!(
+                "set {name} {{ type {kind}; flags dynamic,timeout; size {size}; \
+                 timeout {NEIGHBORS_MET_SECONDS}s; }}"
+            ),
+        );
     }
     if ruleset.legs.is_some() {
         line(text, format_args!("set legs {{ type ifname; }}"));
@@ -268,6 +288,9 @@ impl Display for Nft<'_> {
             }
             Verdict::Drop(reason) => write!(f, "counter name {reason} drop "),
             Verdict::Untrack => f.write_str("notrack "),
+            Verdict::Meet(set) => {
+                write!(f, "update @{set} {{ {} daddr }} ", protocol(set.family))
+            }
             Verdict::ClampMss => f.write_str("tcp option maxseg size set rt mtu "),
             // Never desired; a rule that does nothing keeps the transaction whole.
             Verdict::Foreign => f.write_str("continue "),

@@ -39,6 +39,19 @@ pub const SITE_SOLICITATIONS_PER_SECOND: u32 = 20;
 /// The same on the link to the applications, where many pods may ask.
 pub const FABRIC_SOLICITATIONS_PER_SECOND: u32 = 100;
 
+/// Addresses of the applications' own networks, reached without a router, that the
+/// customers on one link may send to within [`NEIGHBORS_MET_SECONDS`]. Each takes an
+/// entry of the neighbour table, whether anybody is there or not.
+pub const APPS_MET: u32 = 256;
+
+/// The same of a VLAN's networks, for the applications: a poller asks every device
+/// there in one go.
+pub const DEVICES_MET: u32 = 1_024;
+
+/// How long an address that was sent to counts as one: longer than the kernel looks
+/// for who is not there, 3 seconds.
+pub const NEIGHBORS_MET_SECONDS: u32 = 30;
+
 /// Addresses a leak walk tries for each tenant, its own and others' each: every
 /// pair of them is traced eight times.
 pub const LEAK_PROBES: usize = 24;

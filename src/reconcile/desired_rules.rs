@@ -8,11 +8,11 @@
 //! taken away also ends the conversations it began.
 
 use super::desired::{Legs, SiteLeg};
-use super::desired_sets::{fabric_neighbors, sets, site_neighbors};
+use super::desired_sets::{direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors};
 use super::serving::parts;
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
-    Match, Membership, Policy, Rule, Ruleset, SetName, Side, Transport, Verdict,
+    Match, Membership, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
 use crate::model::limits::{
     ECHOES_PER_SECOND, FABRIC_SOLICITATIONS_PER_SECOND, SITE_SOLICITATIONS_PER_SECOND,
@@ -40,13 +40,15 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
         .collect();
     let sites = stateful.iter().map(|(prefix, site)| (*prefix, site.name.clone())).collect();
 
-    let shape = Shape { tenant, legs, placement, port: tenant.listen_port };
+    let port = tenant.listen_port;
+    let shape = Shape { tenant, legs, parts: &parts, placement, port };
     let mut chains = shape.chains();
     for site in stateful.values() {
         let name = ChainName::Site(site.name.clone());
         chains.entry(name).or_insert_with(|| shape.site(site));
     }
     Ruleset {
+        met: met(tenant, legs, &parts),
         sets: sets(tenant, legs, &parts),
         legs: (placement == Placement::Current).then(|| legs.devices().cloned().collect()),
         sites: Dispatch::new(sites),
@@ -60,6 +62,8 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
 struct Shape<'a> {
     tenant: &'a Tenant,
     legs: &'a Legs<'a>,
+    /// Which site has which network.
+    parts: &'a BTreeMap<Prefix, &'a Site>,
     placement: Placement,
     /// The UDP port in the underlay.
     port: u16,
@@ -79,8 +83,9 @@ impl Shape<'_> {
         for leg in &self.legs.sites {
             chains.insert(ChainName::FromSite(leg.tag()), regular(self.site_sources(leg)));
             if let Some(fabric) = self.legs.fabric() {
-                chains.insert(ChainName::SiteToApp(leg.tag()), regular(site_to_app(leg, fabric)));
-                chains.insert(ChainName::AppToSite(leg.tag()), regular(app_to_site(leg, fabric)));
+                let [there, back] = [self.site_to_app(leg, fabric), self.app_to_site(leg, fabric)];
+                chains.insert(ChainName::SiteToApp(leg.tag()), regular(there));
+                chains.insert(ChainName::AppToSite(leg.tag()), regular(back));
             }
         }
         if let Some(fabric) = self.legs.fabric() {
@@ -304,6 +309,56 @@ impl Shape<'_> {
         rules
     }
 
+    fn site_to_app(&self, leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
+        let ways = || between(&leg.device, fabric);
+        let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
+        rules.extend(meet(
+            &direct_apps(self.tenant, self.legs),
+            (List::DirectApps, None),
+            (List::MetApps, leg.tag()),
+        ));
+        for family in Family::BOTH {
+            let apps = dst(List::Apps, family);
+            rules.push(accept(ways().chain([src_of(leg, List::Open, family), apps.clone()])));
+            let errors = Match::Icmp(family, Icmp::Errors);
+            rules.push(accept(ways().chain([src_of(leg, List::Far, family), apps, errors])));
+            rules.push(drop([not_dst(List::Apps, family)], DropReason::NotAppDestination));
+        }
+        rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
+        for family in Family::BOTH {
+            rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
+            rules.push(rule([], Verdict::Site(Side::Source, family)));
+        }
+        rules.push(rule([], Verdict::Drop(DropReason::NotAllowed)));
+        rules
+    }
+
+    fn app_to_site(&self, leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
+        let ways = || between(fabric, &leg.device);
+        let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
+        rules.extend(meet(
+            &direct_sites(self.legs, leg, self.parts),
+            (List::DirectSites, leg.tag()),
+            (List::MetSites, leg.tag()),
+        ));
+        for family in Family::BOTH {
+            let open = dst_of(leg, List::Open, family);
+            rules.push(accept(ways().chain([src(List::Apps, family), open.clone()])));
+            let errors = Match::Icmp(family, Icmp::Errors);
+            rules.push(accept(ways().chain([src(List::Near, family), open, errors])));
+            let outside = not_dst_of(leg, List::Sources, family);
+            rules.push(drop([outside], DropReason::NotSiteDestination));
+        }
+        rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
+        for family in Family::BOTH {
+            rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
+            rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
+            rules.push(rule([], Verdict::Site(Side::Destination, family)));
+        }
+        rules.push(rule([], Verdict::Drop(DropReason::NotAllowed)));
+        rules
+    }
+
     /// The chain of a site with `allow` rules.
     fn site(&self, site: &Site) -> Chain {
         let mut rules = Vec::new();
@@ -318,46 +373,6 @@ impl Shape<'_> {
         }
         regular(rules)
     }
-}
-
-fn site_to_app(leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
-    let ways = || between(&leg.device, fabric);
-    let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
-    for family in Family::BOTH {
-        let apps = dst(List::Apps, family);
-        rules.push(accept(ways().chain([src_of(leg, List::Open, family), apps.clone()])));
-        let errors = Match::Icmp(family, Icmp::Errors);
-        rules.push(accept(ways().chain([src_of(leg, List::Far, family), apps, errors])));
-        rules.push(drop([not_dst(List::Apps, family)], DropReason::NotAppDestination));
-    }
-    rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
-    for family in Family::BOTH {
-        rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
-        rules.push(rule([], Verdict::Site(Side::Source, family)));
-    }
-    rules.push(rule([], Verdict::Drop(DropReason::NotAllowed)));
-    rules
-}
-
-fn app_to_site(leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
-    let ways = || between(fabric, &leg.device);
-    let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
-    for family in Family::BOTH {
-        let open = dst_of(leg, List::Open, family);
-        rules.push(accept(ways().chain([src(List::Apps, family), open.clone()])));
-        let errors = Match::Icmp(family, Icmp::Errors);
-        rules.push(accept(ways().chain([src(List::Near, family), open, errors])));
-        let outside = not_dst_of(leg, List::Sources, family);
-        rules.push(drop([outside], DropReason::NotSiteDestination));
-    }
-    rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
-    for family in Family::BOTH {
-        rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
-        rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
-        rules.push(rule([], Verdict::Site(Side::Destination, family)));
-    }
-    rules.push(rule([], Verdict::Drop(DropReason::NotAllowed)));
-    rules
 }
 
 /// One `allow`: what may begin `from` one link `to` the other, and its answers.
@@ -386,6 +401,22 @@ fn allowed(allow: &Allow, from: &Device, to: &Device, rules: &mut Vec<Rule>) {
     }
     let there = [protocol.clone(), Match::DestinationPorts(allow.ports.clone())];
     both(&there, &[protocol, Match::SourcePorts(allow.ports.clone())]);
+}
+
+/// Who is sent to without a router is looked for by the kernel, and remembered in a
+/// table that all namespaces of the machine share: so many at a time, and no more.
+fn meet(direct: &PrefixSet, (list, leg): SetOf, met: SetOf) -> Vec<Rule> {
+    let families = Family::BOTH.into_iter().filter(|family| !direct.of_family(*family).is_empty());
+    let of_family = |family| {
+        let there = Match::Destination(membership(list, leg.clone(), family, true));
+        let stranger = Match::Destination(membership(met.0, met.1.clone(), family, false));
+        let set = SetName { list: met.0, family, leg: met.1.clone() };
+        [
+            rule([there.clone()], Verdict::Meet(set)),
+            drop([there, stranger], DropReason::NeighborLimit),
+        ]
+    };
+    families.flat_map(of_family).collect()
 }
 
 fn martian(family: Family, (own, leg): SetOf) -> [Rule; 3] {

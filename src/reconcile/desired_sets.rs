@@ -3,6 +3,7 @@
 use super::desired::{Legs, SiteLeg, near};
 use super::serving::{far, tunnelled};
 use super::{Device, Family, List, PrefixSet, SetName};
+use crate::model::limits::{APPS_MET, DEVICES_MET};
 use crate::model::{Site, Tenant};
 use crate::net::{InterfaceAddress, Prefix};
 use std::collections::BTreeMap;
@@ -30,6 +31,10 @@ pub(super) fn sets(
     if !neighbors.is_empty() {
         put(List::Neighbors, &None, neighbors);
     }
+    let direct = direct_apps(tenant, legs);
+    if !direct.is_empty() {
+        put(List::DirectApps, &None, direct);
+    }
     put(List::OwnFabric, &None, hosts(&mut tenant.fabric.addresses.iter().copied()));
     put(List::Martians, &None, martians());
     if legs.are_several() {
@@ -54,6 +59,10 @@ pub(super) fn sets(
         put(List::Sources, &tag, sources);
         put(List::Open, &tag, open.map(|(prefix, _)| *prefix).collect());
         put(List::Far, &tag, ends(false));
+        let direct = direct_sites(legs, leg, parts);
+        if !direct.is_empty() {
+            put(List::DirectSites, &tag, direct);
+        }
         put(List::Own, &tag, hosts(&mut leg.own(tenant)));
         let neighbors: PrefixSet = site_neighbors(tenant, legs, leg).map(Prefix::host).collect();
         if !neighbors.is_empty() {
@@ -64,6 +73,67 @@ pub(super) fn sets(
         put(List::AllSources, &None, all_sources.into_iter().collect());
     }
     sets
+}
+
+/// The sets that the kernel fills with who is sent to without a router.
+pub(super) fn met(
+    tenant: &Tenant,
+    legs: &Legs<'_>,
+    parts: &BTreeMap<Prefix, &Site>,
+) -> BTreeMap<SetName, u32> {
+    let apps = direct_apps(tenant, legs);
+    let mut met = BTreeMap::new();
+    let mut put = |list, direct: &PrefixSet, leg: Option<Device>, size| {
+        let families = Family::BOTH.into_iter().filter(|it| !direct.of_family(*it).is_empty());
+        met.extend(families.map(|family| (SetName { list, family, leg: leg.clone() }, size)));
+    };
+    for leg in legs.sites.iter().filter(|_| legs.fabric().is_some()) {
+        put(List::MetApps, &apps, leg.tag(), APPS_MET);
+        put(List::MetSites, &direct_sites(legs, leg, parts), leg.tag(), DEVICES_MET);
+    }
+    met
+}
+
+/// The applications' networks that are reached without a router. Those of a pod are
+/// reached by its own routes.
+pub(super) fn direct_apps(tenant: &Tenant, legs: &Legs<'_>) -> PrefixSet {
+    if legs.is_pod() {
+        return PrefixSet::default();
+    }
+    let own: Vec<Prefix> = tenant.fabric.addresses.iter().map(|own| own.network()).collect();
+    let has_router = |prefix: Prefix| {
+        let family = Family::of_prefix(prefix);
+        tenant.fabric.next_hops.iter().any(|hop| Family::of(*hop) == family)
+    };
+    direct(&own, tenant.app_prefixes.iter().copied(), has_router)
+}
+
+/// The same of the sites on a link; a tunnel's are reached through it.
+pub(super) fn direct_sites(
+    legs: &Legs<'_>,
+    leg: &SiteLeg<'_>,
+    parts: &BTreeMap<Prefix, &Site>,
+) -> PrefixSet {
+    let Some((_, vlan)) = leg.vlan else { return PrefixSet::default() };
+    let own: Vec<Prefix> = vlan.networks().collect();
+    let here = |site: &Site| legs.to_site(site).is_some_and(|it| it.device == leg.device);
+    let served = parts.iter().filter(|(_, site)| here(site)).map(|(prefix, _)| *prefix);
+    direct(&own, served, |prefix| vlan.next_hop_for(prefix.address()).is_some())
+}
+
+/// What of `prefixes` is on a link with addresses in the networks `own`, where routers
+/// lead to the rest of those for which there is one.
+fn direct(
+    own: &[Prefix],
+    prefixes: impl Iterator<Item = Prefix>,
+    has_router: impl Fn(Prefix) -> bool,
+) -> PrefixSet {
+    let of_prefix = |prefix: Prefix| {
+        let all = !has_router(prefix) || own.iter().any(|own| own.covers(prefix));
+        let inside = own.iter().copied().filter(|own| prefix.covers(*own)).collect();
+        if all { vec![prefix] } else { inside }
+    };
+    prefixes.flat_map(of_prefix).collect()
 }
 
 /// The BGP neighbors of the fabric.

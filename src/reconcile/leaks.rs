@@ -218,6 +218,7 @@ fn rules(given: &Namespace, ruleset: &Ruleset, kinds: &mut Vec<LeakKind>) {
                 | Verdict::Site(..)
                 | Verdict::Drop(_)
                 | Verdict::Untrack
+                | Verdict::Meet(_)
                 | Verdict::ClampMss => {}
             }
         }

@@ -126,6 +126,11 @@ pub enum Verdict {
     Drop(DropReason),
     /// Connection tracking is not to look at it (`notrack`); the next rule follows.
     Untrack,
+    /// The destination is noted down in the set, one of [`Ruleset::met`], if there is
+    /// room (`update @SET { ip daddr }`); the next rule follows.
+    ///
+    /// [`Ruleset::met`]: super::Ruleset::met
+    Meet(SetName),
     /// TCP's maximum segment size is lowered to what the route's MTU carries
     /// (`tcp option maxseg size set rt mtu`); the next rule follows.
     ClampMss,

@@ -52,6 +52,7 @@ impl fmt::Display for Verdict {
             Self::Site(Side::Destination, family) => write!(f, "site dst{family}"),
             Self::Drop(reason) => write!(f, "drop {reason}"),
             Self::Untrack => f.write_str("untrack"),
+            Self::Meet(set) => write!(f, "meet @{set}"),
             Self::ClampMss => f.write_str("clamp-mss"),
             Self::Foreign => f.write_str("foreign"),
         }
@@ -196,6 +197,7 @@ fn lone_verdict(word: &str) -> Option<Verdict> {
 fn verdict_of(word: &str, object: &str) -> Option<Verdict> {
     Some(match (word, object) {
         ("goto", chain) => Verdict::Goto(chain.parse().ok()?),
+        ("meet", set) => Verdict::Meet(set.strip_prefix('@')?.parse().ok()?),
         ("drop", reason) => Verdict::Drop(reason.parse().ok()?),
         ("site", "src4") => Verdict::Site(Side::Source, Family::V4),
         ("site", "src6") => Verdict::Site(Side::Source, Family::V6),

@@ -16,6 +16,11 @@ pub struct Ruleset {
     /// Named sets (`type ipv4_addr` or `ipv6_addr`, `flags interval`). Desired
     /// has every one of [`SetName::all`], if only an empty one.
     pub sets: BTreeMap<SetName, PrefixSet>,
+    /// Sets that the kernel fills by [`Verdict::Meet`], and how many each may hold
+    /// (`flags dynamic,timeout; size N; timeout 30s`).
+    ///
+    /// [`Verdict::Meet`]: super::Verdict::Meet
+    pub met: BTreeMap<SetName, u32>,
     /// The tenant's own links: the set `legs` (`type ifname`), where others have
     /// links in the namespace too; `None` where it is the tenant's alone.
     pub legs: Option<BTreeSet<Device>>,
@@ -160,6 +165,8 @@ pub enum DropReason {
     FromGateway,
     /// From one link of the tenant back to it, or any way that is no way.
     NotForwarded,
+    /// To one address more on the link's own network than may be looked for.
+    NeighborLimit,
 }
 
 words!(DropReason {
@@ -174,6 +181,7 @@ words!(DropReason {
     ToGateway = "to_gateway",
     FromGateway = "from_gateway",
     NotForwarded = "not_forwarded",
+    NeighborLimit = "neighbor_limit",
 });
 
 /// What a set lists.
@@ -203,6 +211,16 @@ pub enum List {
     OwnSites,
     /// Our addresses on the fabric link.
     OwnFabric,
+    /// The applications' networks that are reached without a router, where there are
+    /// any.
+    DirectApps,
+    /// A link's networks of sites that are reached without a router, where there are
+    /// any.
+    DirectSites,
+    /// The addresses of the first that were sent to lately from a link to sites.
+    MetApps,
+    /// The addresses of the second that were sent to lately.
+    MetSites,
     /// What has no business on a wire.
     Martians,
 }
@@ -219,12 +237,21 @@ words!(List {
     Own = "own",
     OwnSites = "own-sites",
     OwnFabric = "own-fabric",
+    DirectApps = "direct-apps",
+    DirectSites = "direct-sites",
+    MetApps = "met-apps",
+    MetSites = "met-sites",
     Martians = "martians",
 });
 
 impl List {
     /// Those that each link to sites has one of.
     pub const OF_LEG: [Self; 4] = [Self::Sources, Self::Open, Self::Far, Self::Own];
+
+    /// Whether the kernel fills it.
+    pub const fn is_met(self) -> bool {
+        matches!(self, Self::MetApps | Self::MetSites)
+    }
 }
 
 /// The name of a set: what it lists, of which family, and of which link.

@@ -124,6 +124,9 @@ impl fmt::Display for Ruleset {
             let space = if prefixes.is_empty() { "" } else { " " };
             writeln!(f, "    set {name}{space}{prefixes}")?;
         }
+        for (name, size) in &self.met {
+            writeln!(f, "    met {name} {size}")?;
+        }
         for (prefix, site) in self.sites.iter() {
             writeln!(f, "    site {prefix} {site}")?;
         }
@@ -243,6 +246,12 @@ impl Reader {
             "set" => {
                 let (name, prefixes) = set(rest).ok_or(LineError::Malformed)?;
                 ruleset.sets.insert(name, prefixes).is_none()
+            }
+            "met" => {
+                let (name, size) = rest.split_once(' ').ok_or(LineError::Malformed)?;
+                let name = name.parse().map_err(|_| LineError::Malformed)?;
+                let size = size.parse().map_err(|_| LineError::Malformed)?;
+                ruleset.met.insert(name, size).is_none()
             }
             "legs" => {
                 let legs: Option<_> =

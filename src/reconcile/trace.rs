@@ -256,6 +256,7 @@ impl Walk<'_, '_> {
                     self.untracked = true;
                 }
                 Verdict::ClampMss => self.steps.push(met),
+                Verdict::Meet(_) => {}
                 // Whatever it is, it is not known to hold anything back.
                 Verdict::Foreign => {}
             }
@@ -266,6 +267,10 @@ impl Walk<'_, '_> {
     fn holds(&self, ruleset: &Ruleset, one: &Match, iif: &Device, oif: Option<&Device>) -> bool {
         let Packet { source, destination, payload, conversation, .. } = self.packet;
         let member = |address: IpAddr, membership: &Membership| {
+            // Whoever is looked for has been noted down, as long as there is room.
+            if membership.set.list.is_met() {
+                return Family::of(address) == membership.set.family && membership.inside;
+            }
             let set = ruleset.sets.get(&membership.set);
             Family::of(address) == membership.set.family
                 && set.is_some_and(|set: &PrefixSet| set.contains(address) == membership.inside)

@@ -32,6 +32,7 @@ mod isolation;
 mod kernel;
 mod lab;
 mod matrix;
+mod neighbours;
 mod no_kernel_vlan;
 mod no_kernel_wireguard;
 mod path_mtu;

@@ -64,7 +64,10 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Verdict, Failure> {
     // From here on nothing this process makes can be seen by the machine.
     crate::linux::enter_box().context("cannot make a namespace for the demo")?;
     let home = Home::new()?;
-    let played = play(&story, &home, page, &interrupted);
+    // A program that was just being started is still of our group, and may have heard
+    // Ctrl-C first: that it failed is no news then.
+    let played = play(&story, &home, page, &interrupted)
+        .map_err(|error| interrupted.check().err().unwrap_or(error));
     if played.is_ok() && !arguments.once && !interrupted.is_set() {
         story.say(&format!("the status page is at http://{address}/ until Ctrl-C"));
         while !interrupted.is_set() {
