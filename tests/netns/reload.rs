@@ -14,6 +14,7 @@ use lockgate::net::Timestamp;
 use lockgate::status::{ReloadOutcome, SiteState};
 use rustix::process::Signal;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The customer's key, and those of who is changed beside it.
@@ -246,5 +247,35 @@ fn a_gateway_that_started_again_with_an_error_in_its_documents_served_less_than_
         scene.gateway.apply(&(unchanged() + &other_tenant(51_901, "192.168.2.0/24", "")));
         assert_eq!(scene.gateway.tenant("bolt/gw").listen_port, 51_901);
         scene.stage.assert_traffic(V6);
+    });
+}
+
+/// N7: transactions of somebody else between the reading of ours and its end.
+#[test]
+fn rules_change_while_another_program_changes_its_own() {
+    lab::run(|lab| {
+        let scene = Scene::new(lab);
+        let netns = scene.gateway.tenant(TENANT).netns;
+        let (ended, made) = (AtomicBool::new(false), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    lab.command_output(
+                        &netns,
+                        &["nft", "add table inet other; delete table inet other"],
+                    );
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            for neighbors in neighbors().iter().cycle().skip(1).take(2 * neighbors().len()) {
+                scene.gateway.apply(&(unchanged() + neighbors));
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        let made = made.load(Ordering::Relaxed);
+        assert!(10 < made, "only {made} transactions beside ours");
+        let diff = scene.gateway.lockgate(At::Underlay, &["diff"]);
+        assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stdout));
+        scene.stage.assert_traffic(V4);
     });
 }
