@@ -4,6 +4,7 @@ use super::Gateway;
 use super::tenant::TenantMachine;
 use super::view::Verdict;
 use crate::bgp::NeighborName;
+use crate::bgp::proto::Flaw;
 use crate::bgp::session::{SessionSample, SessionState};
 use crate::bgp::speaker::{NeighborSample, Speaker, SpeakerSample};
 use crate::bgp::{Explained, ExplainedPath};
@@ -12,7 +13,7 @@ use crate::model::{FabricBgp, Site, Tenant};
 use crate::net::{Now, Prefix, TenantName};
 use crate::reconcile::{Device, Namespace, Route, RouteKey};
 use crate::status::{
-    BgpSnapshot, ConditionReason, ConditionStatus, ConditionType, Count, NeighborKind,
+    BgpSnapshot, ConditionReason, ConditionStatus, ConditionType, Count, FlawCount, NeighborKind,
     NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, RibNetwork, RibPage, RibPath,
     RouteSnapshot, RouteSource,
 };
@@ -116,6 +117,7 @@ fn neighbor(
             advertised: *advertised as u64,
         },
         notifications: notifications(session),
+        flaws: flaws(session),
         flaps: Count(session.counters.flaps),
     }
 }
@@ -131,6 +133,14 @@ fn notifications(session: &SessionSample) -> Vec<NotificationCount> {
             subcode: *subcode,
             count: Count(*count),
         })
+        .collect()
+}
+
+fn flaws(session: &SessionSample) -> Vec<FlawCount> {
+    let counts = Flaw::ALL.iter().zip(session.counters.flaws);
+    counts
+        .filter(|(_, count)| *count != 0)
+        .map(|(flaw, count)| FlawCount { reason: flaw.to_string(), count: Count(count) })
         .collect()
 }
 

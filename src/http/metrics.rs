@@ -189,6 +189,10 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
         "lockgate_bgp_notifications_total",
         "NOTIFICATIONs, by direction and by code and subcode (RFC 4271 §4.5).",
     );
+    let mut flaws = counters(
+        "lockgate_bgp_flaws_total",
+        "Networks and attributes not taken as a neighbor said them, by reason (RFC 7606).",
+    );
     let mut flaps =
         counters("lockgate_bgp_flaps_total", "Times a session went down after it was up.");
     for tenant in tenants {
@@ -213,9 +217,12 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
                 let code = label("code", &format!("{}/{}", kind.code, kind.subcode));
                 notifications.add(with(&[direction, code]), number(kind.count.0));
             }
+            for flaw in &neighbor.flaws {
+                flaws.add(with(&[label("reason", &flaw.reason)]), number(flaw.count.0));
+            }
         }
     }
-    [up, prefixes, notifications, flaps].into_iter().map(Family::finish).collect()
+    [up, prefixes, notifications, flaws, flaps].into_iter().map(Family::finish).collect()
 }
 
 fn every_site(

@@ -28,7 +28,8 @@ pub use age::Ago;
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
 pub use history::{Event, EventReason, History};
 pub use neighbor::{
-    BgpSnapshot, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts,
+    BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
+    PrefixCounts,
 };
 pub use ready::Check;
 pub use rib::{RibNetwork, RibPage, RibPath};

@@ -111,6 +111,17 @@ pub struct NotificationCount {
     pub count: Count,
 }
 
+/// Networks and attributes that were not taken as the neighbor said them, for one
+/// reason (RFC 7606).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlawCount {
+    /// Why: `malformed_attribute`, `attribute_discarded`, `as_loop` and so on.
+    pub reason: String,
+    /// How many.
+    pub count: Count,
+}
+
 /// One neighbor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -145,6 +156,9 @@ pub struct NeighborSnapshot {
     /// NOTIFICATIONs, by kind.
     #[serde(default)]
     pub notifications: Vec<NotificationCount>,
+    /// What was not taken as it was said, by reason; what never happened is left out.
+    #[serde(default)]
+    pub flaws: Vec<FlawCount>,
     /// Times it went down after it was up.
     #[serde(default)]
     pub flaps: Count,

@@ -4,7 +4,7 @@ use lockgate::model::limits;
 use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
     AttachmentKind, Backend, BgpSnapshot, ConditionReason, ConditionStatus, ConditionType,
-    Conditions, Count, DropPlace, DropSnapshot, EventReason, History, NeighborKind,
+    Conditions, Count, DropPlace, DropSnapshot, EventReason, FlawCount, History, NeighborKind,
     NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource,
     RefusedDocument, Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot,
     RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
@@ -135,10 +135,12 @@ fn bgp() -> BgpSnapshot {
         last_error_time: None,
         prefixes: PrefixCounts::default(),
         notifications: Vec::new(),
+        flaws: Vec::new(),
         flaps: Count(0),
     };
     let mut tor = neighbor("tor", NeighborKind::FabricExternal, "172.16.130.1", 65_001);
     tor.prefixes = PrefixCounts { received: 12, accepted: 9, serving: 8, stale: 0, advertised: 2 };
+    tor.flaws = vec![FlawCount { reason: "as_loop".to_owned(), count: Count(2) }];
     let mut site = neighbor("site/poznan", NeighborKind::SiteExternal, "10.255.30.1", 65_010);
     site.state = NeighborState::Active;
     site.since = ago(95);

@@ -188,6 +188,7 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_bgp_neighbor_up gauge {tenant,neighbor}
         lockgate_bgp_prefixes gauge {tenant,neighbor,stage}
         lockgate_bgp_notifications_total counter {tenant,neighbor,direction,code}
+        lockgate_bgp_flaws_total counter {tenant,neighbor,reason}
         lockgate_bgp_flaps_total counter {tenant,neighbor}
     "#]]
     .assert_eq(&names);
@@ -200,6 +201,7 @@ fn metrics_say_what_the_snapshot_says() {
         "lockgate_site_state{site=\"krakow\",state=\"Down\",tenant=\"acme/gw\"} 1",
         "lockgate_site_state{site=\"krakow\",state=\"Up\",tenant=\"acme/gw\"} 0",
         "lockgate_dropped_packets_total{place=\"firewall\",reason=\"not_allowed\",tenant=\"beta/gw\"} 41",
+        "lockgate_bgp_flaws_total{neighbor=\"tor\",reason=\"as_loop\",tenant=\"acme/gw\"} 2",
     ] {
         let (name, rest) = line.split_once('{').unwrap();
         let (labels, value) = rest.split_once("} ").unwrap();
