@@ -75,9 +75,11 @@ pub fn decode_update(message: &[u8], session: &Negotiated) -> Result<Received, N
         if let PathAttribute::MpUnreachNlri(unreach) = attribute { Some(&**unreach) } else { None }
     });
     let worst = received.judge(&parsed.malformed, attributes);
+    // An attribute that names none is as good as no attribute (RFC 7606 §5.2).
+    let reach_count = reach.map_or(0, |reach| networks(reach).0);
     if let Some((_, notification)) = &worst
         && body_count == 0
-        && reach.is_none()
+        && reach_count == 0
         && !says_disabled
     {
         return Err(notification.clone());

@@ -249,6 +249,15 @@ fn a_malformed_message_that_names_no_network_ends_the_session() {
     let bad = [attribute(0x40, 1, &[3])];
     let error = decode_update(&update(&[], &bad, &[]), &external()).unwrap_err();
     assert_eq!(numbers(&error), (3, 6));
+    // Nor does it name one where the attribute for them is there and has none, and
+    // whatever is withdrawn beside it.
+    let mut hop = vec![0, 2, 1, 16];
+    hop.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0]);
+    let empty = [attribute(0x80, 14, &hop), attribute(0x40, 1, &[3]), as_path(&[THEIR_ASN])];
+    for withdrawn in [&[][..], &[8, 10]] {
+        let error = decode_update(&update(withdrawn, &empty, &[]), &external()).unwrap_err();
+        assert_eq!(numbers(&error), (3, 6));
+    }
     // What is only discarded does not.
     let mild = [attribute(0x40, 6, &[1])];
     let received = decode_update(&update(&[], &mild, &[]), &external()).unwrap();
