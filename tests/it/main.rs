@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking"
 )]
 mod allocation;
+mod bgp_differential;
 mod bgp_export;
 mod bgp_next_hop;
 mod bgp_policy;

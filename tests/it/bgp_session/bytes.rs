@@ -6,15 +6,15 @@ use lockgate::net::Asn;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-pub(super) const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-pub(super) const THEIR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
-pub(super) const OUR_ASN: u32 = 64_512;
-pub(super) const THEIR_ASN: u32 = 65_010;
-pub(super) const ALL_FAMILIES: [Family; 4] =
+pub(crate) const OUR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const THEIR_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+pub(crate) const OUR_ASN: u32 = 64_512;
+pub(crate) const THEIR_ASN: u32 = 65_010;
+pub(crate) const ALL_FAMILIES: [Family; 4] =
     [Family::Ipv4Unicast, Family::Ipv6Unicast, Family::Ipv4Vpn, Family::Ipv6Vpn];
 
 /// What we offer with nothing special about it.
-pub(super) fn offer() -> Offer {
+pub(crate) fn offer() -> Offer {
     Offer {
         local_asn: Asn::new(OUR_ASN).unwrap(),
         remote_asn: Asn::new(THEIR_ASN).unwrap(),
@@ -39,7 +39,7 @@ pub(super) fn offer() -> Offer {
 }
 
 /// The same of the neighbor.
-pub(super) fn their_offer() -> Offer {
+pub(crate) fn their_offer() -> Offer {
     let ours = offer();
     Offer {
         local_asn: ours.remote_asn,
@@ -50,7 +50,7 @@ pub(super) fn their_offer() -> Offer {
 }
 
 /// An external session that agreed on everything but several paths.
-pub(super) fn external() -> Negotiated {
+pub(crate) fn external() -> Negotiated {
     Negotiated {
         local_asn: OUR_ASN,
         remote_asn: THEIR_ASN,
@@ -75,11 +75,11 @@ pub(super) fn external() -> Negotiated {
 }
 
 /// The same within one system.
-pub(super) fn internal() -> Negotiated {
+pub(crate) fn internal() -> Negotiated {
     Negotiated { remote_asn: OUR_ASN, ..external() }
 }
 
-pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut message = vec![0xff; 16];
     message.extend(u16::try_from(19 + body.len()).unwrap().to_be_bytes());
     message.push(kind);
@@ -87,12 +87,12 @@ pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     message
 }
 
-pub(super) fn keepalive() -> Vec<u8> {
+pub(crate) fn keepalive() -> Vec<u8> {
     message(4, &[])
 }
 
 /// An OPEN with these capabilities, each of them an own optional parameter.
-pub(super) fn open(asn: u16, hold_time: u16, id: [u8; 4], capabilities: &[(u8, &[u8])]) -> Vec<u8> {
+pub(crate) fn open(asn: u16, hold_time: u16, id: [u8; 4], capabilities: &[(u8, &[u8])]) -> Vec<u8> {
     let mut parameters = Vec::new();
     for (code, value) in capabilities {
         parameters.extend([2, u8::try_from(value.len() + 2).unwrap()]);
@@ -111,7 +111,7 @@ pub(super) fn open(asn: u16, hold_time: u16, id: [u8; 4], capabilities: &[(u8, &
 /// The neighbor's OPEN as BIRD of Calico's kind writes it: IPv4, refresh, restart
 /// of 120 s, four bytes, several paths both ways, an empty list of what is kept
 /// for long.
-pub(super) fn bird_open() -> Vec<u8> {
+pub(crate) fn bird_open() -> Vec<u8> {
     let asn = THEIR_ASN.to_be_bytes();
     open(
         u16::try_from(THEIR_ASN).unwrap(),
@@ -130,7 +130,7 @@ pub(super) fn bird_open() -> Vec<u8> {
 }
 
 /// An attribute with a length of one byte.
-pub(super) fn attribute(flags: u8, number: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn attribute(flags: u8, number: u8, value: &[u8]) -> Vec<u8> {
     let mut attribute = vec![flags, number];
     match u8::try_from(value.len()) {
         Ok(length) => attribute.push(length),
@@ -143,26 +143,26 @@ pub(super) fn attribute(flags: u8, number: u8, value: &[u8]) -> Vec<u8> {
     attribute
 }
 
-pub(super) fn origin() -> Vec<u8> {
+pub(crate) fn origin() -> Vec<u8> {
     attribute(0x40, 1, &[0])
 }
 
-pub(super) fn as_path(systems: &[u32]) -> Vec<u8> {
+pub(crate) fn as_path(systems: &[u32]) -> Vec<u8> {
     let mut value = vec![2, u8::try_from(systems.len()).unwrap()];
     value.extend(systems.iter().flat_map(|system| system.to_be_bytes()));
     attribute(0x40, 2, &value)
 }
 
-pub(super) fn next_hop(address: [u8; 4]) -> Vec<u8> {
+pub(crate) fn next_hop(address: [u8; 4]) -> Vec<u8> {
     attribute(0x40, 3, &address)
 }
 
 /// The attributes every route needs.
-pub(super) fn mandatory() -> Vec<Vec<u8>> {
+pub(crate) fn mandatory() -> Vec<Vec<u8>> {
     vec![origin(), as_path(&[THEIR_ASN]), next_hop([192, 0, 2, 2])]
 }
 
-pub(super) fn update(withdrawn: &[u8], attributes: &[Vec<u8>], nlri: &[u8]) -> Vec<u8> {
+pub(crate) fn update(withdrawn: &[u8], attributes: &[Vec<u8>], nlri: &[u8]) -> Vec<u8> {
     let attributes = attributes.concat();
     let mut body = u16::try_from(withdrawn.len()).unwrap().to_be_bytes().to_vec();
     body.extend(withdrawn);
@@ -173,6 +173,6 @@ pub(super) fn update(withdrawn: &[u8], attributes: &[Vec<u8>], nlri: &[u8]) -> V
 }
 
 /// The code and subcode of a NOTIFICATION.
-pub(super) fn numbers(notification: &lockgate::bgp::proto::Notification) -> (u8, u8) {
+pub(crate) fn numbers(notification: &lockgate::bgp::proto::Notification) -> (u8, u8) {
     (notification.code, notification.subcode)
 }

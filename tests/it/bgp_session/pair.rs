@@ -13,38 +13,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One session with what it has said.
-pub(super) struct End {
-    pub(super) session: Session,
-    pub(super) address: IpAddr,
-    pub(super) events: Vec<Event>,
+pub(crate) struct End {
+    pub(crate) session: Session,
+    pub(crate) address: IpAddr,
+    pub(crate) events: Vec<Event>,
     /// Dials that nobody answered yet.
-    pub(super) dials: VecDeque<ConnectionId>,
+    pub(crate) dials: VecDeque<ConnectionId>,
     /// What was closed, with the last words.
-    pub(super) closed: Vec<(ConnectionId, Vec<u8>)>,
+    pub(crate) closed: Vec<(ConnectionId, Vec<u8>)>,
 }
 
 /// A connection between two ends.
-pub(super) struct Pipe {
-    pub(super) ids: [ConnectionId; 2],
+pub(crate) struct Pipe {
+    pub(crate) ids: [ConnectionId; 2],
     /// Bytes at once; 0 lets nothing through.
-    pub(super) piece: usize,
+    pub(crate) piece: usize,
     is_open: bool,
 }
 
-pub(super) struct Pair {
-    pub(super) ends: [End; 2],
-    pub(super) pipes: Vec<Pipe>,
-    pub(super) now: Instant,
+pub(crate) struct Pair {
+    pub(crate) ends: [End; 2],
+    pub(crate) pipes: Vec<Pipe>,
+    pub(crate) now: Instant,
 }
 
 impl End {
-    pub(super) fn new(offer: Offer, address: IpAddr, now: Instant) -> Self {
+    pub(crate) fn new(offer: Offer, address: IpAddr, now: Instant) -> Self {
         let mut config = SessionConfig::new(offer);
         config.connect_retry = Duration::from_secs(5);
         Self::of(config, address, now)
     }
 
-    pub(super) fn of(config: SessionConfig, address: IpAddr, now: Instant) -> Self {
+    pub(crate) fn of(config: SessionConfig, address: IpAddr, now: Instant) -> Self {
         Self {
             session: Session::new(config, 7, now),
             address,
@@ -54,7 +54,7 @@ impl End {
         }
     }
 
-    pub(super) fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Dial(id) => self.dials.push_back(id),
@@ -70,7 +70,7 @@ impl End {
 
     /// The end of the session, of which there was one.
     #[track_caller]
-    pub(super) fn down(&self) -> (&DownReason, bool) {
+    pub(crate) fn down(&self) -> (&DownReason, bool) {
         let downs: Vec<_> = self
             .events
             .iter()
@@ -87,19 +87,19 @@ impl End {
     }
 
     #[track_caller]
-    pub(super) fn negotiated(&self) -> Arc<Negotiated> {
+    pub(crate) fn negotiated(&self) -> Arc<Negotiated> {
         Arc::clone(self.session.negotiated().expect("it is up"))
     }
 }
 
 impl Pair {
-    pub(super) fn new(ours: Offer, theirs: Offer) -> Self {
+    pub(crate) fn new(ours: Offer, theirs: Offer) -> Self {
         let now = Instant::from_secs(1_000);
         let ends = [End::new(ours, OUR_ADDRESS, now), End::new(theirs, THEIR_ADDRESS, now)];
         Self { ends, pipes: Vec::new(), now }
     }
 
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         for end in &mut self.ends {
             end.session.start(self.now);
             end.drain();
@@ -108,7 +108,7 @@ impl Pair {
 
     /// Lets the oldest dial of one end reach the other.
     #[track_caller]
-    pub(super) fn connect(&mut self, from: usize) {
+    pub(crate) fn connect(&mut self, from: usize) {
         let to = 1 - from;
         let dial = self.ends[from].dials.pop_front().expect("it dials");
         let addresses = [self.ends[from].address, self.ends[to].address];
@@ -119,12 +119,12 @@ impl Pair {
     }
 
     /// Moves bytes until nothing moves any more.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while self.step() {}
     }
 
     /// Moves a piece each way of each pipe; gives whether anything moved.
-    pub(super) fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         let mut moved = false;
         for end in &mut self.ends {
             end.drain();
@@ -139,7 +139,7 @@ impl Pair {
 
     /// Moves so many bytes of one pipe one way, or its end behind the last of them;
     /// gives whether there was anything to move.
-    pub(super) fn move_piece(&mut self, pipe: usize, from: usize, most: usize) -> bool {
+    pub(crate) fn move_piece(&mut self, pipe: usize, from: usize, most: usize) -> bool {
         let to = 1 - from;
         let pipe = &mut self.pipes[pipe];
         let (from_id, to_id) = (pipe.ids[from], pipe.ids[to]);
@@ -166,7 +166,7 @@ impl Pair {
     }
 
     /// Breaks a pipe; both ends see that.
-    pub(super) fn cut(&mut self, pipe: usize) {
+    pub(crate) fn cut(&mut self, pipe: usize) {
         self.pipes[pipe].is_open = false;
         for (end, id) in self.ends.iter_mut().zip(self.pipes[pipe].ids) {
             end.session.handle_closed(id, "reset", self.now);
@@ -175,7 +175,7 @@ impl Pair {
     }
 
     /// Lets time pass, waking each end whenever it wants to be woken.
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         loop {
             let next = self.ends.iter().filter_map(|end| end.session.poll_timeout()).min();
@@ -191,7 +191,7 @@ impl Pair {
     }
 
     /// Two sessions that are up over one connection, which `from` dialed.
-    pub(super) fn established(ours: Offer, theirs: Offer) -> Self {
+    pub(crate) fn established(ours: Offer, theirs: Offer) -> Self {
         let mut pair = Self::new(ours, theirs);
         pair.start();
         pair.connect(0);
@@ -201,7 +201,7 @@ impl Pair {
     }
 
     #[track_caller]
-    pub(super) fn check_up(&self) {
+    pub(crate) fn check_up(&self) {
         for end in &self.ends {
             assert_eq!(
                 end.session.state(),
@@ -222,19 +222,19 @@ fn deliver(end: &mut End, id: ConnectionId, mut bytes: &[u8], now: Instant) {
 }
 
 /// One session, the other end of which is written by hand.
-pub(super) struct Alone {
-    pub(super) end: End,
-    pub(super) id: ConnectionId,
-    pub(super) now: Instant,
+pub(crate) struct Alone {
+    pub(crate) end: End,
+    pub(crate) id: ConnectionId,
+    pub(crate) now: Instant,
 }
 
 impl Alone {
     /// A connection has just come in; our OPEN is on its way.
-    pub(super) fn connected(offer: Offer) -> Self {
+    pub(crate) fn connected(offer: Offer) -> Self {
         Self::of(SessionConfig { passive: true, ..SessionConfig::new(offer) })
     }
 
-    pub(super) fn of(config: SessionConfig) -> Self {
+    pub(crate) fn of(config: SessionConfig) -> Self {
         let now = Instant::from_secs(1_000);
         let mut end = End::of(config, OUR_ADDRESS, now);
         end.session.start(now);
@@ -245,7 +245,7 @@ impl Alone {
 
     /// Up, with a neighbor that said this OPEN.
     #[track_caller]
-    pub(super) fn established(offer: Offer, open: &[u8]) -> Self {
+    pub(crate) fn established(offer: Offer, open: &[u8]) -> Self {
         let mut alone = Self::connected(offer);
         alone.receive(open);
         alone.receive(&keepalive());
@@ -254,12 +254,12 @@ impl Alone {
         alone
     }
 
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
         deliver(&mut self.end, self.id, bytes, self.now);
     }
 
     /// Takes every message that waits to be sent.
-    pub(super) fn sent(&mut self) -> Vec<(MessageKind, Vec<u8>)> {
+    pub(crate) fn sent(&mut self) -> Vec<(MessageKind, Vec<u8>)> {
         let bytes = self.end.session.unsent(self.id).to_vec();
         self.end.session.handle_written(self.id, bytes.len(), self.now);
         self.end.drain();
@@ -268,12 +268,12 @@ impl Alone {
 
     /// The NOTIFICATION the connection was ended with.
     #[track_caller]
-    pub(super) fn notification(&self) -> Notification {
+    pub(crate) fn notification(&self) -> Notification {
         let [(_, last)] = &self.end.closed[..] else { panic!("{:?}", self.end.closed) };
         last_words(last)
     }
 
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(next) = self.end.session.poll_timeout().filter(|next| *next <= until) {
             self.now = self.now.max(next);
@@ -286,7 +286,7 @@ impl Alone {
 
 /// The messages in `bytes`, all of them whole.
 #[track_caller]
-pub(super) fn split(mut bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>)> {
+pub(crate) fn split(mut bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>)> {
     let mut messages = Vec::new();
     while let Some((kind, length)) = next_message(bytes, 65_535).unwrap() {
         messages.push((kind, bytes[..length].to_vec()));
@@ -298,7 +298,7 @@ pub(super) fn split(mut bytes: &[u8]) -> Vec<(MessageKind, Vec<u8>)> {
 
 /// The NOTIFICATION at the end of `last`.
 #[track_caller]
-pub(super) fn last_words(last: &[u8]) -> Notification {
+pub(crate) fn last_words(last: &[u8]) -> Notification {
     let messages = split(last);
     let Some((MessageKind::Notification, message)) = messages.last() else {
         panic!("{messages:?}")
