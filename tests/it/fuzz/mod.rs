@@ -3,6 +3,7 @@
 //! Looking for new inputs is `cargo fuzz`'s work, in `tests/fuzz`.
 
 mod bgp;
+mod bgp_messages;
 mod harness;
 
 use std::fs;
@@ -31,12 +32,65 @@ fn bgp_sessions_of_the_corpus_do_no_harm() {
     replay("bgp_session", bgp::session);
 }
 
+#[test]
+fn bgp_opens_of_the_corpus_do_no_harm() {
+    replay("bgp_open", bgp_messages::open);
+}
+
+#[test]
+fn bgp_updates_of_the_corpus_do_no_harm() {
+    replay("bgp_update", bgp_messages::update);
+}
+
 /// The corpus says something: what is sound of it is taken.
 #[test]
 fn the_bgp_corpus_has_a_session_with_routes() {
     for (file, routes) in [("update", 2), ("multiprotocol", 1), ("withdrawn", 0)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus/bgp_session");
         assert_eq!(bgp::routes(&fs::read(path.join(file)).unwrap()), routes, "{file}");
+    }
+}
+
+#[test]
+fn the_bgp_corpus_has_messages_of_every_kind() {
+    let input = |target: &str, file: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(target);
+        fs::read(path.join(file)).unwrap()
+    };
+    let families = |file: &str| {
+        bgp_messages::agreed(&input("bgp_open", file)).map(|agreed| agreed.families.len())
+    };
+    for (file, expected) in [
+        ("everything", Some(4)),
+        ("a-parameter-each", Some(1)),
+        ("nothing", Some(1)),
+        ("extended-parameters", Some(4)),
+        ("unknown-families", None),
+        ("lengths-that-lie", None),
+        ("another-system", None),
+        ("hold-of-two", None),
+    ] {
+        assert_eq!(families(file), expected, "{file}");
+    }
+    for (file, expected) in [
+        ("plain", Some((1, 3, 0))),
+        ("internal", Some((0, 1, 0))),
+        ("both-families", Some((1, 2, 0))),
+        ("ipv6-next-hop", Some((0, 1, 0))),
+        ("several-paths", Some((1, 4, 0))),
+        ("two-byte-systems", Some((0, 1, 0))),
+        ("vpn", Some((0, 1, 0))),
+        ("end-of-rib", Some((0, 0, 0))),
+        ("malformed-without-networks", None),
+        ("odd-attributes", Some((1, 0, 3))),
+        ("a-set", Some((1, 0, 1))),
+        ("unknown-family", Some((0, 1, 1))),
+    ] {
+        let heard = bgp_messages::heard(&input("bgp_update", file)).map(|received| {
+            let announced = received.update.announced.iter().map(|routes| routes.nlri.len());
+            (received.update.withdrawn.len(), announced.sum::<usize>(), received.flaws.len())
+        });
+        assert_eq!(heard, expected, "{file}");
     }
 }
 
