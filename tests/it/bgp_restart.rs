@@ -82,6 +82,30 @@ fn end_of_rib_ends_what_was_not_said_again() {
 }
 
 #[test]
+fn a_second_end_of_rib_ends_nothing_more() {
+    let mut rib = after(&restart(120));
+    up(&mut rib, &[V4]);
+    say(&mut rib, "peer", "192.168.72.64/26", "10.1.0.9", &[]);
+    rib.end_of_rib(&name("peer"), V4);
+    say(&mut rib, "peer", "192.168.72.128/26", "10.1.0.9", &[]);
+    let all = shown(&mut rib);
+    rib.end_of_rib(&name("peer"), V4);
+    assert_eq!(shown(&mut rib), all);
+    assert_eq!(count(&mut rib), 2);
+}
+
+#[test]
+fn the_longest_restart_time_ends_too() {
+    // What twelve bits hold (RFC 4724 §3).
+    let mut rib = after(&restart(4_095));
+    rib.handle_timeout(at(100 + 4_094));
+    assert_eq!(count(&mut rib), 2);
+    assert_eq!(rib.poll_timeout(), Some(at(100 + 4_095)));
+    rib.handle_timeout(at(100 + 4_095));
+    assert_eq!((count(&mut rib), rib.size()), (0, (0, 0)));
+}
+
+#[test]
 fn a_neighbor_that_never_ends_its_table_has_no_more_than_its_time() {
     let mut rib = after(&long(120, 3_600));
     up(&mut rib, &[V4]);

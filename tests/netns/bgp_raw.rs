@@ -47,7 +47,9 @@ fn gateway(lab: &Lab) -> (Gateway<'_>, String) {
 fn what_is_wrong_with_a_route_takes_the_route_alone() {
     lab::run(|lab| {
         let (gateway, at) = gateway(lab);
-        let mut raw = RawSpeaker::establish(lab, &at, GATEWAY, &open(&[]));
+        // With graceful restart agreed on: what it keeps was never judged otherwise.
+        let restart = [64, 6, 0, 120, 0, 1, 1, 0x80];
+        let mut raw = RawSpeaker::establish(lab, &at, GATEWAY, &open(&restart));
         raw.send(&sound(STILL_NLRI));
         wait_learned(lab, NETNS, &[STILL]);
         let mark = || med(MARK);

@@ -126,6 +126,11 @@ impl<'lab> Bird<'lab> {
         self.process.signal(Signal::STOP);
     }
 
+    /// It goes on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Ends it without a word.
     pub(crate) fn kill(self) {
         self.process.signal(Signal::KILL);

@@ -5,6 +5,7 @@ use super::pair::{Alone, Pair};
 use lockgate::bgp::Family;
 use lockgate::bgp::proto::{MessageKind, Notification};
 use lockgate::bgp::session::{DownReason, SessionState};
+use lockgate::model::limits::BGP_NOTIFICATION_KINDS;
 
 fn header(length: u16, kind: u8) -> Vec<u8> {
     let mut message = vec![0xff; 16];
@@ -175,6 +176,23 @@ fn a_notification_is_never_answered() {
             assert_eq!(sample.counters.sent[MessageKind::Notification as usize], 0);
         }
     }
+}
+
+/// A number for each would be as many as a neighbor likes.
+#[test]
+fn notifications_of_ever_new_kinds_are_counted_within_bounds() {
+    let mut alone = Alone::connected(offer());
+    for number in 0..1_000_u16 {
+        let [code, subcode] = number.to_be_bytes();
+        alone.receive(&message(3, &[code, subcode]));
+        // Whoever starts it does not wait out the error.
+        alone.end.session.start(alone.now);
+        alone.id = alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
+        alone.end.drain();
+    }
+    let counted = alone.end.session.sample().counters.notifications_received;
+    assert!(counted.len() <= BGP_NOTIFICATION_KINDS + 1, "{}", counted.len());
+    assert_eq!(counted.values().sum::<u64>(), 1_000, "each is counted as something");
 }
 
 #[test]
