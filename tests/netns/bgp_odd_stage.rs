@@ -28,9 +28,9 @@ impl Outcome {
 }
 
 /// What the gateway shows of the one neighbor.
-pub(crate) fn neighbor(gateway: &Gateway<'_>) -> NeighborSnapshot {
+pub(crate) fn neighbor(gateway: &Gateway<'_>) -> Box<NeighborSnapshot> {
     let bgp = gateway.tenant("acme/gw").bgp.unwrap();
-    bgp.neighbors.into_iter().next().unwrap()
+    Box::new(bgp.neighbors.into_iter().next().unwrap())
 }
 
 /// How often each reason was counted.

@@ -3,6 +3,10 @@
 //!
 //! Everything is compared in our words ([`Said`]), so what differs shows as two
 //! values next to one another.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums are the other codecs', and have words for much that is not compared"
+)]
 
 mod bgpkit;
 mod damaged;
