@@ -31,7 +31,7 @@
 //! randomness; all of these are arguments.
 //! [`net`] (the words of the wire), [`model`] (what was asked for), [`config`]
 //! (documents into that), [`packet`] (what is inside a datagram), [`wireguard`]
-//! and [`bgp`] (the protocols without sockets), [`reconcile`] (desired against observed),
+//! [`bfd`] and [`bgp`] (the protocols without sockets), [`reconcile`] (desired against observed),
 //! [`status`] (how it is, as one value), [`customer`] (the other end's
 //! configuration), [`gateway`] (the machine).
 //!
@@ -81,6 +81,8 @@
 //! | what is advertised | `bgp/export.rs` |
 //! | when a tenant's BGP begins, ends and touches the kernel | `gateway/bgp.rs` |
 //! | how BGP's sockets are held | `daemon/bgp.rs`, `linux/tcp.rs` |
+//! | when BFD takes a neighbor for dead, and what follows | `bfd/session.rs`, `gateway/bfd.rs` |
+//! | how BFD's sockets are held | `daemon/bfd.rs`, `linux/udp.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
@@ -91,6 +93,7 @@ pub mod net;
 
 pub mod model;
 
+pub mod bfd;
 pub mod bgp;
 pub mod config;
 pub mod customer;

@@ -5,7 +5,9 @@ use super::output::{self, number, text};
 use super::terminal::Style;
 use super::verdict::Failure;
 use crate::net::{Prefix, Timestamp};
-use crate::status::{Ago, NeighborSnapshot, NeighborState, RibNetwork, RibPath, Snapshot};
+use crate::status::{
+    Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RibNetwork, RibPath, Snapshot,
+};
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 use std::path::Path;
@@ -30,13 +32,13 @@ pub(super) fn neighbors(snapshot: &Snapshot) -> Vec<Neighbor<'_>> {
 }
 
 /// Columns of neighbors to do without on a narrow terminal, the first one first:
-/// sent, taken, heard, AS, type.
-const DISPENSABLE_OF_NEIGHBORS: [usize; 5] = [9, 8, 7, 4, 3];
+/// sent, taken, heard, AS, type, BFD.
+const DISPENSABLE_OF_NEIGHBORS: [usize; 6] = [10, 9, 8, 4, 3, 7];
 
 pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style) -> String {
     let header = [
-        "TENANT", "NEIGHBOR", "ADDRESS", "TYPE", "AS", "STATE", "SINCE", "HEARD", "TAKEN", "TOLD",
-        "INFO",
+        "TENANT", "NEIGHBOR", "ADDRESS", "TYPE", "AS", "STATE", "SINCE", "BFD", "HEARD", "TAKEN",
+        "TOLD", "INFO",
     ];
     let mut table = output::table(style, &header);
     for Neighbor { tenant, neighbor } in rows {
@@ -49,6 +51,7 @@ pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style
             number(neighbor.remote_asn),
             state(neighbor.state),
             text(Ago::between(neighbor.since, now)),
+            bfd(neighbor.bfd.as_ref()),
             number(counts.received),
             number(counts.accepted),
             number(counts.advertised),
@@ -68,6 +71,16 @@ fn state(state: NeighborState) -> Cell {
         | NeighborState::Active
         | NeighborState::OpenSent
         | NeighborState::OpenConfirm => cell.fg(Color::Yellow),
+    }
+}
+
+/// Where the session that watches it stands; nobody is asked to in most cases.
+fn bfd(session: Option<&BfdSnapshot>) -> Cell {
+    let Some(session) = session else { return text("—") };
+    let cell = text(session.state);
+    match session.state {
+        BfdState::Up => cell.fg(Color::Green),
+        BfdState::AdminDown | BfdState::Down | BfdState::Init => cell.fg(Color::Yellow),
     }
 }
 

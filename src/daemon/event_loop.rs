@@ -6,6 +6,7 @@
 //! each tenant, so there are never more tasks than twice the tenants.
 
 use super::accepted;
+use super::bfd::{BfdInput, BfdSockets};
 use super::bgp::{BgpInput, Sockets};
 use super::clock::Clock;
 use super::document_file::DocumentFile;
@@ -18,7 +19,7 @@ use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
 use super::turns::Turns;
 use crate::datapath::{self, Datapath};
-use crate::gateway::{Gateway, Output};
+use crate::gateway::{BfdAction, Gateway, Output};
 use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
@@ -118,6 +119,9 @@ pub(super) struct EventLoop {
     /// What BGP connections tell.
     bgp: mpsc::Receiver<BgpInput>,
     sockets: Sockets,
+    /// What BFD's sockets tell.
+    bfd: mpsc::Receiver<BfdInput>,
+    bfd_sockets: BfdSockets,
     sampling: bool,
     measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
@@ -154,6 +158,8 @@ impl EventLoop {
         let (kernel, datapath) = (parts.kernel.clone(), Arc::clone(&parts.datapath));
         let (bgp_input, bgp) = mpsc::channel(limits::BGP_INPUTS);
         let sockets = Sockets::new(kernel.clone(), bgp_input);
+        let (bfd_input, bfd) = mpsc::channel(limits::BFD_INPUTS);
+        let bfd_sockets = BfdSockets::new(kernel.clone(), bfd_input);
         let tasks = Tasks::new(kernel, datapath, parts.clock, input);
         let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
@@ -162,6 +168,8 @@ impl EventLoop {
             tasks,
             bgp,
             sockets,
+            bfd,
+            bfd_sockets,
             sampling: false,
             measuring: Look::Idle,
             uplink_mtu: None,
@@ -221,6 +229,7 @@ impl EventLoop {
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.handle_input(input),
                 Some(input) = self.bgp.recv() => self.handle_bgp(input),
+                Some(input) = self.bfd.recv() => self.handle_bfd(input),
                 Some(question) = self.parts.questions.recv() => self.answer(question),
                 dirty = notices.kernel.next() => self.handle_dirty(&dirty),
                 Some(event) = notices.datapath.recv() => self.handle_datapath(event),
@@ -253,6 +262,10 @@ impl EventLoop {
                         let Ok(input) = self.bgp.try_recv() else { break };
                         self.handle_bgp(input);
                     }
+                    for _ in 0..limits::BFD_INPUTS {
+                        let Ok(input) = self.bfd.try_recv() else { break };
+                        self.handle_bfd(input);
+                    }
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
                     let passed = Instant::now();
@@ -266,6 +279,9 @@ impl EventLoop {
                 }
             }
         }
+        let now = self.now();
+        self.parts.gateway.end_bfd(now);
+        self.drain();
         if self.parts.gateway.is_done() {
             task::sweep_outer_vlans(&self.parts.kernel, BTreeSet::new()).await;
         }
@@ -390,6 +406,12 @@ impl EventLoop {
         self.unpublished = true;
     }
 
+    fn handle_bfd(&mut self, input: BfdInput) {
+        let now = self.now();
+        // Packets that say the same again are nothing to be shown.
+        self.unpublished |= self.bfd_sockets.handle(input, &mut self.parts.gateway, now);
+    }
+
     fn answer(&self, question: RibQuestion) {
         let RibQuestion { tenant, prefix, after, answer } = question;
         let page = match prefix {
@@ -503,7 +525,7 @@ impl EventLoop {
     /// Carries out what the gateway says.
     fn drain(&mut self) {
         while let Some(output) = self.parts.gateway.poll_output() {
-            self.unpublished = true;
+            self.unpublished |= !matches!(output, Output::Bfd(_, BfdAction::Send(..)));
             let is_change = matches!(output, Output::Apply(..));
             if is_change && *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
                 // How it was can be seen only before it is changed.
@@ -513,6 +535,7 @@ impl EventLoop {
                 Output::Bgp(tenant, action) => {
                     self.sockets.carry_out(&tenant, action, &self.parts.gateway);
                 }
+                Output::Bfd(tenant, action) => self.bfd_sockets.carry_out(&tenant, action),
                 Output::Apply(..)
                 | Output::Attach(..)
                 | Output::Configure(..)

@@ -48,6 +48,7 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
         EventReason::SiteStateChanged => write_state(tenant, event),
         EventReason::StepFailed => tracing::error!(tenant = %name, detail, "{reason}"),
         EventReason::SessionDown
+        | EventReason::BfdDown
         | EventReason::PrefixLimit
         | EventReason::DriftRepaired
         | EventReason::ForeignObject => {
@@ -56,7 +57,8 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
         EventReason::TenantAdded
         | EventReason::TenantRemoved
         | EventReason::ConfigApplied
-        | EventReason::SessionEstablished => {
+        | EventReason::SessionEstablished
+        | EventReason::BfdUp => {
             tracing::info!(tenant = %name, detail, "{reason}");
         }
         // A customer behind a NAT may move with every packet.

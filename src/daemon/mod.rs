@@ -3,12 +3,13 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp` and `bgp_connection`,
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp` and `bgp_connection`, `bfd`,
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
 //! [`document_file`], `journal`, [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
 //! [`Clock`].
 
 pub mod accepted;
+mod bfd;
 mod bgp;
 mod bgp_connection;
 mod clock;

@@ -125,7 +125,7 @@ impl Tasks {
                 Some(Input::Observed(tenant, observed))
             }),
             // The loop has the sockets.
-            Output::Bgp(..) => {}
+            Output::Bgp(..) | Output::Bfd(..) => {}
             Output::Resolve(name) => self.spawn(async move {
                 let _turn = lookups.acquire_owned().await;
                 let found = tokio::net::lookup_host((name.clone(), 0)).await;

@@ -4,12 +4,14 @@
 //! ```text
 //!   handle_observed ──▶ surround ─┐                       ┌─▶ Output::Bgp: listen, dial, write, close
 //!   handle_wanted ───▶ configure ─┼─▶ Speaker ─▶ settle ──┼─▶ Output::Apply: the routes that changed
-//!   set_up, sockets, timeouts ────┘                       └─▶ the history
+//!   set_up, sockets, timeouts ────┤                       └─▶ the history
+//!   BFD finds a neighbor dead ────┘
 //! ```
 //! While all else is in place, routes are made and removed one by one as they are
 //! said, without a look at the namespace before; one look follows for all that came
 //! within [`SETTLE`]. Otherwise the next plan takes them along.
 
+use super::bfd::Bfd;
 use super::tenant::{Phase, TenantMachine};
 use super::{BgpAction, Listening, Output, SocketEvent};
 use crate::bgp::NeighborName;
@@ -38,6 +40,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(super) struct Bgp {
     pub(super) speaker: Option<Speaker>,
+    pub(super) bfd: Bfd,
     /// The sites that are up.
     up: BTreeSet<SiteName>,
     /// What the sockets were told to listen for.
@@ -78,7 +81,8 @@ impl Bgp {
     /// When something is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::poll_timeout);
-        [speaker, self.leaving.map(|it| it.at)].into_iter().flatten().min()
+        let bfd = self.bfd.poll_timeout();
+        [speaker, bfd, self.leaving.map(|it| it.at)].into_iter().flatten().min()
     }
 
     /// Whether the tenant was to go and its sessions are being ended.
@@ -145,6 +149,7 @@ impl TenantMachine {
 
     /// Does what is due.
     pub(super) fn handle_bgp_timeout(&mut self, now: Now) {
+        self.handle_bfd_timeout(now);
         if let Some(speaker) = &mut self.bgp.speaker
             && speaker.poll_timeout().is_some_and(|at| at <= now.mono)
         {
@@ -172,7 +177,7 @@ impl TenantMachine {
         let seed = self.seed();
         if let Some(speaker) = &mut self.bgp.speaker {
             speaker.configure(&tenant, seed, now.mono);
-            self.listen(&tenant);
+            self.listen(&tenant, now);
             self.after_bgp(now);
         }
     }
@@ -198,7 +203,7 @@ impl TenantMachine {
                 speaker.set_up(self.bgp.up.clone(), now.mono);
                 self.bgp.speaker = Some(speaker);
             }
-            self.listen(&tenant);
+            self.listen(&tenant, now);
         }
         if let Some(speaker) = &mut self.bgp.speaker {
             match &self.observed {
@@ -222,15 +227,17 @@ impl TenantMachine {
     }
 
     /// Has the sockets listen for the neighbors there are.
-    fn listen(&mut self, tenant: &Tenant) {
+    fn listen(&mut self, tenant: &Tenant, now: Now) {
         let listening = Listening::of(tenant);
         if listening != self.bgp.listening {
             self.bgp.listening.clone_from(&listening);
             self.say(BgpAction::Listen(listening));
         }
+        self.watch_neighbors(tenant, now);
     }
 
     fn listen_no_more(&mut self) {
+        self.watch_nobody();
         if std::mem::take(&mut self.bgp.listening) != Listening::default() {
             self.say(BgpAction::Listen(Listening::default()));
         }
@@ -267,6 +274,7 @@ impl TenantMachine {
     }
 
     fn drop_speaker(&mut self, reason: &StopReason, now: Now) {
+        self.end_bfd(now);
         let Some(speaker) = &mut self.bgp.speaker else { return };
         speaker.stop(reason, now.mono);
         self.after_bgp(now);
@@ -287,7 +295,7 @@ impl TenantMachine {
     }
 
     /// Brings up what the speaker has to say, and has the kernel hold what it learned.
-    fn after_bgp(&mut self, now: Now) {
+    pub(super) fn after_bgp(&mut self, now: Now) {
         let Some(speaker) = &mut self.bgp.speaker else { return };
         let (mut events, mut actions) = (Vec::new(), Vec::new());
         while let Some(event) = speaker.poll_event() {
@@ -415,7 +423,7 @@ impl TenantMachine {
     }
 
     /// A number of this tenant's own.
-    fn seed(&self) -> u64 {
+    pub(super) fn seed(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.name.hash(&mut hasher);
         hasher.finish() ^ self.bgp.seed

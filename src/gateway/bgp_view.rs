@@ -3,20 +3,22 @@
 use super::Gateway;
 use super::tenant::TenantMachine;
 use super::view::Verdict;
+use crate::bfd::{self, Discard, State};
 use crate::bgp::NeighborName;
 use crate::bgp::proto::Flaw;
 use crate::bgp::session::{SessionSample, SessionState};
 use crate::bgp::speaker::{NeighborSample, Speaker, SpeakerSample};
 use crate::bgp::{Explained, ExplainedPath};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
-use crate::model::{FabricBgp, Site, Tenant};
+use crate::model::{Site, Tenant};
 use crate::net::{Now, Prefix, TenantName};
 use crate::reconcile::{Device, Namespace, Route, RouteKey};
 use crate::status::{
-    BgpSnapshot, ConditionReason, ConditionStatus, ConditionType, Count, FlawCount, NeighborKind,
-    NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, RibNetwork, RibPage, RibPath,
-    RouteSnapshot, RouteSource,
+    BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason, ConditionStatus,
+    ConditionType, Count, FlawCount, NeighborKind, NeighborSnapshot, NeighborState,
+    NotificationCount, PrefixCounts, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource,
 };
+use std::time::Duration;
 
 impl Gateway {
     /// A page of what a tenant's neighbors said, after a network or about one; `None`
@@ -73,8 +75,13 @@ pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<
     if let Some(speaker) = &machine.bgp.speaker {
         let SpeakerSample { neighbors, routes, keeps_unsaid } = speaker.sample();
         let neighbors = neighbors.iter();
-        snapshot.neighbors =
-            neighbors.map(|(name, sample)| neighbor(bgp, name, sample, now)).collect();
+        let bfd = &machine.bgp.bfd;
+        let watched = |(name, sample): (&NeighborName, &NeighborSample)| {
+            let session = bfd.sample(sample.endpoint.address).map(|it| bfd_session(&it, now));
+            NeighborSnapshot { bfd: session, ..neighbor(snapshot.local_asn, name, sample, now) }
+        };
+        snapshot.neighbors = neighbors.map(watched).collect();
+        snapshot.bfd_strangers = Count(bfd.strangers());
         snapshot.learned_routes = routes as u64;
         snapshot.awaits_neighbors = keeps_unsaid;
     }
@@ -82,7 +89,7 @@ pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<
 }
 
 fn neighbor(
-    bgp: &FabricBgp,
+    local_asn: u32,
     name: &NeighborName,
     sample: &NeighborSample,
     now: Now,
@@ -92,7 +99,7 @@ fn neighbor(
         NeighborName::Fabric(_) => (None, true),
         NeighborName::Site(site) => (Some(site.clone()), false),
     };
-    let kind = match (is_fabric, endpoint.remote_asn == bgp.local_asn) {
+    let kind = match (is_fabric, endpoint.remote_asn.value() == local_asn) {
         (true, false) => NeighborKind::FabricExternal,
         (true, true) => NeighborKind::FabricInternal,
         (false, false) => NeighborKind::SiteExternal,
@@ -119,6 +126,39 @@ fn neighbor(
         notifications: notifications(session),
         flaws: flaws(session),
         flaps: Count(session.counters.flaps),
+        bfd: None,
+    }
+}
+
+/// The BFD session with a neighbor.
+fn bfd_session(sample: &bfd::NeighborSample, now: Now) -> BfdSnapshot {
+    let bfd::NeighborSample { session, discarded } = sample;
+    let millis = |time: Duration| time.as_millis() as u64;
+    let discard = |(why, count): (&Discard, &u64)| BfdDiscard {
+        reason: why.name().to_owned(),
+        count: Count(*count),
+    };
+    BfdSnapshot {
+        state: bfd_state(session.state),
+        since: now.wall_of(session.since),
+        diagnostic: session.diagnostic.to_string(),
+        remote_state: bfd_state(session.remote_state),
+        remote_diagnostic: session.remote_diagnostic.to_string(),
+        interval_millis: session.interval.map(millis),
+        detection_millis: session.detection_time.map(millis),
+        flaps: Count(session.flaps),
+        received: Count(session.received),
+        sent: Count(session.sent),
+        discarded: discarded.iter().map(discard).collect(),
+    }
+}
+
+const fn bfd_state(state: State) -> BfdState {
+    match state {
+        State::AdminDown => BfdState::AdminDown,
+        State::Down => BfdState::Down,
+        State::Init => BfdState::Init,
+        State::Up => BfdState::Up,
     }
 }
 

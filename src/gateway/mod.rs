@@ -9,7 +9,8 @@
 //!   handle_observed ┤                        ├── Attach, Configure, Detach   (datapath)
 //!   handle_applied   ┼──▶  Gateway  ──────────┤
 //!   handle_samples  ┤   a TenantMachine each ├── Bgp   (sockets)
-//!   handle_socket   ┤                        └── Resolve   (DNS)
+//!   handle_socket   ┤                        ├── Bfd   (sockets)
+//!   handle_bfd      ┤                        └── Resolve   (DNS)
 //!   handle_dirty    ┘
 //!                          snapshot(), memory(): views
 //! ```
@@ -19,9 +20,10 @@
 //! It has one owner and no lock; it never reads a clock, and never waits.
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
-//! wanted), `bgp` (its speaker), `device` (its WireGuard device), `names` (where its peers are), `site`
+//! wanted), `bgp` (its speaker), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
 //! and `leg` (how a site is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
 
+mod bfd;
 mod bgp;
 mod bgp_view;
 mod device;
@@ -44,7 +46,7 @@ use crate::reconcile::{
 };
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
-pub use sockets::{BgpAction, Listening, SocketEvent};
+pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
 
 use bgp::Bgp;
 use names::Names;
@@ -75,6 +77,8 @@ pub enum Output {
     Observe(TenantName),
     /// Something for the sockets of the tenant's BGP.
     Bgp(TenantName, BgpAction),
+    /// Something for the sockets of the tenant's BFD.
+    Bfd(TenantName, BfdAction),
     /// Ask for the addresses of a name; then [`Gateway::handle_resolved`].
     Resolve(String),
 }
@@ -444,6 +448,15 @@ impl Gateway {
             self.release(&name, now);
         }
         self.forget_names();
+    }
+
+    /// Says to every neighbor that BFD ends here as planned, for what was made stays
+    /// when the process ends: nobody is to take that for a failure (RFC 5882 §3.2).
+    pub fn end_bfd(&mut self, now: Now) {
+        let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
+        for name in names {
+            self.with(&name, now, |machine| machine.end_bfd(now));
+        }
     }
 
     /// The next thing to do.

@@ -1,7 +1,8 @@
-//! What a tenant's BGP asks of sockets, and what they tell.
+//! What a tenant's BGP and BFD ask of sockets, and what they tell.
 
 use super::Gateway;
 use super::tenant::TenantMachine;
+use crate::bfd::{Arrival, Hops, PACKET_LENGTH};
 use crate::bgp::NeighborName;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::speaker::Endpoint;
@@ -58,7 +59,46 @@ pub enum SocketEvent {
     Written(usize),
 }
 
+/// Something for the sockets of one tenant's BFD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BfdAction {
+    /// Hold sockets for these neighbors, by their addresses, and for nobody else.
+    Open(BTreeMap<IpAddr, BfdEndpoint>),
+    /// Send this to a neighbor now, or not at all.
+    Send(IpAddr, [u8; PACKET_LENGTH]),
+}
+
+/// One neighbor, as the sockets of its BFD need to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BfdEndpoint {
+    /// How far away it is.
+    pub hops: Hops,
+    /// Our addresses that it may send to.
+    pub at: Vec<IpAddr>,
+    /// Ours that it is sent to from; `None` leaves that to the routes.
+    pub local: Option<IpAddr>,
+    /// The UDP port that it is sent to from, of 49152 to 65535 (RFC 5881 §4). Where
+    /// that is taken another one of these will do.
+    pub source_port: u16,
+}
+
 impl Gateway {
+    /// Takes a datagram that came to a tenant's BFD. Gives whether a session is not as
+    /// it was.
+    pub fn handle_bfd(
+        &mut self,
+        tenant: &TenantName,
+        arrival: &Arrival,
+        bytes: &[u8],
+        now: Now,
+    ) -> bool {
+        let Some(machine) = self.tenants.get_mut(tenant) else { return false };
+        let arrival = Arrival { remote: arrival.remote.to_canonical(), ..*arrival };
+        let is_changed = machine.handle_bfd(&arrival, bytes, now);
+        self.gather(tenant, now);
+        is_changed
+    }
+
     /// Takes notice that someone connected to a tenant's BGP, from `remote` to `local`:
     /// whose connection it is, or `None` when it is nobody's and is to be closed
     /// without a word.

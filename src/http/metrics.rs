@@ -13,8 +13,8 @@
 use super::Views;
 use crate::net::Timestamp;
 use crate::status::{
-    ConditionType, Count, NeighborState, ReloadOutcome, RouteSource, SiteSnapshot, SiteState,
-    Snapshot, TenantSnapshot,
+    BfdState, ConditionType, Count, NeighborState, ReloadOutcome, RouteSource, SiteSnapshot,
+    SiteState, Snapshot, TenantSnapshot,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -195,13 +195,37 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
     );
     let mut flaps =
         counters("lockgate_bgp_flaps_total", "Times a session went down after it was up.");
+    let mut bfd_up = gauges(
+        "lockgate_bfd_neighbor_up",
+        "1 when the BFD session that watches a BGP neighbor is up; absent where none does.",
+    );
+    let mut bfd_flaps =
+        counters("lockgate_bfd_flaps_total", "Times a BFD session went down after it was up.");
+    let mut bfd_discarded = counters(
+        "lockgate_bfd_discarded_total",
+        "BFD packets that changed nothing, by reason; of nobody that is watched with an empty neighbor.",
+    );
     for tenant in tenants {
         let name = label("tenant", &tenant.name.to_string());
+        if let Some(strangers) =
+            tenant.bgp.as_ref().map(|it| it.bfd_strangers).filter(|it| 0 < it.0)
+        {
+            let of = [name.clone(), label("neighbor", ""), label("reason", "stranger")];
+            bfd_discarded.add(of.to_vec(), number(strangers.0));
+        }
         for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
             let labels = vec![name.clone(), label("neighbor", &neighbor.name)];
             let with = |more: &[LabelPair]| [labels.as_slice(), more].concat();
             up.add(labels.clone(), truth(neighbor.state == NeighborState::Established));
             flaps.add(labels.clone(), number(neighbor.flaps.0));
+            if let Some(bfd) = &neighbor.bfd {
+                bfd_up.add(labels.clone(), truth(bfd.state == BfdState::Up));
+                bfd_flaps.add(labels.clone(), number(bfd.flaps.0));
+                for discard in &bfd.discarded {
+                    let reason = label("reason", &discard.reason);
+                    bfd_discarded.add(with(&[reason]), number(discard.count.0));
+                }
+            }
             let counts = neighbor.prefixes;
             for (stage, count) in [
                 ("received", counts.received),
@@ -222,7 +246,8 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             }
         }
     }
-    [up, prefixes, notifications, flaws, flaps].into_iter().map(Family::finish).collect()
+    let all = [up, prefixes, notifications, flaws, flaps, bfd_up, bfd_flaps, bfd_discarded];
+    all.into_iter().map(Family::finish).collect()
 }
 
 fn every_site(

@@ -8,7 +8,7 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
 //! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
-//! `tun`, `wireguard`, [`tcp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
+//! `tun`, `wireguard`, [`tcp`], [`udp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
 //! (what needs `unsafe`).
 
 pub mod answer;
@@ -32,6 +32,7 @@ mod syscall;
 mod sysctl;
 pub mod tcp;
 mod tun;
+pub mod udp;
 mod uplink;
 mod vlan;
 mod watch;

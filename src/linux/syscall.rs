@@ -178,3 +178,86 @@ fn set_option<T>(socket: impl AsFd, level: i32, name: i32, value: &T) -> io::Res
         }
     }
 }
+
+/// Has the TTL, or hop limit, of each datagram told with it. `is_v4` is the socket's
+/// family.
+pub(super) fn tell_ttl(socket: impl AsFd, is_v4: bool) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    match is_v4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTTL, &on),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, &on),
+    }
+}
+
+/// Room for one control message with an `int`, aligned as the kernel has it.
+#[repr(C)]
+struct ControlRoom {
+    _aligned: [libc::cmsghdr; 0],
+    bytes: [u8; 64],
+}
+
+/// Receives one datagram, as far as `buffer` has room: how long that is, who sent it,
+/// and the TTL it arrived with, 0 when the kernel did not tell.
+pub(super) fn receive_with_ttl(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<std::net::SocketAddr>, u8)> {
+    let mut control = ControlRoom { _aligned: [], bytes: [0; 64] };
+    let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all of it are numbers and pointers, for which zero is a value.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut storage).cast();
+    message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    message.msg_iov = &raw mut piece;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control.bytes).cast();
+    message.msg_controllen = control.bytes.len() as _;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: every pointer in `message` is to a local that outlives the call, or to
+    // `buffer`, with the length of each beside it.
+    let received = unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) };
+    let Ok(length) = usize::try_from(received) else {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        return Err(io::Errno::from_raw_os_error(errno));
+    };
+    let mut ttl = 0;
+    // SAFETY: the kernel has filled `message` in, whose control room is still there.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: it is null or points to a whole header within the control room.
+    while let Some(told) = unsafe { header.as_ref() } {
+        let is_ttl = matches!(
+            (told.cmsg_level, told.cmsg_type),
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
+        );
+        if is_ttl {
+            // SAFETY: what these two tell is an `int` behind the header.
+            let value = unsafe { libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned() };
+            ttl = u8::try_from(value).unwrap_or(0);
+        }
+        // SAFETY: `header` is within the control room of `message`.
+        header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
+    }
+    Ok((length, sender(&storage), ttl))
+}
+
+/// The address in `storage`, where it is of a family that has one.
+fn sender(storage: &libc::sockaddr_storage) -> Option<std::net::SocketAddr> {
+    let from = std::ptr::from_ref(storage);
+    match i32::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says which of the addresses it is.
+            let v4 = unsafe { &*from.cast::<libc::sockaddr_in>() };
+            let address = std::net::Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr));
+            Some((address, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*from.cast::<libc::sockaddr_in6>() };
+            let address = std::net::Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some((address, u16::from_be(v6.sin6_port)).into())
+        }
+        _ => None,
+    }
+}

@@ -31,7 +31,8 @@ pub struct BgpNeighbor {
     pub address: IpAddr,
     /// Its AS.
     pub remote_asn: Asn,
-    /// Whether BFD watches it (RFC 5880).
+    /// Whether BFD watches it (RFC 5880): over one hop where it is in a network of
+    /// the fabric link, else over several.
     pub bfd: bool,
     /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
     pub ttl_security: Option<u8>,

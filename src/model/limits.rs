@@ -201,6 +201,14 @@ pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
 /// a time, and whoever finds no room waits.
 pub const BGP_INPUTS: usize = 64;
 
+/// What BFD's sockets have to tell that waits for the loop: a packet of every neighbor
+/// that a tenant can have. Whoever finds no room waits.
+pub const BFD_INPUTS: usize = 64;
+
+/// Bytes read of a BFD datagram: an authenticated packet has 52 (RFC 5880 §4.4), and
+/// whatever is longer is none.
+pub const BFD_PACKET_BYTES: usize = 64;
+
 /// Learned routes of a tenant in each snapshot, so that a thousand tenants' fit; all of
 /// them are counted, and all are shown to who asks for what the neighbors said.
 pub const LEARNED_SHOWN: usize = 200;

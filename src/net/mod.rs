@@ -3,13 +3,14 @@
 //! Every other room speaks in these. Nothing here does input or output, and
 //! nothing here knows what a tenant wants.
 //!
-//! In reading order: [`Instant`] and [`Timestamp`] (time), [`PublicKey`] and
+//! In reading order: [`Instant`] and [`Timestamp`] (time), [`Jitter`] (chance), [`PublicKey`] and
 //! its secret siblings (keys), [`TcpPassword`], [`Prefix`] (networks) and [`PrefixMap`] (what
 //! belongs to them), [`TenantName`], [`SiteName`] and [`ManagedName`] (names),
 //! [`Mtu`], [`VlanId`], [`Asn`] (numbers with a range), [`Community`] and its
 //! like (what routes are marked with).
 
 mod community;
+mod jitter;
 mod key;
 mod martians;
 mod name;
@@ -20,6 +21,7 @@ mod prefix_map;
 mod time;
 
 pub use community::{Community, CommunityError, ExtendedCommunity, LargeCommunity, RouteTarget};
+pub use jitter::Jitter;
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use martians::ALWAYS_FORBIDDEN;
 pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};

@@ -8,7 +8,9 @@
 //! taken away also ends the conversations it began.
 
 use super::desired::{Legs, SiteLeg};
-use super::desired_sets::{direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors};
+use super::desired_sets::{
+    direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors, watched_neighbors,
+};
 use super::serving::parts;
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
@@ -20,12 +22,18 @@ use crate::model::limits::{
 use crate::model::{Allow, Direction, Placement, Ports, Protocol, Site, Tenant};
 use crate::net::{LinkName, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Before connection tracking (`NF_IP_PRI_RAW`).
 const RAW: i32 = -300;
 
 /// Where BGP listens (RFC 4271 §8.2.1).
 const BGP: Ports = Ports { first: 179, last: 179 };
+
+/// Where BFD listens for neighbors on a link (RFC 5881 §4), and for those that are
+/// routers away (RFC 5883 §5).
+const BFD: Ports = Ports { first: 3_784, last: 3_784 };
+const BFD_MULTIHOP: Ports = Ports { first: 4_784, last: 4_784 };
 
 /// Where filters stand (`NF_IP_PRI_FILTER`).
 const FILTER: i32 = 0;
@@ -246,6 +254,9 @@ impl Shape<'_> {
                     let bgp = Match::DestinationPorts(vec![BGP]);
                     rules.push(accept([iif(), from, own.clone(), tcp, bgp]));
                 }
+                if self.legs.fabric() == Some(device) {
+                    rules.extend(self.bfd(device, family, own.clone()));
+                }
                 let echo = Match::Icmp(family, Icmp::Echo);
                 let rate = Match::Rate(ECHOES_PER_SECOND);
                 rules.push(accept([iif(), own, echo, rate]));
@@ -253,6 +264,21 @@ impl Shape<'_> {
         }
         rules.push(rule([], Verdict::Drop(DropReason::ToGateway)));
         rules
+    }
+
+    /// BFD of the neighbors on the fabric that it watches, where it listens for them.
+    fn bfd(&self, fabric: &Device, family: Family, own: Match) -> Option<Rule> {
+        let on_link = |neighbor: IpAddr| {
+            let mut own = self.tenant.fabric.addresses.iter();
+            own.any(|own| own.network().contains(neighbor))
+        };
+        let ports: BTreeSet<Ports> = watched_neighbors(self.tenant)
+            .map(|neighbor| if on_link(neighbor) { BFD } else { BFD_MULTIHOP })
+            .collect();
+        let from = src(List::BfdNeighbors, family);
+        let ports = Match::DestinationPorts((!ports.is_empty()).then(|| Vec::from_iter(ports))?);
+        let udp = Match::Transport(Transport::Udp);
+        Some(accept([Match::Iif(fabric.clone()), from, own, udp, ports]))
     }
 
     fn forward(&self) -> Vec<Rule> {

@@ -31,6 +31,10 @@ pub(super) fn sets(
     if !neighbors.is_empty() {
         put(List::Neighbors, &None, neighbors);
     }
+    let watched: PrefixSet = watched_neighbors(tenant).map(Prefix::host).collect();
+    if !watched.is_empty() {
+        put(List::BfdNeighbors, &None, watched);
+    }
     let direct = direct_apps(tenant, legs);
     if !direct.is_empty() {
         put(List::DirectApps, &None, direct);
@@ -140,6 +144,12 @@ fn direct(
 pub(super) fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     neighbors.map(|neighbor| neighbor.address)
+}
+
+/// Those of them that BFD watches.
+pub(super) fn watched_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+    let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+    neighbors.filter(|neighbor| neighbor.bfd).map(|neighbor| neighbor.address)
 }
 
 /// The customers' BGP routers on a link to sites.

@@ -73,6 +73,11 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
                 Payload::Ports { transport: Transport::Tcp, destination: 179, .. },
                 Conversation::New,
             ) if speaks_bgp(tenant, packet) => Fate::Delivered,
+            (Payload::Ports { transport: Transport::Udp, destination, .. }, Conversation::New)
+                if speaks_bfd(tenant, packet, destination) =>
+            {
+                Fate::Delivered
+            }
             (Payload::IcmpError, Conversation::Related) => Fate::Delivered,
             (Payload::IcmpError, _) => dropped(DropReason::CtInvalid),
             _ => dropped(DropReason::ToGateway),
@@ -130,6 +135,20 @@ fn speaks_bgp(tenant: &Tenant, packet: &Packet) -> bool {
             Leg::to(site) == *leg && router.is_some_and(|it| it.neighbor == packet.source)
         }),
     }
+}
+
+/// Whether BFD listens at `port`, and watches who sent `packet`.
+fn speaks_bfd(tenant: &Tenant, packet: &Packet, port: u16) -> bool {
+    let Some(bgp) = &tenant.fabric.bgp else { return false };
+    let mut watched = bgp.neighbors.iter().filter(|neighbor| neighbor.bfd);
+    let is_on_link = |address| {
+        let mut own = tenant.fabric.addresses.iter();
+        own.any(|own| own.network().contains(address))
+    };
+    let port_of = |address| if is_on_link(address) { 3_784 } else { 4_784 };
+    packet.leg == Leg::Fabric
+        && watched.clone().any(|neighbor| neighbor.address == packet.source)
+        && watched.any(|neighbor| port_of(neighbor.address) == port)
 }
 
 /// Whether `allow` lets a packet begin a conversation that way.

@@ -203,6 +203,8 @@ pub enum List {
     Near,
     /// BGP neighbors of the fabric, where the tenant speaks BGP.
     Neighbors,
+    /// Those of them that BFD watches, where there are any.
+    BfdNeighbors,
     /// BGP neighbors on a link to sites, where there are any: customers' routers.
     SiteNeighbors,
     /// Our addresses on a link to sites.
@@ -233,6 +235,7 @@ words!(List {
     Far = "far",
     Near = "near",
     Neighbors = "neighbors",
+    BfdNeighbors = "bfd-neighbors",
     SiteNeighbors = "site-neighbors",
     Own = "own",
     OwnSites = "own-sites",

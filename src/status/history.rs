@@ -26,6 +26,10 @@ pub enum EventReason {
     SessionEstablished,
     /// A BGP session that was up is over.
     SessionDown,
+    /// BFD hears a neighbor, and the neighbor us.
+    BfdUp,
+    /// BFD took a neighbor that was there for gone.
+    BfdDown,
     /// A BGP neighbor has come near its maximum of networks, or over it.
     PrefixLimit,
     /// A step of a plan failed.
@@ -48,6 +52,8 @@ impl EventReason {
             Self::EndpointMoved => "endpoint_moved",
             Self::SessionEstablished => "session_established",
             Self::SessionDown => "session_down",
+            Self::BfdUp => "bfd_up",
+            Self::BfdDown => "bfd_down",
             Self::PrefixLimit => "prefix_limit",
             Self::StepFailed => "step_failed",
             Self::DriftRepaired => "drift_repaired",

@@ -8,11 +8,12 @@
 //! carry none.
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
-//! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`], [`Conditions`], [`History`],
+//! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
 //! [`Check`] (readiness), [`RibPage`] (asked for apart), [`Count`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
+mod bfd;
 mod condition;
 mod history;
 mod neighbor;
@@ -25,6 +26,7 @@ mod tenant;
 mod text;
 
 pub use age::Ago;
+pub use bfd::{BfdDiscard, BfdSnapshot, BfdState};
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
 pub use history::{Event, EventReason, History};
 pub use neighbor::{

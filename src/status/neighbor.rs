@@ -1,5 +1,6 @@
 //! A tenant's BGP as everyone may see it.
 
+use super::bfd::BfdSnapshot;
 use super::text::{self, Count};
 use crate::net::{Asn, SiteName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -162,6 +163,9 @@ pub struct NeighborSnapshot {
     /// Times it went down after it was up.
     #[serde(default)]
     pub flaps: Count,
+    /// The BFD session that watches it, where one does.
+    #[serde(default)]
+    pub bfd: Option<BfdSnapshot>,
 }
 
 /// A tenant's BGP.
@@ -185,6 +189,9 @@ pub struct BgpSnapshot {
     /// everything yet (RFC 4724 §4.1).
     #[serde(default)]
     pub awaits_neighbors: bool,
+    /// Packets that came to BFD from nobody it watches.
+    #[serde(default)]
+    pub bfd_strangers: Count,
 }
 
 impl BgpSnapshot {
@@ -196,6 +203,7 @@ impl BgpSnapshot {
             neighbors: Vec::new(),
             learned_routes: 0,
             awaits_neighbors: false,
+            bfd_strangers: Count(0),
         }
     }
 }

@@ -48,6 +48,47 @@ fn neighbors_alone_may_connect_and_to_bgp_alone() {
     assert_ne!(trace(&namespace, &tenant, &elsewhere).fate, Fate::Delivered);
 }
 
+/// Each neighbor that BFD watches comes in where it is listened for it, and nobody else.
+#[test]
+fn watched_neighbors_alone_may_speak_bfd() {
+    let mut tenant = tenant();
+    let bgp = tenant.fabric.bgp.as_mut().unwrap();
+    let not_watched = bgp.neighbors[0].address.to_string();
+    let datagram = |source: &str, port: u16| Packet {
+        payload: Payload::Ports { transport: Transport::Udp, source: 50_000, destination: port },
+        ..syn(Leg::Fabric, source, "10.1.0.20", port)
+    };
+    let refused = Fate::Dropped(Cause::Rule(DropReason::ToGateway));
+    let check = |tenant: &Tenant, cases: &[(Packet, Fate)]| {
+        let namespace = desired_tenant(tenant, PER_TENANT);
+        for (packet, fate) in cases {
+            assert_eq!(trace(&namespace, tenant, packet).fate, *fate, "{packet}");
+            assert_eq!(expected(tenant, packet), *fate, "{packet}");
+        }
+    };
+    let all = [(datagram(&not_watched, 3784), refused), (datagram(&not_watched, 4784), refused)];
+    check(&tenant, &all);
+    let mut near = crate::bgp_scene::fabric_neighbor("near", "10.1.0.99", 65_001);
+    near.bfd = true;
+    tenant.fabric.bgp.as_mut().unwrap().neighbors.push(near);
+    check(&tenant, &all);
+    check(
+        &tenant,
+        &[
+            (datagram("10.1.0.99", 3784), Fate::Delivered),
+            (datagram("10.1.0.99", 4784), refused),
+            (datagram("10.1.0.99", 3785), refused),
+            (syn(Leg::Fabric, "10.1.0.99", "10.1.0.20", 3784), refused),
+            // An application is no neighbor.
+            (datagram("192.168.72.70", 3784), refused),
+        ],
+    );
+    let mut far = crate::bgp_scene::fabric_neighbor("far", "10.200.0.1", 65_001);
+    far.bfd = true;
+    tenant.fabric.bgp.as_mut().unwrap().neighbors.push(far);
+    check(&tenant, &[(datagram("10.200.0.1", 4784), Fate::Delivered)]);
+}
+
 #[test]
 fn who_speaks_no_bgp_is_asked_nothing() {
     let mut tenant = tenant();

@@ -7,6 +7,8 @@
     reason = "a test may fail by panicking"
 )]
 mod allocation;
+mod bfd_packet;
+mod bfd_session;
 mod bgp_differential;
 mod bgp_export;
 mod bgp_next_hop;

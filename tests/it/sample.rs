@@ -3,11 +3,12 @@
 use lockgate::model::limits;
 use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
-    AttachmentKind, Backend, BgpSnapshot, ConditionReason, ConditionStatus, ConditionType,
-    Conditions, Count, DropPlace, DropSnapshot, EventReason, FlawCount, History, NeighborKind,
-    NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource,
-    RefusedDocument, Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot,
-    RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
+    ConditionStatus, ConditionType, Conditions, Count, DropPlace, DropSnapshot, EventReason,
+    FlawCount, History, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
+    PrefixCounts, PrefixSource, RefusedDocument, Reload, ReloadOutcome, RibNetwork, RibPage,
+    RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState,
+    Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -137,10 +138,24 @@ fn bgp() -> BgpSnapshot {
         notifications: Vec::new(),
         flaws: Vec::new(),
         flaps: Count(0),
+        bfd: None,
     };
     let mut tor = neighbor("tor", NeighborKind::FabricExternal, "172.16.130.1", 65_001);
     tor.prefixes = PrefixCounts { received: 12, accepted: 9, serving: 8, stale: 0, advertised: 2 };
     tor.flaws = vec![FlawCount { reason: "as_loop".to_owned(), count: Count(2) }];
+    tor.bfd = Some(BfdSnapshot {
+        state: BfdState::Up,
+        since: ago(7_300),
+        diagnostic: "no diagnostic".to_owned(),
+        remote_state: BfdState::Up,
+        remote_diagnostic: "no diagnostic".to_owned(),
+        interval_millis: Some(300),
+        detection_millis: Some(900),
+        flaps: Count(1),
+        received: Count(27_000),
+        sent: Count(27_100),
+        discarded: vec![BfdDiscard { reason: "ttl".to_owned(), count: Count(4) }],
+    });
     let mut site = neighbor("site/poznan", NeighborKind::SiteExternal, "10.255.30.1", 65_010);
     site.state = NeighborState::Active;
     site.since = ago(95);

@@ -11,6 +11,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("config", &["net", "model"]),
     ("customer", &["net", "model"]),
     ("packet", &["net"]),
+    ("bfd", &["net"]),
     ("bgp", &["net", "model", "reconcile"]),
     ("wireguard", &["net", "packet", "model"]),
     ("reconcile", &["net", "model"]),
@@ -20,6 +21,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
         &[
             "net",
             "model",
+            "bfd",
             "bgp",
             "config",
             "customer",

@@ -25,9 +25,9 @@
 
 mod admin;
 mod advertise;
+mod backoff;
 mod config;
 mod connection;
-mod jitter;
 mod links;
 mod out_queue;
 mod output;
@@ -41,9 +41,9 @@ pub use sample::{SessionCounters, SessionSample, SessionState};
 
 use super::proto::{Action, FsmState, Input, MessageKind, Negotiated, Notification, Offer};
 use crate::model::limits::{BGP_ERROR_TEXT_BYTES, BGP_IDLE_HOLD_SECONDS};
-use crate::net::Instant;
+use crate::net::{Instant, Jitter};
+use backoff::Backoff;
 use connection::Connection;
-use jitter::{Backoff, Jitter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

@@ -245,6 +245,15 @@ impl Speaker {
         self.pump(now);
     }
 
+    /// BFD says that a neighbor cannot be reached; see
+    /// [`super::session::Session::bfd_down`].
+    pub fn bfd_down(&mut self, name: &NeighborName, control_plane_independent: bool, now: Instant) {
+        if let Some(neighbor) = self.neighbors.get_mut(name) {
+            neighbor.session.bfd_down(control_plane_independent, now);
+            self.pump(now);
+        }
+    }
+
     /// Someone connected, from `remote` to `local`: whose connection it is, or `None`
     /// when it is nobody's and is to be closed without a word.
     pub fn handle_incoming(

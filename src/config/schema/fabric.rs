@@ -150,7 +150,10 @@ pub struct NeighborSpec {
     /// The Secret that holds the TCP-MD5 password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeyRef>,
-    /// Whether BFD watches it.
+    /// Whether BFD watches it (RFC 5880), with 3 packets in a row, 300 ms apart: a
+    /// neighbor that was there and is silent for 0.9 s is taken for gone, and its
+    /// session ended. Over one hop where it is in a network of the fabric link
+    /// (RFC 5881), else over several (RFC 5883).
     #[serde(default)]
     pub bfd: bool,
     /// Hops it may be away, checked on every packet (GTSM). Absent checks nothing.

@@ -363,15 +363,6 @@ impl Set<'_> {
     /// Whoever asks for what is not there yet is told before it is missed.
     fn note_what_is_not_served(&mut self) {
         let documents = self.documents;
-        for document in &documents.gateways {
-            let bgp = document.spec.fabric.as_ref().and_then(|fabric| fabric.bgp.as_ref());
-            let neighbors = bgp.into_iter().flat_map(|bgp| &bgp.neighbors).enumerate();
-            for (index, _) in neighbors.filter(|(_, neighbor)| neighbor.bfd) {
-                let path = format!("spec.fabric.bgp.neighbors[{index}].bfd");
-                let problem = Problem::NotServed("no BFD is spoken");
-                self.notes.push(document.error(path, problem));
-            }
-        }
         for document in &documents.sites {
             if !document.spec.probes.is_empty() {
                 let problem = Problem::NotServed("nothing is probed");

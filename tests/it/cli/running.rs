@@ -59,82 +59,94 @@ fn show_neighbors_says_who_is_there_and_why_not() {
         &["show", "neighbors"],
         0,
         expect![[r#"
-        TENANT   NEIGHBOR     ADDRESS       TYPE              AS     STATE        SINCE          HEARD  TAKEN  TOLD  INFO
-        acme/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago     12      9     2
-        acme/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago          0      0     0  cannot connect: Connection refused (os error 111)
-        beta/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago     12      9     2
-        beta/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago          0      0     0  cannot connect: Connection refused (os error 111)
-    "#]],
+            TENANT   NEIGHBOR     ADDRESS       TYPE              AS     STATE        SINCE          BFD  HEARD  TAKEN  TOLD  INFO
+            acme/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
+            acme/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+            beta/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
+            beta/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+        "#]],
     );
     check(
         &["show", "neighbors", "--tenant", "acme/gw", "-o", "json"],
         0,
         expect![[r#"
-        [
-          {
-            "tenant": "acme/gw",
-            "name": "tor",
-            "site": null,
-            "type": "fabric, external",
-            "address": "172.16.130.1",
-            "remoteASN": 65001,
-            "state": "Established",
-            "since": "2026-11-24T00:56:40Z",
-            "lastError": null,
-            "lastErrorTime": null,
-            "prefixes": {
-              "received": 12,
-              "accepted": 9,
-              "serving": 8,
-              "stale": 0,
-              "advertised": 2
-            },
-            "notifications": [],
-            "flaws": [
+            [
               {
-                "reason": "as_loop",
-                "count": "2"
-              }
-            ],
-            "flaps": "0"
-          },
-          {
-            "tenant": "acme/gw",
-            "name": "site/poznan",
-            "site": "poznan",
-            "type": "site, external",
-            "address": "10.255.30.1",
-            "remoteASN": 65010,
-            "state": "Active",
-            "since": "2026-11-24T02:58:25Z",
-            "lastError": "cannot connect: Connection refused (os error 111)",
-            "lastErrorTime": "2026-11-24T02:59:57Z",
-            "prefixes": {
-              "received": 0,
-              "accepted": 0,
-              "serving": 0,
-              "stale": 0,
-              "advertised": 0
-            },
-            "notifications": [
-              {
-                "isSent": true,
-                "code": 6,
-                "subcode": 2,
-                "count": "1"
+                "tenant": "acme/gw",
+                "name": "tor",
+                "site": null,
+                "type": "fabric, external",
+                "address": "172.16.130.1",
+                "remoteASN": 65001,
+                "state": "Established",
+                "since": "2026-11-24T00:56:40Z",
+                "lastError": null,
+                "lastErrorTime": null,
+                "prefixes": {
+                  "received": 12,
+                  "accepted": 9,
+                  "serving": 8,
+                  "stale": 0,
+                  "advertised": 2
+                },
+                "notifications": [],
+                "flaps": "0",
+                "bfd": {
+                  "state": "Up",
+                  "since": "2026-11-24T00:58:20Z",
+                  "diagnostic": "no diagnostic",
+                  "remoteState": "Up",
+                  "remoteDiagnostic": "no diagnostic",
+                  "intervalMillis": 300,
+                  "detectionMillis": 900,
+                  "flaps": "1",
+                  "received": "27000",
+                  "sent": "27100",
+                  "discarded": [
+                    {
+                      "reason": "ttl",
+                      "count": "4"
+                    }
+                  ]
+                }
               },
               {
-                "isSent": false,
-                "code": 4,
-                "subcode": 0,
-                "count": "3"
+                "tenant": "acme/gw",
+                "name": "site/poznan",
+                "site": "poznan",
+                "type": "site, external",
+                "address": "10.255.30.1",
+                "remoteASN": 65010,
+                "state": "Active",
+                "since": "2026-11-24T02:58:25Z",
+                "lastError": "cannot connect: Connection refused (os error 111)",
+                "lastErrorTime": "2026-11-24T02:59:57Z",
+                "prefixes": {
+                  "received": 0,
+                  "accepted": 0,
+                  "serving": 0,
+                  "stale": 0,
+                  "advertised": 0
+                },
+                "notifications": [
+                  {
+                    "isSent": true,
+                    "code": 6,
+                    "subcode": 2,
+                    "count": "1"
+                  },
+                  {
+                    "isSent": false,
+                    "code": 4,
+                    "subcode": 0,
+                    "count": "3"
+                  }
+                ],
+                "flaps": "3",
+                "bfd": null
               }
-            ],
-            "flaws": [],
-            "flaps": "3"
-          }
-        ]
-    "#]],
+            ]
+        "#]],
     );
 }
 

@@ -1,6 +1,7 @@
 //! The gateway's machine in a world made up: a simulated kernel, devices that
 //! only remember what they were told, and time that a test moves.
 
+mod bfd;
 mod bgp;
 mod devices;
 mod failures;

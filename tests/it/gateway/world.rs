@@ -2,7 +2,7 @@
 
 use crate::random_config::{site, tenant};
 use crate::sim_kernel::SimKernel;
-use lockgate::gateway::{BgpAction, Gateway, Identity, Output};
+use lockgate::gateway::{BfdAction, BgpAction, Gateway, Identity, Output};
 use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
 use lockgate::reconcile::{Device, LinkKind, Step, StepFailure};
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     /// What sockets are to do.
     pub(crate) bgp: Vec<(TenantName, BgpAction)>,
+    pub(crate) bfd: Vec<(TenantName, BfdAction)>,
     /// What was done, a line each.
     log: Vec<String>,
 }
@@ -62,6 +63,7 @@ impl World {
             pending: VecDeque::new(),
             now,
             bgp: Vec::new(),
+            bfd: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -147,6 +149,7 @@ impl World {
                 self.gateway.handle_detached(&name, now);
             }
             Output::Bgp(name, action) => self.bgp.push((name, action)),
+            Output::Bfd(name, action) => self.bfd.push((name, action)),
             Output::Resolve(name) => {
                 self.log.push(format!("resolve {name}"));
                 let addresses = self.names.get(&name).cloned().unwrap_or_default();

@@ -190,6 +190,9 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_bgp_notifications_total counter {tenant,neighbor,direction,code}
         lockgate_bgp_flaws_total counter {tenant,neighbor,reason}
         lockgate_bgp_flaps_total counter {tenant,neighbor}
+        lockgate_bfd_neighbor_up gauge {tenant,neighbor}
+        lockgate_bfd_flaps_total counter {tenant,neighbor}
+        lockgate_bfd_discarded_total counter {tenant,neighbor,reason}
     "#]]
     .assert_eq(&names);
 }
