@@ -8,6 +8,8 @@
 )]
 mod aging;
 mod answerer;
+mod bgp_bfd;
+mod bgp_bfd_frr;
 mod bgp_calico;
 mod bgp_exabgp;
 mod bgp_flood;
