@@ -18,6 +18,9 @@ use crate::net::{Instant, Jitter};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// What periodic packets are sent on: a thirtieth of the usual interval.
+const BEAT_NANOS: u64 = 10_000_000;
+
 /// What a session has for its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionOutput {
@@ -372,7 +375,7 @@ impl Session {
         if !is_final {
             self.sent_at = Some(now);
             self.interval = self.interval();
-            self.send_at = self.interval.map(|interval| now + self.spread(interval));
+            self.send_at = self.interval.map(|interval| self.next_after(now, interval));
         }
     }
 
@@ -382,18 +385,23 @@ impl Session {
         if interval != self.interval {
             self.interval = interval;
             let after = self.sent_at.unwrap_or(now);
-            self.send_at = interval.map(|it| now.max(after + self.spread(it)));
+            self.send_at = interval.map(|it| now.max(self.next_after(after, it)));
         }
     }
 
-    /// A part of the interval by chance, so that many sessions do not send at once: at
-    /// most a quarter is taken off, and at least a tenth where one lost packet is a
-    /// failure (RFC 5880 §6.8.7).
-    fn spread(&mut self, interval: Duration) -> Duration {
-        match self.timing.detect_multiplier {
-            1 => interval / 4 * 3 + self.jitter.part(interval / 20 * 3),
-            _ => self.jitter.shortened(interval),
-        }
+    /// When to send after `sent`: a part of the interval later by chance, so that many
+    /// sessions do not send at once. At most a quarter is taken off, and at least a tenth
+    /// where one lost packet is a failure (RFC 5880 §6.8.7).
+    fn next_after(&mut self, sent: Instant, interval: Duration) -> Instant {
+        let (shortest, longest) = match self.timing.detect_multiplier {
+            1 => (interval / 4 * 3, interval / 10 * 9),
+            _ => (interval / 4 * 3, interval),
+        };
+        let drawn = sent + shortest + self.jitter.part(longest - shortest);
+        // On a beat that all sessions have, as far as what is allowed has room for one:
+        // whoever has thousands of them is woken once for many.
+        let beat = Instant::from_nanos(drawn.as_nanos() / BEAT_NANOS * BEAT_NANOS);
+        if sent + shortest <= beat { beat } else { drawn.min(sent + longest) }
     }
 
     /// How it is.

@@ -64,6 +64,10 @@ const SETTLE: Duration = Duration::from_millis(10);
 /// The least time between two snapshots.
 const PUBLISH: Duration = Duration::from_millis(100);
 
+/// How long BFD's sockets are not listened to after they were: nothing to a detection
+/// time of 900 ms.
+const BFD_PAUSE: Duration = Duration::from_millis(10);
+
 /// How long leaving may take before it is given up.
 const STOP: Duration = Duration::from_secs(60);
 
@@ -122,6 +126,8 @@ pub(super) struct EventLoop {
     /// What BFD's sockets tell.
     bfd: mpsc::Receiver<BfdInput>,
     bfd_sockets: BfdSockets,
+    /// When BFD's sockets are listened to again.
+    bfd_at: Instant,
     sampling: bool,
     measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
@@ -170,6 +176,7 @@ impl EventLoop {
             sockets,
             bfd,
             bfd_sockets,
+            bfd_at: Instant::now(),
             sampling: false,
             measuring: Look::Idle,
             uplink_mtu: None,
@@ -229,7 +236,10 @@ impl EventLoop {
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.handle_input(input),
                 Some(input) = self.bgp.recv() => self.handle_bgp(input),
-                Some(input) = self.bfd.recv() => self.handle_bfd(input),
+                Some(input) = self.bfd.recv(), if self.bfd_at <= Instant::now() => {
+                    self.handle_bfd(input);
+                    self.drain_bfd();
+                }
                 Some(question) = self.parts.questions.recv() => self.answer(question),
                 dirty = notices.kernel.next() => self.handle_dirty(&dirty),
                 Some(event) = notices.datapath.recv() => self.handle_datapath(event),
@@ -262,10 +272,7 @@ impl EventLoop {
                         let Ok(input) = self.bgp.try_recv() else { break };
                         self.handle_bgp(input);
                     }
-                    for _ in 0..limits::BFD_INPUTS {
-                        let Ok(input) = self.bfd.try_recv() else { break };
-                        self.handle_bfd(input);
-                    }
+                    self.drain_bfd();
                     let now = self.now();
                     self.parts.gateway.handle_timeout(now);
                     let passed = Instant::now();
@@ -341,7 +348,9 @@ impl EventLoop {
         let latest = Instant::now() + Duration::from_secs(60);
         let reload = self.parts.reload.due();
         let keep = self.to_keep.as_ref().map(|(at, _)| *at);
-        [gateway, publish, stop_by, reload, keep].into_iter().flatten().min().unwrap_or(latest)
+        let bfd = (Instant::now() < self.bfd_at).then_some(self.bfd_at);
+        let all = [gateway, publish, stop_by, reload, keep, bfd];
+        all.into_iter().flatten().min().unwrap_or(latest)
     }
 
     fn handle_input(&mut self, input: Input) {
@@ -407,9 +416,19 @@ impl EventLoop {
     }
 
     fn handle_bfd(&mut self, input: BfdInput) {
+        self.bfd_at = Instant::now() + BFD_PAUSE;
         let now = self.now();
         // Packets that say the same again are nothing to be shown.
         self.unpublished |= self.bfd_sockets.handle(input, &mut self.parts.gateway, now);
+    }
+
+    /// Takes what there is of BFD. After that comes nothing for a little: a turn of the
+    /// loop looks at all tenants, and of thousands of neighbors one has always just sent.
+    fn drain_bfd(&mut self) {
+        for _ in 0..limits::BFD_INPUTS {
+            let Ok(input) = self.bfd.try_recv() else { break };
+            self.handle_bfd(input);
+        }
     }
 
     fn answer(&self, question: RibQuestion) {

@@ -201,9 +201,10 @@ pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
 /// a time, and whoever finds no room waits.
 pub const BGP_INPUTS: usize = 64;
 
-/// What BFD's sockets have to tell that waits for the loop: a packet of every neighbor
-/// that a tenant can have. Whoever finds no room waits.
-pub const BFD_INPUTS: usize = 64;
+/// What BFD's sockets have to tell that waits for the loop, which takes it up to a
+/// hundred times a second: packets of ten thousand neighbors. Whoever finds no room
+/// waits.
+pub const BFD_INPUTS: usize = 512;
 
 /// Bytes read of a BFD datagram: an authenticated packet has 52 (RFC 5880 §4.4), and
 /// whatever is longer is none.
