@@ -90,6 +90,12 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                   "advertised": 2
                 },
                 "notifications": [],
+                "flaws": [
+                  {
+                    "reason": "as_loop",
+                    "count": "2"
+                  }
+                ],
                 "flaps": "0",
                 "bfd": {
                   "state": "Up",
@@ -142,6 +148,7 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                     "count": "3"
                   }
                 ],
+                "flaws": [],
                 "flaps": "3",
                 "bfd": null
               }
