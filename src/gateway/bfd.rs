@@ -16,7 +16,7 @@ use crate::model::Tenant;
 use crate::net::{Instant, Jitter, Now};
 use crate::status::EventReason;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The first of the UDP ports that packets come from (RFC 5881 §4), the last being
 /// 65535.
@@ -210,10 +210,16 @@ const fn hops(endpoint: &Endpoint) -> Hops {
 
 fn sockets(tenant: &Tenant, endpoint: &Endpoint, source_port: u16) -> BfdEndpoint {
     let own = tenant.fabric.addresses.iter().map(|own| own.address());
-    let same = own.filter(|own| own.is_ipv4() == endpoint.address.is_ipv4());
+    let same: Vec<IpAddr> = own.filter(|own| own.is_ipv4() == endpoint.address.is_ipv4()).collect();
+    let any = match endpoint.address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
     let at = match endpoint.local {
         Some(local) => vec![local],
-        None => same.collect(),
+        // A pod's own addresses are in no document.
+        None if same.is_empty() => vec![any],
+        None => same,
     };
     BfdEndpoint { hops: hops(endpoint), at, local: endpoint.local, source_port }
 }

@@ -73,7 +73,7 @@ pub enum BfdAction {
 pub struct BfdEndpoint {
     /// How far away it is.
     pub hops: Hops,
-    /// Our addresses that it may send to.
+    /// Our addresses that it may send to; the unspecified one is whatever we have.
     pub at: Vec<IpAddr>,
     /// Ours that it is sent to from; `None` leaves that to the routes.
     pub local: Option<IpAddr>,

@@ -162,6 +162,24 @@ fn sockets_are_for_the_neighbors_there_are() {
     assert_eq!((rr.hops, &rr.at[..], rr.local), (Hops::Multiple, &[OURS][..], None));
 }
 
+/// As in a pod, whose addresses nobody writes down.
+#[test]
+fn who_has_no_address_in_the_documents_hears_at_whatever_it_has() {
+    let mut world = World::new();
+    let mut config = documents(vec![tor(true)]);
+    for tenant in config.tenants.values_mut() {
+        std::sync::Arc::make_mut(tenant).fabric.addresses.clear();
+    }
+    world.serve(&config);
+    world.pass(Duration::from_secs(2));
+    let opened = world.bfd.iter().find_map(|(_, action)| match action {
+        BfdAction::Open(open) => open.get(&THEIRS),
+        BfdAction::Send(..) => None,
+    });
+    let tor = opened.unwrap();
+    assert_eq!((tor.hops, &tor.at[..]), (Hops::Multiple, &[Ipv4Addr::UNSPECIFIED.into()][..]));
+}
+
 /// RFC 9384: Cease/10, within the detection time and not the hold time.
 #[test]
 fn a_silent_neighbor_is_taken_down() {
