@@ -7,7 +7,8 @@
 )]
 
 use crate::bgp_stage::{
-    Ask, BIRD, GATEWAY, NETNS, attach, bird_config, start_bird, tenant_document, wait_learned,
+    Ask, BIRD, GATEWAY, NETNS, attach, bird_config, learned, start_bird, tenant_document,
+    wait_learned,
 };
 use crate::bird::Bird;
 use crate::gateway::Gateway;
@@ -213,6 +214,39 @@ fn a_reload_takes_nothing_down_that_stands() {
         assert_eq!((session.state, session.flaps.0), (BfdState::Up, 0), "{session:?}");
         assert_eq!((found.state, found.since), (NeighborState::Established, since));
         assert!(bird.is_established("lockgate"));
+    });
+}
+
+/// Work that comes all at once keeps neither end from being heard. It is bounded by what
+/// an unoptimised build does between two turns of its loop.
+#[test]
+fn a_thousand_networks_are_no_failure() {
+    lab::run(|lab| {
+        let gateway = Gateway::start(lab, At::Underlay, &documents(WATCHED));
+        let at = attach(lab, "acme");
+        let networks: Vec<String> =
+            (0..1_000_u32).map(|n| format!("10.140.{}.{}/30", n / 64, n % 64 * 4)).collect();
+        let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
+        let config = bird_config(&["10.140.255.0/24"], &networks, "bfd on;")
+            + "protocol bfd watch { interface \"*\" { multiplier 3; }; }\n";
+        let bird = start_bird(lab, &at, &config);
+        wait_up(&gateway, &bird);
+        for (words, count) in [("disable more", 1), ("enable more", 1_001), ("disable more", 1)] {
+            bird.say(words);
+            wait_until(&format!("{count} networks"), 3 * PATIENCE, || {
+                let found = learned(lab, NETNS).len();
+                if found == count { Ok(()) } else { Err(found) }
+            });
+        }
+        wait_up(&gateway, &bird);
+        let found = neighbor(&gateway);
+        let session = found.bfd.unwrap();
+        assert_eq!(
+            (session.flaps.0, found.state),
+            (0, NeighborState::Established),
+            "{session:?} {}",
+            gateway.log()
+        );
     });
 }
 
