@@ -11,7 +11,7 @@ use super::schema::{
 use super::shape::Shape;
 use super::yaml::{self, Tree};
 use kube::core::crd::CustomResourceExt;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -116,7 +116,7 @@ impl<S> Document<S> {
     }
 
     /// The same document, without where in its file each value stands.
-    fn without_text(&self) -> Self {
+    pub(super) fn without_text(&self) -> Self {
         let (file, object) = (self.file.clone(), Arc::clone(&self.object));
         let (spec, looks) = (Arc::clone(&self.spec), Arc::clone(&self.looks));
         Self { file, object, spec, looks, node: None }
@@ -141,7 +141,7 @@ impl<S> Document<S> {
 }
 
 /// The file and line that each object is named in first.
-type Seen = HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>;
+pub(super) type Seen = HashMap<Arc<ObjectName>, (Option<Arc<str>>, u32)>;
 
 /// All documents there are, in the order given: of two that claim the same
 /// thing, the earlier one has it.
@@ -151,73 +151,27 @@ pub struct Documents {
     pub(super) gateways: Vec<Document<TenantGatewaySpec>>,
     pub(super) sites: Vec<Document<SiteAttachmentSpec>>,
     pub(super) errors: Errors,
-    seen: Seen,
+    pub(super) seen: Seen,
     /// What stood in each file.
-    files: BTreeMap<Arc<str>, Arc<[u8]>>,
+    pub(super) files: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 impl Documents {
     /// Reads files, each by name and content, in the order given. Never fails:
     /// what is wrong is in [`Self::errors`].
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self::parse_all(files.into_iter().map(|(name, bytes)| (name, Arc::from(bytes))))
+    }
+
+    pub(super) fn parse_all<'a>(files: impl IntoIterator<Item = (&'a str, Arc<[u8]>)>) -> Self {
         let mut documents = Self::default();
         for (name, bytes) in files {
-            documents.take_file(name, &Arc::from(bytes));
+            documents.take_file(name, &bytes);
         }
         documents
     }
 
-    /// Reads files as [`Self::parse`] does. When nothing is wrong with any, and
-    /// nothing was with those of `earlier`, the documents of a file that is as it was
-    /// are taken from there; should there be an error about one of them later, it
-    /// names no line ([`Self::lacks_lines`]).
-    pub fn parse_after<'a>(
-        files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)> + Clone,
-        earlier: &Self,
-    ) -> Self {
-        Self::parse_changed(files.clone(), earlier)
-            .unwrap_or_else(|| Self::parse(files.into_iter().map(|(name, bytes)| (name, &**bytes))))
-    }
-
-    /// `None` when something is wrong: of two files that name the same object, the
-    /// one that was read before may be the later.
-    fn parse_changed<'a>(
-        files: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)> + Clone,
-        earlier: &Self,
-    ) -> Option<Self> {
-        let is_same = |name: &str, bytes: &Arc<[u8]>| {
-            let before = earlier.files.get(name);
-            before.is_some_and(|before| Arc::ptr_eq(before, bytes) || before == bytes)
-        };
-        let mut documents = Self { seen: earlier.seen.clone(), ..Self::default() };
-        let (classes, gateways, sites) =
-            (by_file(&earlier.classes), by_file(&earlier.gateways), by_file(&earlier.sites));
-        let same = files.clone().into_iter().filter(|(name, bytes)| is_same(name, bytes));
-        let same: HashSet<&str> = same.map(|(name, _)| name).collect();
-        if !earlier.errors.is_empty() || same.is_empty() {
-            return None;
-        }
-        for name in earlier.files.keys().filter(|name| !same.contains(&***name)) {
-            forget(&classes, name, &mut documents.seen);
-            forget(&gateways, name, &mut documents.seen);
-            forget(&sites, name, &mut documents.seen);
-        }
-        for (name, bytes) in files {
-            let Some((name, _)) =
-                earlier.files.get_key_value(name).filter(|it| same.contains(&**it.0))
-            else {
-                documents.take_file(name, bytes);
-                continue;
-            };
-            copy(&classes, name, &mut documents.classes);
-            copy(&gateways, name, &mut documents.gateways);
-            copy(&sites, name, &mut documents.sites);
-            documents.files.insert(Arc::clone(name), Arc::clone(bytes));
-        }
-        documents.errors.is_empty().then_some(documents)
-    }
-
-    fn take_file(&mut self, name: &str, bytes: &Arc<[u8]>) {
+    pub(super) fn take_file(&mut self, name: &str, bytes: &Arc<[u8]>) {
         let name: Arc<str> = Arc::from(name);
         let file = yaml::read(bytes);
         for (line, problem) in file.problems {
@@ -251,18 +205,6 @@ impl Documents {
     /// Whether a file names this object, readable or not.
     pub(super) fn was_seen(&self, object: &ObjectName) -> bool {
         self.seen.contains_key(object)
-    }
-
-    /// The documents that `newer` does not name any more.
-    pub fn gone_from<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a ObjectName> {
-        let changed = |file: &str| match (self.files.get(file), newer.files.get(file)) {
-            (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
-            (Some(_) | None, None) | (None, Some(_)) => true,
-        };
-        let classes = objects_of(&self.classes, changed);
-        let gateways = objects_of(&self.gateways, changed);
-        let sites = objects_of(&self.sites, changed);
-        classes.chain(gateways).chain(sites).filter(|object| !newer.was_seen(object))
     }
 
     /// Forgets where in a file each value stands, which is most of what a
@@ -364,37 +306,6 @@ fn see(
         problem: Problem::DuplicateObject { file: other, line: *first },
     });
     false
-}
-
-/// The documents of each file. Those of one file follow each other.
-fn by_file<S>(documents: &[Document<S>]) -> BTreeMap<&str, &[Document<S>]> {
-    let files = documents.chunk_by(|a, b| a.file == b.file);
-    files.filter_map(|of_file| Some((of_file.first()?.file.as_deref()?, of_file))).collect()
-}
-
-/// The objects in those files of which `is_meant` is true, and those in none.
-fn objects_of<S>(
-    documents: &[Document<S>],
-    is_meant: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = &ObjectName> {
-    let files = documents.chunk_by(|a, b| a.file == b.file);
-    let meant = files.filter(move |of_file| {
-        let file = of_file.first().and_then(|document| document.file.as_deref());
-        file.is_none_or(&is_meant)
-    });
-    meant.flatten().map(|document| &*document.object)
-}
-
-/// Takes over the documents of `file`.
-fn copy<S>(from: &BTreeMap<&str, &[Document<S>]>, file: &str, to: &mut Vec<Document<S>>) {
-    to.extend(from.get(file).copied().unwrap_or_default().iter().map(Document::without_text));
-}
-
-/// Nothing names the objects of `file` any more.
-fn forget<S>(from: &BTreeMap<&str, &[Document<S>]>, file: &str, seen: &mut Seen) {
-    for document in from.get(file).copied().unwrap_or_default() {
-        seen.remove(&document.object);
-    }
 }
 
 pub(super) fn object(kind: Kind, namespace: Option<String>, name: Option<String>) -> ObjectName {

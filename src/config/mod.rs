@@ -7,9 +7,10 @@
 //! its resources; what Secrets hold is an argument.
 //!
 //! In reading order: [`schema`] (documents as written), `yaml` and `node`
-//! (text), `shape` (which fields there are), `head`, `document`, `error`, `host`,
+//! (text), `shape` (which fields there are), `head`, `document` and `again`, `error`, `host`,
 //! `overlap`, `look`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
 
+mod again;
 mod crds;
 mod document;
 mod error;

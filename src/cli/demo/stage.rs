@@ -162,19 +162,21 @@ pub(super) fn within<T: Send + 'static>(
     })
 }
 
+/// Runs its arguments, unless the first of them is not its parent.
+const ORPHANS_END: &str = r#"[ "$PPID" = "$0" ] && exec "$@""#;
+
 /// A process of the demo's; it ends with the demo, however that ends.
 pub(super) struct Player(Child);
 
 impl Player {
     /// Starts `words` inside `netns`, or in the underlay.
     pub(super) fn start(netns: Option<&str>, words: &[&str], log: Stdio) -> anyhow::Result<Self> {
-        // `setpriv` has the kernel end it with us, even if we are killed.
-        let mut line = vec!["setpriv", "--pdeathsig", "KILL"];
-        if let Some(netns) = netns {
-            line = vec!["ip", "netns", "exec", netns];
-            line.extend(["setpriv", "--pdeathsig", "KILL"]);
-        }
-        line.extend(words);
+        // `setpriv` has the kernel end it with us, even if we are killed: from then on.
+        // Had we been killed before, it would have another parent by now.
+        let us = std::process::id().to_string();
+        let bound = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", ORPHANS_END, &us];
+        let within = netns.map(|netns| ["ip", "netns", "exec", netns]);
+        let line: Vec<&str> = within.iter().flatten().chain(&bound).chain(words).copied().collect();
         let (program, arguments) = line.split_first().context("an empty command")?;
         let child = Command::new(program)
             .args(arguments)
