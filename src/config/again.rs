@@ -29,14 +29,14 @@ impl Documents {
             let before = earlier.files.get(name);
             before.is_some_and(|before| Arc::ptr_eq(before, bytes) || before == bytes)
         };
-        let mut documents = Self { seen: earlier.seen.clone(), ..Self::default() };
-        let (classes, gateways, sites) =
-            (by_file(&earlier.classes), by_file(&earlier.gateways), by_file(&earlier.sites));
         let same = files.clone().into_iter().filter(|(name, bytes)| is_same(name, bytes));
         let same: HashSet<&str> = same.map(|(name, _)| name).collect();
         if !earlier.errors.is_empty() || same.is_empty() {
             return None;
         }
+        let mut documents = Self { seen: earlier.seen.clone(), ..Self::default() };
+        let (classes, gateways, sites) =
+            (by_file(&earlier.classes), by_file(&earlier.gateways), by_file(&earlier.sites));
         for name in earlier.files.keys().filter(|name| !same.contains(&***name)) {
             forget(&classes, name, &mut documents.seen);
             forget(&gateways, name, &mut documents.seen);

@@ -6,6 +6,7 @@
 //! words and order; how `nft` spells the rest differs from version to version.
 //! What is not known is listed as foreign, never passed over.
 
+use super::nft_render::address_type;
 use crate::model::limits::NEIGHBORS_MET_SECONDS;
 use crate::net::{Prefix, SiteName};
 use crate::reconcile::{
@@ -156,13 +157,6 @@ fn listed_match(statement: &Value) -> Option<String> {
     // Something other than one name or one set is a text that matches nothing.
     let right = right.and_then(Value::as_str).unwrap_or("?");
     Some(format!("{key} {} {right}", text(statement, "op")))
-}
-
-const fn address_type(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4_addr",
-        Family::V6 => "ipv6_addr",
-    }
 }
 
 /// Whether a set or map has the type we give it.

@@ -252,7 +252,7 @@ fn elements(ruleset: &Ruleset, family: Family) -> BTreeSet<String> {
         .collect()
 }
 
-const fn address_type(family: Family) -> &'static str {
+pub(super) const fn address_type(family: Family) -> &'static str {
     match family {
         Family::V4 => "ipv4_addr",
         Family::V6 => "ipv6_addr",

@@ -105,7 +105,10 @@ impl Dh for X25519 {
     fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
         let mut secret = Zeroizing::new([0; 32]);
         random.try_fill_bytes(&mut *secret)?;
-        self.set(&*secret);
+        // Never compared with our own: how long that takes would hang on both.
+        self.secret = StaticSecret::from(*secret);
+        self.public = x25519_dalek::PublicKey::from(&self.secret).to_bytes();
+        self.is_own = false;
         Ok(())
     }
 
