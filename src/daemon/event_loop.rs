@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
 use super::memory::{self, Memory};
+use super::publishing::Publishing;
 use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
 use super::turns::Turns;
@@ -60,9 +61,6 @@ const LEGS_AT_ONCE: usize = 128;
 /// How soon after a change in the directory the documents are read: an editor
 /// or `cp` makes several changes in a row.
 const SETTLE: Duration = Duration::from_millis(10);
-
-/// The least time between two snapshots.
-const PUBLISH: Duration = Duration::from_millis(100);
 
 /// How long BFD's sockets are not listened to after they were: nothing to a detection
 /// time of 900 ms.
@@ -139,8 +137,7 @@ pub(super) struct EventLoop {
     /// The tenants whose VLANs are being looked at: one look at a time.
     legs_asked: BTreeSet<TenantName>,
     /// When the next snapshot may be published.
-    publish_at: Instant,
-    unpublished: bool,
+    publishing: Publishing,
     journal: Journal,
     /// The names that have no address.
     unresolved: BTreeSet<String>,
@@ -183,8 +180,7 @@ impl EventLoop {
             counting: Turns::new(COUNTERS),
             leg_turns: Turns::new(LEGS),
             legs_asked: BTreeSet::new(),
-            publish_at: Instant::now(),
-            unpublished: true,
+            publishing: Publishing::new(Instant::now()),
             journal: Journal::default(),
             unresolved: BTreeSet::new(),
             given_back: 0,
@@ -300,8 +296,7 @@ impl EventLoop {
                 tracing::warn!("{}", text(error));
             }
         }
-        self.publish_at = Instant::now();
-        self.unpublished = true;
+        self.publishing.hurry(Instant::now());
         self.publish();
     }
 
@@ -344,7 +339,7 @@ impl EventLoop {
     fn wake(&self, stop_by: Option<Instant>) -> Instant {
         let gateway = self.parts.gateway.poll_timeout();
         let gateway = gateway.map(|at| Instant::from_std(self.parts.clock.deadline(at)));
-        let publish = self.unpublished.then_some(self.publish_at);
+        let publish = self.publishing.due();
         let latest = Instant::now() + Duration::from_secs(60);
         let reload = self.parts.reload.due();
         let keep = self.to_keep.as_ref().map(|(at, _)| *at);
@@ -406,20 +401,21 @@ impl EventLoop {
                 }
             }
         }
-        self.unpublished = true;
+        self.publishing.note(true);
     }
 
     fn handle_bgp(&mut self, input: BgpInput) {
         let now = self.now();
         self.sockets.handle(input, &mut self.parts.gateway, now);
-        self.unpublished = true;
+        self.publishing.note(true);
     }
 
     fn handle_bfd(&mut self, input: BfdInput) {
         self.bfd_at = Instant::now() + BFD_PAUSE;
         let now = self.now();
         // Packets that say the same again are nothing to be shown.
-        self.unpublished |= self.bfd_sockets.handle(input, &mut self.parts.gateway, now);
+        let is_new = self.bfd_sockets.handle(input, &mut self.parts.gateway, now);
+        self.publishing.note(is_new);
     }
 
     /// Takes what there is of BFD. After that comes nothing for a little: a turn of the
@@ -469,7 +465,7 @@ impl EventLoop {
                 tracing::warn!(%tenant, "the kernel or the link segments no datagrams; they are sent one by one");
             }
         }
-        self.unpublished = true;
+        self.publishing.note(true);
     }
 
     fn handle_loaded(
@@ -544,7 +540,7 @@ impl EventLoop {
     /// Carries out what the gateway says.
     fn drain(&mut self) {
         while let Some(output) = self.parts.gateway.poll_output() {
-            self.unpublished |= !matches!(output, Output::Bfd(_, BfdAction::Send(..)));
+            self.publishing.note(!matches!(output, Output::Bfd(_, BfdAction::Send(..))));
             let is_change = matches!(output, Output::Apply(..));
             if is_change && *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
                 // How it was can be seen only before it is changed.
@@ -632,17 +628,13 @@ impl EventLoop {
 
     fn publish(&mut self) {
         let begun = Instant::now();
-        if !self.unpublished || begun < self.publish_at {
+        if self.publishing.due().is_none_or(|due| begun < due) {
             return;
         }
         let snapshot = self.parts.gateway.snapshot(self.now());
         self.journal.write(&snapshot);
         self.parts.snapshots.send_replace(Arc::new(snapshot));
-        self.unpublished = false;
-        // A snapshot of many tenants takes milliseconds; showing it takes at
-        // most a twentieth of the loop's time.
-        let end = Instant::now();
-        self.publish_at = end + PUBLISH.max(20 * (end - begun));
+        self.publishing.done(begun, Instant::now());
     }
 
     /// Begins to remove everything; gives the time by which that must be done.
@@ -652,7 +644,7 @@ impl EventLoop {
         self.remember();
         let now = self.now();
         self.parts.gateway.stop(now);
-        self.unpublished = true;
+        self.publishing.note(true);
         Instant::now() + STOP
     }
 }

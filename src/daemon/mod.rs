@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp` and `bgp_connection`, `bfd`,
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
-//! [`document_file`], `journal`, [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
+//! [`document_file`], `journal`, [`publishing`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
 //! [`Clock`].
 
 pub mod accepted;
@@ -24,6 +24,7 @@ pub mod keys;
 pub mod load;
 mod look;
 pub mod memory;
+pub mod publishing;
 mod reload;
 mod run;
 mod serving;

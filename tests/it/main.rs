@@ -37,6 +37,7 @@ mod isolation;
 mod netlink_answer;
 mod packet;
 mod plan;
+mod publishing;
 mod random_config;
 mod sample;
 mod sim_kernel;
