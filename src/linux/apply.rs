@@ -111,12 +111,14 @@ pub(super) struct Progress {
     pub(super) failed: Vec<(Step, ApplyError)>,
     /// Whether the rest is not to be done.
     pub(super) is_over: bool,
+    /// The table as it was put there, where that is known.
+    pub(super) reading: Option<Reading>,
 }
 
 impl Progress {
     /// Of steps that cannot be done at all.
     pub(super) fn over(failed: Vec<(Step, ApplyError)>) -> Self {
-        Self { failed, is_over: true, broken: BTreeSet::new() }
+        Self { failed, is_over: true, broken: BTreeSet::new(), reading: None }
     }
 
     /// Whether the step is about a link that is not to be had.
@@ -185,6 +187,7 @@ pub(super) fn apply(steps: &[Step], context: &Context, mut progress: Progress) -
             rest = after;
             if !progress.is_moot(step) {
                 progress.note(step, shell.step(step));
+                progress.reading = shell.reading.take().or(progress.reading);
             }
         } else {
             let (these, after) = rest.split_at(routes.len());
@@ -245,12 +248,13 @@ struct Shell<'a> {
     route: Netlink,
     settings: Settings,
     links: Option<BTreeMap<String, ShownLink>>,
+    reading: Option<Reading>,
 }
 
 impl<'a> Shell<'a> {
     fn open(context: &'a Context) -> Result<Self, ApplyError> {
         let route = Netlink::route().map_err(netlink("look at", "the namespace"))?;
-        Ok(Self { context, route, settings: Settings::here()?, links: None })
+        Ok(Self { context, route, settings: Settings::here()?, links: None, reading: None })
     }
 
     /// The link `name`, from a list that is read again after links changed.
@@ -277,7 +281,9 @@ impl<'a> Shell<'a> {
             | Step::RemoveRoute(_) => Err(ApplyError::NotOurs),
             Step::ReplaceRuleset(ruleset) => {
                 let mut netfilter = Netlink::netfilter().map_err(NftError::from)?;
-                Ok(nft::replace(&mut netfilter, ruleset, self.context.reading.as_ref())?)
+                let before = self.context.reading.as_ref();
+                self.reading = nft::replace(&mut netfilter, ruleset, before)?;
+                Ok(())
             }
             Step::DeleteRuleset => Ok(nft::delete()?),
             Step::SetLoopbackUp => {

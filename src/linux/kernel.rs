@@ -71,8 +71,8 @@ pub struct Kernel {
     workers: Workers,
     home: Arc<OwnedFd>,
     underlay: Underlay,
-    /// The tables as they were last read, so as not to read again what has not
-    /// changed. Held for an instant, never across a call to the kernel.
+    /// The tables as they were last read or put there, so as not to read again what
+    /// has not changed. Held for an instant, never across a call to the kernel.
     readings: Arc<Mutex<BTreeMap<TenantName, Reading>>>,
     watcher: Arc<OnceLock<Arc<Watcher>>>,
 }
@@ -252,10 +252,7 @@ impl Kernel {
             observe::observe(before.as_ref(), &underlay, is_underlay)
         };
         let (namespace, reading) = self.run(place, look).await??;
-        self.readings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant.clone(), reading);
+        self.remember(tenant, reading);
         Ok(Some(namespace))
     }
 
@@ -328,11 +325,15 @@ impl Kernel {
         };
         let first = steps.first().cloned();
         let outcome = self.in_tenant(tenant, move || apply::apply(&steps, &context, progress));
-        outcome.await.unwrap_or_else(|error| {
+        let mut progress = outcome.await.unwrap_or_else(|error| {
             // Whatever failed before is told again when it is tried again.
             let failed = first.map(|step| (step, error.into())).into_iter().collect();
             Progress::over(failed)
-        })
+        });
+        if let Some(reading) = progress.reading.take() {
+            self.remember(tenant, reading);
+        }
+        progress
     }
 
     /// Packets dropped by the tenant's rules, by reason, since its table was made.
@@ -365,6 +366,11 @@ impl Kernel {
 
     fn reading(&self, tenant: &TenantName) -> Option<Reading> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    }
+
+    fn remember(&self, tenant: &TenantName, reading: Reading) {
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.insert(tenant.clone(), reading);
     }
 
     /// Lets go of all that would keep the tenant's namespace alive.

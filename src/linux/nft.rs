@@ -1,8 +1,9 @@
 //! A tenant's table in the kernel, by way of the program `nft`.
 //!
 //! `nft` is started in the namespace the calling thread is in, and only when it
-//! must be: a namespace whose generation is that of the last reading is not
-//! read again, and one that never saw a transaction has no table.
+//! must be: a namespace whose generation is that of the last reading, or the next
+//! one after a transaction of ours, is not read again, and one that never saw a
+//! transaction has no table.
 
 use super::answer::NetlinkError;
 use super::netlink::Netlink;
@@ -39,7 +40,7 @@ pub enum NftError {
     Kernel(#[from] NetlinkError),
 }
 
-/// What was read, and how to know that it is still so.
+/// What was read or put there, and how to know that it is still so.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     /// Which namespace; never reused.
@@ -112,27 +113,46 @@ fn list() -> Result<Option<Ruleset>, NftError> {
 
 /// Puts `desired` in the place of our table, in one transaction.
 ///
+/// What stands there now is known, unless somebody else's transaction came between.
+///
 /// # Errors
 /// [`NftError`]; the table that was there then stands as it was.
 pub(super) fn replace(
     netfilter: &mut Netlink,
     desired: &Ruleset,
     before: Option<&Reading>,
-) -> Result<(), NftError> {
-    let present = observe(netfilter, before)?.ruleset;
+) -> Result<Option<Reading>, NftError> {
+    let Reading { cookie, generation, ruleset: present } = observe(netfilter, before)?;
     // Refilling is refused when somebody made a chain or set into another kind meanwhile.
     let refill = present.as_ref().and_then(|there| nft_render::refill(desired, there));
     if let Some(text) = refill
         && run(&["-f", "-"], Some(&text))?.status.success()
     {
-        return Ok(());
+        return put(netfilter, cookie, generation, desired);
     }
     let counts = match present {
         Some(_) => nf_tables::counters(netfilter)?,
         None => BTreeMap::new(),
     };
     let output = run(&["-f", "-"], Some(&nft_render::anew(desired, &counts)))?;
-    if output.status.success() { Ok(()) } else { Err(refused("replace the rules", &output)) }
+    if !output.status.success() {
+        return Err(refused("replace the rules", &output));
+    }
+    put(netfilter, cookie, generation, desired)
+}
+
+/// What stands there after a transaction that the kernel took, if none but that one
+/// was made since `before`.
+fn put(
+    netfilter: &mut Netlink,
+    cookie: u64,
+    before: u32,
+    ruleset: &Ruleset,
+) -> Result<Option<Reading>, NftError> {
+    let generation = nf_tables::generation(netfilter)?;
+    let ruleset = Some(Arc::new(ruleset.clone()));
+    let is_ours = before.checked_add(1) == Some(generation);
+    Ok(is_ours.then_some(Reading { cookie, generation, ruleset }))
 }
 
 /// Removes our table, if it is there.

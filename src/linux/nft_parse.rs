@@ -112,7 +112,7 @@ fn landmarks(rule: &Rule) -> Vec<String> {
             found.push(format!("daddr vmap @sites{family}"));
         }
         Verdict::Drop(reason) => found.extend([format!("counter {reason}"), "drop".to_owned()]),
-        Verdict::Untrack => found.push("notrack".to_owned()),
+        Verdict::Untrack => found.extend(["notrack", "accept"].map(str::to_owned)),
         Verdict::Meet(set) => found.push(format!("update daddr @{set}")),
         Verdict::ClampMss => found.push("mangle".to_owned()),
         Verdict::Foreign => found.push("foreign".to_owned()),

@@ -287,7 +287,7 @@ impl Display for Nft<'_> {
                 write!(f, "{} {field} vmap @sites{family} ", protocol(*family))
             }
             Verdict::Drop(reason) => write!(f, "counter name {reason} drop "),
-            Verdict::Untrack => f.write_str("notrack "),
+            Verdict::Untrack => f.write_str("notrack accept "),
             Verdict::Meet(set) => {
                 write!(f, "update @{set} {{ {} daddr }} ", protocol(set.family))
             }
