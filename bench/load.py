@@ -86,14 +86,20 @@ def udp(contender, seconds, size, kpps=0, back=False):
 
 
 def udp_clean(contender, seconds, size, flood_kpps):
-    """The most datagrams a second of which at most 0.1 % are lost."""
-    kpps = flood_kpps
+    """The most datagrams a second of which at most 0.1 % are lost, sought by halves
+    below what comes through of a flood."""
+    low, high = 0.4, 1.0
+    best = {"kpps": 0.0, "loss": 1.0}
     for _ in range(6):
-        kpps *= 0.85
-        result = udp(contender, seconds, size, kpps)
+        part = (low + high) / 2
+        result = udp(contender, seconds, size, part * flood_kpps)
         if result["loss"] <= 0.001:
-            return {"kpps": result["kpps"], "loss": result["loss"]}
-    return {"kpps": 0.0, "loss": 1.0}
+            low = part
+            best = max(best, {"kpps": result["kpps"], "loss": result["loss"]},
+                       key=lambda one: one["kpps"])
+        else:
+            high = part
+    return best
 
 
 def round_trips(output):

@@ -1,11 +1,13 @@
 //! A tenant's rules: what may pass, and that nothing else does.
 //!
-//! Every rule that lets a packet through between links names both links.
+//! Every rule that lets a packet through between links names both links, or is in a
+//! chain to which only rules lead that do.
 //! Sources are checked before connection tracking sees a packet, so that nobody
 //! fills its table with addresses that are not theirs.
-//! What passes without `allow` rules is not tracked at all; what passes by them
-//! is, and answers pass only as answers to what is still allowed: an `allow`
-//! taken away also ends the conversations it began.
+//! What passes without `allow` rules is looked for first, for most packets are of
+//! that kind, and is not tracked at all; what passes by them is, and answers pass
+//! only as answers to what is still allowed: an `allow` taken away also ends the
+//! conversations it began.
 
 use super::desired::{Legs, SiteLeg};
 use super::desired_sets::{
@@ -90,34 +92,35 @@ impl Shape<'_> {
         base(ChainName::Output, Hook::Output, FILTER, self.output());
         for leg in &self.legs.sites {
             chains.insert(ChainName::FromSite(leg.tag()), regular(self.site_sources(leg)));
-            if let Some(fabric) = self.legs.fabric() {
-                let [there, back] = [self.site_to_app(leg, fabric), self.app_to_site(leg, fabric)];
+            if self.legs.fabric().is_some() {
+                let [there, back] = [self.site_to_app(leg), self.app_to_site(leg)];
                 chains.insert(ChainName::SiteToApp(leg.tag()), regular(there));
                 chains.insert(ChainName::AppToSite(leg.tag()), regular(back));
             }
         }
-        if let Some(fabric) = self.legs.fabric() {
-            chains.insert(ChainName::FromFabric, regular(self.fabric_sources(fabric)));
+        if self.legs.fabric().is_some() {
+            chains.insert(ChainName::FromFabric, regular(self.fabric_sources()));
         }
         chains
     }
 
     fn prerouting(&self) -> Vec<Rule> {
-        let mut rules = vec![accept([Match::Iif(loopback())])];
-        for leg in &self.legs.sites {
-            let verdict = Verdict::Goto(ChainName::FromSite(leg.tag()));
-            rules.push(rule([Match::Iif(leg.device.clone())], verdict));
-        }
+        let mut rules = Vec::new();
         if let Some(fabric) = self.legs.fabric() {
             let verdict = Verdict::Goto(ChainName::FromFabric);
             rules.push(rule([Match::Iif(fabric.clone())], verdict));
         }
+        for leg in &self.legs.sites {
+            let verdict = Verdict::Goto(ChainName::FromSite(leg.tag()));
+            rules.push(rule([Match::Iif(leg.device.clone())], verdict));
+        }
+        rules.push(accept([Match::Iif(loopback())]));
         if self.placement == Placement::Current {
             // An inner address is not to be reached by an outer link (CVE-2019-14899).
-            rules.extend(Family::BOTH.map(|family| {
-                let inside = [Match::FromElsewhere, dst(self.own_sites(), family)];
-                rule(inside, Verdict::Drop(DropReason::WrongLink))
-            }));
+            rules.extend(
+                Family::BOTH
+                    .map(|family| drop([dst(self.own_sites(), family)], DropReason::WrongLink)),
+            );
             rules.push(accept([Match::FromElsewhere]));
         }
         rules.push(rule([], Verdict::Drop(DropReason::WrongLink)));
@@ -130,10 +133,16 @@ impl Shape<'_> {
     }
 
     fn site_sources(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {
-        let iif = || Match::Iif(leg.device.clone());
         let mut rules = Vec::new();
+        let open = Family::BOTH.map(|family| {
+            let open = [src_of(leg, List::Open, family), dst(List::Apps, family)];
+            rule(open, Verdict::Untrack)
+        });
+        if !self.legs.is_pod() {
+            rules.extend(open.clone());
+        }
         if leg.vlan.is_some() {
-            rules.push(neighbor([iif()]));
+            rules.push(accept(discovery()));
         }
         for family in Family::BOTH {
             rules.extend(martian(family, self.own_sites_of(leg)));
@@ -147,7 +156,8 @@ impl Shape<'_> {
         if self.legs.is_pod() {
             // The pod's own addresses may be among the applications'; what is
             // for them is `input`'s, and tracked.
-            rules.push(accept([iif(), Match::Local]));
+            rules.push(accept([Match::Local]));
+            rules.extend(open);
         }
         for family in Family::BOTH {
             // Here, for what has no route never comes to `forward`.
@@ -155,14 +165,11 @@ impl Shape<'_> {
             rules.push(drop(nowhere, DropReason::NotAppDestination));
         }
         for family in Family::BOTH {
-            let apps = dst(List::Apps, family);
-            let open = [src_of(leg, List::Open, family), apps.clone()];
-            rules.push(rule(open, Verdict::Untrack));
             let errors = Match::Icmp(family, Icmp::Errors);
-            let far = [src_of(leg, List::Far, family), apps, errors];
-            rules.push(rule(far, Verdict::Untrack));
+            let ends = [src_of(leg, List::Far, family), dst(List::Apps, family)];
+            rules.push(rule(ends.into_iter().chain([errors]), Verdict::Untrack));
         }
-        rules.push(accept([iif()]));
+        rules.push(accept([]));
         rules
     }
 
@@ -171,33 +178,36 @@ impl Shape<'_> {
         if self.legs.are_several() { (List::OwnSites, None) } else { (List::Own, leg.tag()) }
     }
 
-    fn fabric_sources(&self, fabric: &Device) -> Vec<Rule> {
-        let iif = || Match::Iif(fabric.clone());
-        let mut rules = vec![neighbor([iif()])];
+    fn fabric_sources(&self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for family in Family::BOTH {
+            for leg in &self.legs.sites {
+                let open = [src(List::Apps, family), dst_of(leg, List::Open, family)];
+                rules.push(rule(open, Verdict::Untrack));
+            }
+        }
+        rules.push(accept(discovery()));
         for family in Family::BOTH {
             rules.extend(self.own_of_sites(family).map(|own| drop([own], DropReason::WrongLink)));
         }
         if self.legs.is_pod() {
-            rules.push(accept([iif(), Match::Local]));
+            rules.push(accept([Match::Local]));
         }
         for family in Family::BOTH {
             rules.extend(martian(family, (List::OwnFabric, None)));
             let (near, errors) = (src(List::Near, family), Match::Icmp(family, Icmp::Errors));
             for leg in &self.legs.sites {
                 let open = dst_of(leg, List::Open, family);
-                rules.push(rule([near.clone(), open, errors.clone()], Verdict::Untrack));
+                let refused = [near.clone(), open, errors.clone()];
+                rules.push(rule(refused, Verdict::Untrack));
             }
-            rules.push(accept([iif(), near.clone(), dst(List::OwnFabric, family)]));
-            rules.push(accept([iif(), near, errors, self.to_sites(family, true)]));
+            rules.push(accept([near.clone(), dst(List::OwnFabric, family)]));
+            rules.push(accept([near, errors, self.to_sites(family, true)]));
             rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
             let nowhere = [not_dst(List::OwnFabric, family), self.to_sites(family, false)];
             rules.push(drop(nowhere, DropReason::NotSiteDestination));
-            for leg in &self.legs.sites {
-                let open = dst_of(leg, List::Open, family);
-                rules.push(rule([src(List::Apps, family), open], Verdict::Untrack));
-            }
         }
-        rules.push(accept([iif()]));
+        rules.push(accept([]));
         rules
     }
 
@@ -312,7 +322,7 @@ impl Shape<'_> {
         }
         for leg in &self.legs.sites {
             if leg.vlan.is_some() {
-                rules.push(neighbor([oif(&leg.device)]));
+                rules.push(accept([oif(&leg.device)].into_iter().chain(discovery())));
                 rules.push(accept([oif(&leg.device), listener()]));
             }
             for family in Family::BOTH {
@@ -322,7 +332,7 @@ impl Shape<'_> {
         match self.legs.fabric() {
             Some(fabric) if self.legs.is_pod() => rules.push(accept([oif(fabric)])),
             Some(fabric) => {
-                rules.push(neighbor([oif(fabric)]));
+                rules.push(accept([oif(fabric)].into_iter().chain(discovery())));
                 rules.push(accept([oif(fabric), listener()]));
                 for family in Family::BOTH {
                     rules.push(accept([oif(fabric), dst(List::Apps, family)]));
@@ -335,8 +345,7 @@ impl Shape<'_> {
         rules
     }
 
-    fn site_to_app(&self, leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
-        let ways = || between(&leg.device, fabric);
+    fn site_to_app(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {
         let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
         rules.extend(meet(
             &direct_apps(self.tenant, self.legs),
@@ -345,22 +354,21 @@ impl Shape<'_> {
         ));
         for family in Family::BOTH {
             let apps = dst(List::Apps, family);
-            rules.push(accept(ways().chain([src_of(leg, List::Open, family), apps.clone()])));
+            rules.push(accept([src_of(leg, List::Open, family), apps.clone()]));
             let errors = Match::Icmp(family, Icmp::Errors);
-            rules.push(accept(ways().chain([src_of(leg, List::Far, family), apps, errors])));
+            rules.push(accept([src_of(leg, List::Far, family), apps, errors]));
             rules.push(drop([not_dst(List::Apps, family)], DropReason::NotAppDestination));
         }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
         for family in Family::BOTH {
-            rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
+            rules.push(accept([Match::Icmp(family, Icmp::Errors), related()]));
             rules.push(rule([], Verdict::Site(Side::Source, family)));
         }
         rules.push(rule([], Verdict::Drop(DropReason::NotAllowed)));
         rules
     }
 
-    fn app_to_site(&self, leg: &SiteLeg<'_>, fabric: &Device) -> Vec<Rule> {
-        let ways = || between(fabric, &leg.device);
+    fn app_to_site(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {
         let mut rules = vec![rule([Match::Syn], Verdict::ClampMss)];
         rules.extend(meet(
             &direct_sites(self.legs, leg, self.parts),
@@ -369,15 +377,15 @@ impl Shape<'_> {
         ));
         for family in Family::BOTH {
             let open = dst_of(leg, List::Open, family);
-            rules.push(accept(ways().chain([src(List::Apps, family), open.clone()])));
+            rules.push(accept([src(List::Apps, family), open.clone()]));
             let errors = Match::Icmp(family, Icmp::Errors);
-            rules.push(accept(ways().chain([src(List::Near, family), open, errors])));
+            rules.push(accept([src(List::Near, family), open, errors]));
             let outside = not_dst_of(leg, List::Sources, family);
             rules.push(drop([outside], DropReason::NotSiteDestination));
         }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
         for family in Family::BOTH {
-            rules.push(accept(ways().chain([Match::Icmp(family, Icmp::Errors), related()])));
+            rules.push(accept([Match::Icmp(family, Icmp::Errors), related()]));
             rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
             rules.push(rule([], Verdict::Site(Side::Destination, family)));
         }
@@ -452,9 +460,8 @@ fn martian(family: Family, (own, leg): SetOf) -> [Rule; 3] {
 }
 
 /// Neighbour discovery on a link: never routed (RFC 4861 §7.1), hence the limit.
-fn neighbor(link: [Match; 1]) -> Rule {
-    let discovery = [Match::Icmp(Family::V6, Icmp::Neighbor), Match::FromLink];
-    accept(link.into_iter().chain(discovery))
+const fn discovery() -> [Match; 2] {
+    [Match::Icmp(Family::V6, Icmp::Neighbor), Match::FromLink]
 }
 
 /// Neighbour discovery that is for us. Whoever asks is remembered, by a table that

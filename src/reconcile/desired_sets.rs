@@ -25,7 +25,13 @@ pub(super) fn sets(
             sets.insert(name, set.of_family(family));
         }
     };
-    put(List::Apps, &None, tenant.app_prefixes.iter().copied().collect());
+    let own_fabric = hosts(&mut tenant.fabric.addresses.iter().copied());
+    let own_sites = hosts(&mut legs.sites.iter().flat_map(|leg| leg.own(tenant)));
+    let martians = martians();
+    let nobodys: PrefixSet =
+        martians.iter().chain(own_fabric.iter()).chain(own_sites.iter()).collect();
+    let others = |prefixes: PrefixSet| prefixes.without(&nobodys);
+    put(List::Apps, &None, others(tenant.app_prefixes.iter().copied().collect()));
     put(List::Near, &None, near(tenant).map(Prefix::host).collect());
     let neighbors: PrefixSet = fabric_neighbors(tenant).map(Prefix::host).collect();
     if !neighbors.is_empty() {
@@ -39,11 +45,10 @@ pub(super) fn sets(
     if !direct.is_empty() {
         put(List::DirectApps, &None, direct);
     }
-    put(List::OwnFabric, &None, hosts(&mut tenant.fabric.addresses.iter().copied()));
-    put(List::Martians, &None, martians());
+    put(List::OwnFabric, &None, own_fabric);
+    put(List::Martians, &None, martians);
     if legs.are_several() {
-        let all = legs.sites.iter().flat_map(|leg| leg.own(tenant));
-        put(List::OwnSites, &None, hosts(&mut { all }));
+        put(List::OwnSites, &None, own_sites);
     }
     let mut all_sources = Vec::new();
     for leg in &legs.sites {
@@ -61,7 +66,7 @@ pub(super) fn sets(
         let sources = served().map(|(prefix, _)| *prefix).chain(ends(true).iter()).collect();
         all_sources.extend(served().map(|(prefix, _)| *prefix).chain(ends(true).iter()));
         put(List::Sources, &tag, sources);
-        put(List::Open, &tag, open.map(|(prefix, _)| *prefix).collect());
+        put(List::Open, &tag, others(open.map(|(prefix, _)| *prefix).collect()));
         put(List::Far, &tag, ends(false));
         let direct = direct_sites(legs, leg, parts);
         if !direct.is_empty() {

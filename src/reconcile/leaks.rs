@@ -209,7 +209,9 @@ fn rules(given: &Namespace, ruleset: &Ruleset, kinds: &mut Vec<LeakKind>) {
         }
         for rule in &chain.rules {
             match rule.verdict {
-                Verdict::Accept if !is_bounded(given, name, rule) => {
+                Verdict::Accept | Verdict::Untrack | Verdict::Goto(_)
+                    if !is_bounded(given, name, rule) =>
+                {
                     kinds.push(LeakKind::Unbounded(name.clone(), rule.clone()));
                 }
                 Verdict::Foreign => kinds.push(LeakKind::ForeignInTable(name.to_string())),
@@ -225,7 +227,8 @@ fn rules(given: &Namespace, ruleset: &Ruleset, kinds: &mut Vec<LeakKind>) {
     }
 }
 
-/// Whether a rule that lets packets pass names the links it does so between.
+/// Whether a rule that lets packets pass, or go on in another chain, names the links
+/// it does so between, or is where only rules that do have led.
 fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
     let (mut iif, mut oif, mut any) = (None, None, false);
     for one in &rule.matches {
@@ -246,21 +249,31 @@ fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
             | Match::Rate(_) => {}
         }
     }
-    match chain {
-        ChainName::Prerouting
-        | ChainName::FromSite(_)
-        | ChainName::FromFabric
-        | ChainName::Input
-        | ChainName::Output => iif.is_some() || oif.is_some() || any,
-        ChainName::Forward
-        | ChainName::SiteToApp(_)
-        | ChainName::AppToSite(_)
-        | ChainName::Site(_) => match (iif, oif) {
-            (Some(iif), Some(oif)) => {
-                iif != oif && given.links.contains_key(iif) && given.links.contains_key(oif)
-            }
-            (Some(_) | None, _) => false,
-        },
+    let names_both = match (iif, oif) {
+        (Some(iif), Some(oif)) => {
+            iif != oif && given.links.contains_key(iif) && given.links.contains_key(oif)
+        }
+        (Some(_) | None, _) => false,
+    };
+    match (&rule.verdict, chain) {
+        (Verdict::Goto(ChainName::FromSite(_) | ChainName::FromFabric), ChainName::Prerouting) => {
+            iif.is_some_and(|iif| given.links.contains_key(iif))
+        }
+        (Verdict::Goto(ChainName::SiteToApp(_) | ChainName::AppToSite(_)), ChainName::Forward) => {
+            names_both
+        }
+        (Verdict::Goto(_), _) => false,
+        (_, ChainName::Prerouting | ChainName::Input | ChainName::Output) => {
+            iif.is_some() || oif.is_some() || any
+        }
+        (_, ChainName::Forward | ChainName::Site(_)) => names_both,
+        (
+            _,
+            ChainName::FromSite(_)
+            | ChainName::FromFabric
+            | ChainName::SiteToApp(_)
+            | ChainName::AppToSite(_),
+        ) => true,
     }
 }
 

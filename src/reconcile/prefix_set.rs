@@ -87,6 +87,15 @@ impl PrefixSet {
         })
     }
 
+    /// What is in it and not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        let is_left = |prefix: &Prefix| !other.covers(&Self(BTreeSet::from([*prefix])));
+        let left = self.iter().filter(is_left).map(|prefix| (prefix, true));
+        let holes = other.iter().map(|prefix| (prefix, false));
+        let labelled = canonical(left.chain(holes).collect());
+        Self(labelled.into_iter().filter_map(|(prefix, is_in)| is_in.then_some(prefix)).collect())
+    }
+
     /// Those of `family` only.
     pub fn of_family(&self, family: Family) -> Self {
         Self(self.iter().filter(|prefix| Family::of_prefix(*prefix) == family).collect())

@@ -124,7 +124,8 @@ pub enum Verdict {
     Site(Side, Family),
     /// It is counted in the reason's named counter and dropped.
     Drop(DropReason),
-    /// Connection tracking is not to look at it (`notrack`); the next rule follows.
+    /// It passes this hook, and connection tracking is not to look at it (`notrack
+    /// accept`).
     Untrack,
     /// The destination is noted down in the set, one of [`Ruleset::met`], if there is
     /// room (`update @SET { ip daddr }`); the next rule follows.

@@ -187,14 +187,15 @@ words!(DropReason {
 /// What a set lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum List {
-    /// The applications' networks.
+    /// The applications' networks, less our addresses and what has no business on a
+    /// wire.
     Apps,
     /// All that may come from the sites of a link: their visible networks, and
     /// the customers' ends.
     Sources,
     /// The same of all links to sites together, where there are several.
     AllSources,
-    /// The networks of sites without `allow` rules.
+    /// The networks of sites without `allow` rules, less the same.
     Open,
     /// The customers' ends where the site has no `allow` rules: of a tunnel the
     /// other address, of a VLAN its network.

@@ -254,6 +254,7 @@ impl Walk<'_, '_> {
                 Verdict::Untrack => {
                     self.steps.push(met);
                     self.untracked = true;
+                    return Some(Ok(()));
                 }
                 Verdict::ClampMss => self.steps.push(met),
                 Verdict::Meet(_) => {}

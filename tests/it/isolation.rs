@@ -224,6 +224,15 @@ fn finds_what_is_planted() {
     check(|state| rule(state, "forward", "iif lg-wg accept"), &["passes", "unbounded_rule"]);
     check(|state| rule(state, "site.lab", "iif lg-wg oif ens9 accept"), &["unbounded_rule"]);
     check(|state| rule(state, "input", "accept"), &["unbounded_rule"]);
+    // Such a chain lets pass without naming links: what leads there has to.
+    let leads = |from: &'static str, text: &'static str| {
+        check(|state| rule(state, from, text), &["unbounded_rule"]);
+    };
+    leads("forward", "iif ens9 oif lg-fabric goto site-to-app");
+    leads("forward", "iif lg-fabric oif lg-fabric goto app-to-site");
+    leads("prerouting", "iif ens9 goto from-site");
+    leads("output", "oif lg-fabric goto from-fabric");
+    leads("site.lab", "iif lg-wg oif lg-fabric goto site-to-app");
     check(|state| rule(state, "forward", "foreign"), &["foreign_in_table"]);
     check(
         |state| {

@@ -356,22 +356,40 @@ fn sets_are_the_fewest_prefixes_that_do_not_overlap() {
     }
 }
 
+/// A set within 32 addresses, so that two meet often and can be counted.
+fn small_set(lot: &mut Lot) -> PrefixSet {
+    let count = lot.below(4);
+    let prefixes = (0..count).map(|_| {
+        let (length, host) = (27 + lot.below(6), lot.below(32));
+        let address = format!("10.0.0.{}", host >> (32 - length) << (32 - length));
+        format!("{address}/{length}").parse().unwrap()
+    });
+    prefixes.collect()
+}
+
+fn has(set: &PrefixSet, n: u8) -> bool {
+    set.contains([10, 0, 0, n].into())
+}
+
+#[test]
+fn a_set_without_another_has_what_only_the_first_has() {
+    for seed in 0..2_000 {
+        let mut lot = Lot(seed);
+        let (one, other) = (small_set(&mut lot), small_set(&mut lot));
+        let left = one.without(&other);
+        for n in 0..32 {
+            let wanted = has(&one, n) && !has(&other, n);
+            assert_eq!(has(&left, n), wanted, "10.0.0.{n} of {one} without {other}");
+        }
+        assert_eq!(left, left.iter().collect(), "the fewest prefixes");
+    }
+}
+
 #[test]
 fn a_set_covers_another_when_it_has_each_of_its_addresses() {
     for seed in 0..2_000 {
         let mut lot = Lot(seed);
-        // Within 32 addresses, so that they meet often and can be counted.
-        let mut set = || -> PrefixSet {
-            let count = lot.below(4);
-            let prefixes = (0..count).map(|_| {
-                let (length, host) = (27 + lot.below(6), lot.below(32));
-                let address = format!("10.0.0.{}", host >> (32 - length) << (32 - length));
-                format!("{address}/{length}").parse().unwrap()
-            });
-            prefixes.collect()
-        };
-        let (outer, inner) = (set(), set());
-        let has = |set: &PrefixSet, n: u8| set.contains([10, 0, 0, n].into());
+        let (outer, inner) = (small_set(&mut lot), small_set(&mut lot));
         let covers = (0..32).all(|n| !has(&inner, n) || has(&outer, n));
         assert_eq!(outer.covers(&inner), covers, "{outer} and {inner}");
     }
