@@ -354,7 +354,9 @@ impl EventLoop {
         match input {
             Input::Applied(tenant, failed) => gateway.handle_applied(&tenant, failed, now),
             Input::Attached(tenant, result) => gateway.handle_attached(&tenant, result, now),
-            Input::Counters(tenant, counters) => gateway.handle_drops(&tenant, counters),
+            Input::Counters(tenant, drops, conntrack) => {
+                gateway.handle_counters(&tenant, drops, conntrack, now);
+            }
             Input::Legs(tenant, samples) => {
                 self.legs_asked.remove(&tenant);
                 gateway.handle_legs(&tenant, &samples, now);
@@ -561,8 +563,8 @@ impl EventLoop {
         }
     }
 
-    /// Asks the devices how they are, and the rules of some tenants what they
-    /// dropped.
+    /// Asks the devices how they are, and of some tenants what their rules dropped
+    /// and how many conversations they have.
     fn sample(&mut self) {
         if !self.sampling {
             self.sampling = true;
@@ -573,7 +575,7 @@ impl EventLoop {
         let due = self.counting.due(self.parts.gateway.config(), now);
         for tenant in due.into_iter().take(COUNTERS_AT_ONCE) {
             self.counting.take(&tenant, now);
-            self.tasks.count_drops(tenant);
+            self.tasks.count(tenant);
         }
     }
 

@@ -50,6 +50,7 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
         EventReason::SessionDown
         | EventReason::BfdDown
         | EventReason::PrefixLimit
+        | EventReason::ConntrackLimit
         | EventReason::DriftRepaired
         | EventReason::ForeignObject => {
             tracing::warn!(tenant = %name, detail, "{reason}");

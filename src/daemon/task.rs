@@ -12,7 +12,7 @@ use crate::gateway::Output;
 use crate::linux::{self, Kernel};
 use crate::model::{Backend, Placement, limits};
 use crate::net::{ManagedName, Mtu, TenantName, Timestamp};
-use crate::reconcile::{Device, LegSample, Namespace, StepFailure};
+use crate::reconcile::{ConntrackSample, Device, LegSample, Namespace, StepFailure};
 use crate::wireguard::DeviceConfig;
 use notify::RecommendedWatcher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,8 @@ const RESTART_RETRY: Duration = Duration::from_secs(1);
 pub(super) enum Input {
     Applied(TenantName, Vec<StepFailure>),
     Attached(TenantName, Result<(), String>),
-    Counters(TenantName, BTreeMap<String, u64>),
+    /// What a tenant's rules dropped, and how full its connection tracking is.
+    Counters(TenantName, BTreeMap<String, u64>, Option<ConntrackSample>),
     Detached(TenantName),
     /// How the links to sites on VLANs are.
     Legs(TenantName, BTreeMap<Device, LegSample>),
@@ -176,13 +177,13 @@ impl Tasks {
         });
     }
 
-    /// Asks a tenant's rules what they dropped.
-    pub(super) fn count_drops(&self, tenant: TenantName) {
+    /// Asks a tenant's rules what they dropped, and connection tracking how full it is.
+    pub(super) fn count(&self, tenant: TenantName) {
         let kernel = self.kernel.clone();
         self.spawn(async move {
-            let counters = kernel.drop_counters(&tenant).await.ok()?.into_iter();
-            let counters = counters.map(|(reason, packets)| (reason.to_string(), packets));
-            Some(Input::Counters(tenant, counters.collect()))
+            let (drops, conntrack) = kernel.counters(&tenant).await.ok()?;
+            let drops = drops.into_iter().map(|(reason, packets)| (reason.to_string(), packets));
+            Some(Input::Counters(tenant, drops.collect(), conntrack))
         });
     }
 

@@ -21,11 +21,12 @@
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
 //! wanted), `bgp` (its speaker), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
-//! and `leg` (how a site is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
+//! and `leg` (how a site is), `conntrack` (how full its table is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
 
 mod bfd;
 mod bgp;
 mod bgp_view;
+mod conntrack;
 mod device;
 mod leg;
 mod names;
@@ -41,14 +42,15 @@ use crate::model::{
 };
 use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
 use crate::reconcile::{
-    Borrowed, Device, LegSample, Namespace, Step, StepFailure, Unprogrammable, desired_tenant,
-    unprogrammable, vlan_link,
+    Borrowed, ConntrackSample, Device, LegSample, Namespace, Step, StepFailure, Unprogrammable,
+    desired_tenant, unprogrammable, vlan_link,
 };
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
 pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
 
 use bgp::Bgp;
+use conntrack::Conntrack;
 use names::Names;
 use site::Sites;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -115,6 +117,7 @@ pub struct Gateway {
     tenants: BTreeMap<TenantName, TenantMachine>,
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
+    conntrack: BTreeMap<TenantName, Conntrack>,
     names: Names,
     /// What of the config is not programmed, and why.
     left_out: BTreeMap<TenantName, Vec<Unprogrammable>>,
@@ -147,6 +150,7 @@ impl Gateway {
             tenants: BTreeMap::new(),
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
+            conntrack: BTreeMap::new(),
             names: Names::default(),
             left_out: BTreeMap::new(),
             generation: 0,
@@ -367,10 +371,20 @@ impl Gateway {
         vlans.filter_map(|vlan| Some(vlan.outer()?.outer_link_name())).collect()
     }
 
-    /// Takes how many packets the tenant's rules have dropped, by reason.
-    pub fn handle_drops(&mut self, name: &TenantName, drops: BTreeMap<String, u64>) {
-        if self.tenants.contains_key(name) {
-            self.drops.insert(name.clone(), drops);
+    /// Takes how many packets the tenant's rules have dropped, by reason, and how full
+    /// its connection tracking is, when that is known.
+    pub fn handle_counters(
+        &mut self,
+        name: &TenantName,
+        drops: BTreeMap<String, u64>,
+        conntrack: Option<ConntrackSample>,
+        now: Now,
+    ) {
+        let Some(machine) = self.tenants.get_mut(name) else { return };
+        self.drops.insert(name.clone(), drops);
+        if let Some(sample) = conntrack {
+            let table = self.conntrack.entry(name.clone()).or_default();
+            table.handle_sample(sample, &mut machine.history, now);
         }
     }
 
@@ -571,6 +585,7 @@ impl Gateway {
             self.borrowed = Borrowed::default();
             self.sites.remove(name);
             self.drops.remove(name);
+            self.conntrack.remove(name);
             if self.placement == Placement::Current && !self.stopping {
                 let waiting: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
                 for name in waiting {

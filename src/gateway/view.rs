@@ -1,7 +1,7 @@
 //! The snapshot: all that the gateway knows, as everyone may see it.
 
 use super::tenant::TenantMachine;
-use super::{Gateway, bgp_view, site::Sites};
+use super::{Gateway, bgp_view, conntrack::Conntrack, site::Sites};
 use crate::model::{Attachment, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
 use crate::reconcile::{Device, Namespace, RouteKey, UnprogrammableReason, vlan_link};
@@ -130,6 +130,7 @@ impl Gateway {
             conditions,
             sites: site_snapshots,
             drops: self.drop_snapshots(name, sites),
+            conntrack: self.conntrack.get(name).and_then(Conntrack::snapshot),
             routes: routes(tenant, machine),
             bgp,
             events: machine.history.to_vec(),
@@ -301,7 +302,13 @@ impl Gateway {
                 reason: reason.clone(),
                 packets: Count(*packets),
             });
-        datapath.chain(firewall).collect()
+        let conntrack = self.conntrack.get(name).and_then(Conntrack::dropped);
+        let conntrack = conntrack.map(|packets| DropSnapshot {
+            place: DropPlace::Conntrack,
+            reason: "table_full".to_owned(),
+            packets: Count(packets),
+        });
+        datapath.chain(firewall).chain(conntrack).collect()
     }
 }
 

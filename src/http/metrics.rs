@@ -100,11 +100,26 @@ fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
         gauges("lockgate_isolation_ok", "1 when the tenant's rules were read back and are ours.");
     let mut dropped = counters(
         "lockgate_dropped_packets_total",
-        "Packets dropped, by place (datapath, firewall) and reason.",
+        "Packets dropped, by place (datapath, firewall, conntrack) and reason.",
     );
     let mut routes = gauges("lockgate_routes", "Routes in the kernel, by where they come from.");
+    let mut tracked =
+        gauges("lockgate_conntrack_entries", "Conversations that connection tracking knows.");
+    let mut limit = gauges(
+        "lockgate_conntrack_entries_limit",
+        "The most conversations the tenant may have (nf_conntrack_max); 0 for no end.",
+    );
+    let mut evicted = counters(
+        "lockgate_conntrack_evicted_total",
+        "Conversations nobody had answered yet that were forgotten to make room for others.",
+    );
     for tenant in tenants {
         let name = label("tenant", &tenant.name.to_string());
+        if let Some(table) = &tenant.conntrack {
+            tracked.add(vec![name.clone()], number(table.entries.into()));
+            limit.add(vec![name.clone()], number(table.maximum.into()));
+            evicted.add(vec![name.clone()], number(table.evicted.0));
+        }
         programmed
             .add(vec![name.clone()], truth(tenant.conditions.holds(ConditionType::Programmed)));
         isolated.add(vec![name.clone()], truth(tenant.conditions.holds(ConditionType::Isolated)));
@@ -124,7 +139,8 @@ fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             routes.add(labels, learned.unwrap_or(shown));
         }
     }
-    [programmed, isolated, dropped, routes].into_iter().map(Family::finish).collect()
+    let all = [programmed, isolated, dropped, tracked, limit, evicted, routes];
+    all.into_iter().map(Family::finish).collect()
 }
 
 fn sites(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {

@@ -145,16 +145,21 @@ fn write_tenants(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     out.write_str(
         "<table><caption>Tenants</caption><thead><tr><th scope=\"col\">Tenant</th>\
          <th scope=\"col\">Sites up</th><th scope=\"col\">UDP port</th>\
+         <th scope=\"col\">Conversations</th>\
          <th scope=\"col\">Public key</th><th scope=\"col\">What does not hold</th></tr></thead><tbody>\n",
     )?;
     for tenant in &snapshot.tenants {
         write!(
             out,
             "<tr><th scope=\"row\"><a href=\"/api/v1/tenants/{name}\">{name}</a></th>\
-             <td>{}/{}</td><td>{}</td><td><code>{}</code></td><td>",
+             <td>{}/{}</td><td>{}</td><td class=\"number\">{}</td><td><code>{}</code></td><td>",
             tenant.sites_up(),
             tenant.sites.len(),
             tenant.listen_port,
+            tenant.conntrack.map_or_else(
+                || "—".to_owned(),
+                |table| format!("{}/{}", table.entries, table.maximum)
+            ),
             tenant.public_key.map_or_else(String::new, |key| Text(key).to_string()),
             name = Text(&tenant.name),
         )?;

@@ -5,6 +5,7 @@
 
 use super::answer::NetlinkError;
 use super::apply::{self, Applied, ApplyError, Context, Progress};
+use super::conntrack;
 use super::leg;
 use super::netlink::Netlink;
 use super::netns::{self, NetnsError};
@@ -18,7 +19,7 @@ use super::wireguard::{self, DeviceError, WireGuardLink};
 use super::workers::{Place, WorkError, Workers};
 use crate::model::{Placement, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
-use crate::reconcile::{Device, DropReason, LegSample, LinkKind, Namespace, Step};
+use crate::reconcile::{ConntrackSample, Device, DropReason, LegSample, LinkKind, Namespace, Step};
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -336,19 +337,23 @@ impl Kernel {
         progress
     }
 
-    /// Packets dropped by the tenant's rules, by reason, since its table was made.
+    /// Packets dropped by the tenant's rules, by reason, since its table was made, and
+    /// how full its connection tracking is, where the kernel can say.
     ///
     /// # Errors
     /// When the namespace or its counters cannot be read.
-    pub async fn drop_counters(
+    pub async fn counters(
         &self,
         tenant: &TenantName,
-    ) -> Result<BTreeMap<DropReason, u64>, ObserveError> {
-        let counts = self.in_tenant(tenant, || nf_tables::counters(&mut Netlink::netfilter()?));
-        let counts = counts.await?.map_err(NftError::from)?;
+    ) -> Result<(BTreeMap<DropReason, u64>, Option<ConntrackSample>), ObserveError> {
+        let read = || -> Result<_, NetlinkError> {
+            let mut netfilter = Netlink::netfilter()?;
+            Ok((nf_tables::counters(&mut netfilter)?, conntrack::sample(&mut netfilter)?))
+        };
+        let (counts, conntrack) = self.in_tenant(tenant, read).await?.map_err(NftError::from)?;
         let known =
             counts.iter().filter_map(|(name, count)| Some((name.parse().ok()?, count.packets)));
-        Ok(known.collect())
+        Ok((known.collect(), conntrack))
     }
 
     /// How links to sites are, and whether the routers on each answer. Asks them.

@@ -7,13 +7,14 @@
 //!
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
-//! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `sysctl`,
+//! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `conntrack`, `sysctl`,
 //! `tun`, `wireguard`, [`tcp`], [`udp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
 //! (what needs `unsafe`).
 
 pub mod answer;
 mod apply;
 mod capability;
+mod conntrack;
 mod enter_box;
 mod features;
 mod kernel;

@@ -27,7 +27,7 @@ const NFTA_COUNTER_PACKETS: u16 = 2;
 pub(super) const UNTOUCHED: u32 = 1;
 
 /// `struct nfgenmsg`: family, version 0, no resource.
-const fn header(family: i32) -> [u8; 4] {
+pub(super) const fn header(family: i32) -> [u8; 4] {
     [family.to_ne_bytes()[if cfg!(target_endian = "little") { 0 } else { 3 }], 0, 0, 0]
 }
 
@@ -85,7 +85,7 @@ fn counter(object: &[u8]) -> Option<(String, Count)> {
     Some((text(NFTA_OBJ_NAME)?, count))
 }
 
-fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
+pub(super) fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
     let found = NlasIterator::new(attributes).flatten().find(|one| one.kind() == kind)?;
     let start = found.value().as_ptr().addr().checked_sub(attributes.as_ptr().addr())?;
     attributes.get(start..start.checked_add(found.value().len())?)

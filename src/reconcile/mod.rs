@@ -17,6 +17,7 @@
 
 mod backoff;
 mod borrowed;
+mod conntrack_sample;
 mod desired;
 mod desired_rules;
 mod desired_sets;
@@ -43,6 +44,7 @@ mod trace;
 
 pub use backoff::Backoff;
 pub use borrowed::Borrowed;
+pub use conntrack_sample::ConntrackSample;
 pub use desired::{
     Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable, vlan_link,
 };

@@ -32,6 +32,8 @@ pub enum EventReason {
     BfdDown,
     /// A BGP neighbor has come near its maximum of networks, or over it.
     PrefixLimit,
+    /// A tenant's connection tracking is nearly full, or full, or has room again.
+    ConntrackLimit,
     /// A step of a plan failed.
     StepFailed,
     /// The kernel was not as it was left, and was put right.
@@ -55,6 +57,7 @@ impl EventReason {
             Self::BfdUp => "bfd_up",
             Self::BfdDown => "bfd_down",
             Self::PrefixLimit => "prefix_limit",
+            Self::ConntrackLimit => "conntrack_limit",
             Self::StepFailed => "step_failed",
             Self::DriftRepaired => "drift_repaired",
             Self::ForeignObject => "foreign_object",

@@ -40,5 +40,7 @@ pub use site_state::{SiteReason, SiteState};
 pub use snapshot::{
     Backend, ConfigSnapshot, Offloads, RefusedDocument, Reload, ReloadOutcome, SCHEMA, Snapshot,
 };
-pub use tenant::{DropPlace, DropSnapshot, RouteSnapshot, RouteSource, TenantSnapshot};
+pub use tenant::{
+    ConntrackSnapshot, DropPlace, DropSnapshot, RouteSnapshot, RouteSource, TenantSnapshot,
+};
 pub use text::{Count, Visible};

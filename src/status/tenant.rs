@@ -15,6 +15,8 @@ pub enum DropPlace {
     Datapath,
     /// By the tenant's nft table.
     Firewall,
+    /// By connection tracking, which could not note down the conversation they began.
+    Conntrack,
 }
 
 impl fmt::Display for DropPlace {
@@ -22,6 +24,7 @@ impl fmt::Display for DropPlace {
         f.pad(match self {
             Self::Datapath => "datapath",
             Self::Firewall => "firewall",
+            Self::Conntrack => "conntrack",
         })
     }
 }
@@ -36,6 +39,37 @@ pub struct DropSnapshot {
     pub reason: String,
     /// How many, since the gateway started.
     pub packets: Count,
+}
+
+/// How full a tenant's connection tracking table is. Only conversations that `allow`
+/// rules or the gateway itself have to know are tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConntrackSnapshot {
+    /// Conversations that are tracked, of this tenant alone.
+    pub entries: u32,
+    /// The most there may be, of each tenant; 0 for no end
+    /// (`net.netfilter.nf_conntrack_max`).
+    pub maximum: u32,
+    /// Conversations nobody had answered yet that were forgotten to make room, since
+    /// the tenant's namespace was made.
+    pub evicted: Count,
+}
+
+impl ConntrackSnapshot {
+    /// From how many percent of the maximum on the table is nearly full.
+    pub const NEARLY_FULL_PERCENT: u64 = 90;
+
+    /// Whether somebody should look before no new conversation can begin.
+    pub fn is_nearly_full(&self) -> bool {
+        self.has_reached(Self::NEARLY_FULL_PERCENT)
+    }
+
+    /// Whether so many percent of the maximum are used.
+    pub fn has_reached(&self, percent: u64) -> bool {
+        let used = u64::from(self.entries) * 100;
+        self.maximum != 0 && percent * u64::from(self.maximum) <= used
+    }
 }
 
 /// Where a route comes from.
@@ -132,6 +166,9 @@ pub struct TenantSnapshot {
     /// Packets dropped, by place and reason.
     #[serde(default)]
     pub drops: Vec<DropSnapshot>,
+    /// How full its connection tracking is, once it was looked at.
+    #[serde(default)]
+    pub conntrack: Option<ConntrackSnapshot>,
     /// Its routes; of the learned ones no more than the first two hundred.
     #[serde(default)]
     pub routes: Vec<RouteSnapshot>,

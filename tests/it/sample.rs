@@ -4,11 +4,11 @@ use lockgate::model::limits;
 use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
     AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
-    ConditionStatus, ConditionType, Conditions, Count, DropPlace, DropSnapshot, EventReason,
-    FlawCount, History, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
-    PrefixCounts, PrefixSource, RefusedDocument, Reload, ReloadOutcome, RibNetwork, RibPage,
-    RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot, SiteState,
-    Snapshot, TenantSnapshot,
+    ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
+    EventReason, FlawCount, History, NeighborKind, NeighborSnapshot, NeighborState,
+    NotificationCount, PrefixCounts, PrefixSource, RefusedDocument, Reload, ReloadOutcome,
+    RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason,
+    SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -99,6 +99,7 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
                 packets: Count(41),
             },
         ],
+        conntrack: Some(ConntrackSnapshot { entries: 460, maximum: 5_000, evicted: Count(12) }),
         routes: vec![
             RouteSnapshot {
                 prefix: "10.200.1.0/24".parse().unwrap(),

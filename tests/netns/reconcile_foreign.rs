@@ -259,7 +259,7 @@ fn counters_go_on_counting_when_rules_are_replaced() {
             }
         };
         let dropped = || {
-            let counters = lab.block_on(kernel.drop_counters(&acme())).unwrap();
+            let (counters, _) = lab.block_on(kernel.counters(&acme())).unwrap();
             counters[&DropReason::NotAppSource]
         };
         assert_eq!(dropped(), 0);

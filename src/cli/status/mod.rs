@@ -137,12 +137,13 @@ fn render_all(
 }
 
 /// Whether somebody should look: a site that is cut off, a tenant that is not
-/// programmed or not kept apart, documents that are not served. A site that was
+/// programmed or can soon begin no conversation, documents that are not served. A site that was
 /// never connected is no finding here, for it may not be due yet.
 fn needs_a_look(snapshot: &Snapshot) -> bool {
     let last = snapshot.config.last_reload.as_ref();
     let is_broken = |tenant: &TenantSnapshot| {
         !tenant.conditions.holds(ConditionType::Programmed)
+            || tenant.conntrack.is_some_and(|table| table.is_nearly_full())
             || tenant
                 .sites
                 .iter()

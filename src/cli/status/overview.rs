@@ -5,8 +5,8 @@ use crate::cli::output::{self, number, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
 use crate::status::{
-    Ago, ConditionStatus, ConditionType, ReloadOutcome, SiteState, Snapshot, TenantSnapshot,
-    Visible,
+    Ago, ConditionStatus, ConditionType, ConntrackSnapshot, ReloadOutcome, SiteState, Snapshot,
+    TenantSnapshot, Visible,
 };
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -144,6 +144,14 @@ fn complain_of(tenant: &TenantSnapshot, out: &mut String) {
         let message = Visible(&condition.message);
         let colon = if condition.message.is_empty() { "" } else { ": " };
         let _ = write!(out, "\n{line}{colon}{message}");
+    }
+    if let Some(table) = tenant.conntrack.filter(ConntrackSnapshot::is_nearly_full) {
+        let (name, used, of) = (&tenant.name, table.entries, table.maximum);
+        let _ = write!(
+            out,
+            "\n{name}: {used} of {of} conversations are tracked: at the maximum, \
+             net.netfilter.nf_conntrack_max, none can begin"
+        );
     }
     if !out.is_empty() && !out.ends_with('\n') {
         out.push('\n');

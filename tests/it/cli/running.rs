@@ -439,6 +439,18 @@ fn a_healthy_gateway_is_no_finding() {
 }
 
 #[test]
+fn a_connection_table_that_is_nearly_full_is_a_finding() {
+    let mut full = healthy();
+    full.tenants[0].conntrack.as_mut().unwrap().entries = 4_500;
+    let server = Server::with(full, Duration::from_secs(60));
+    let ended = ask(&server.socket, &["status"]);
+    assert_eq!(ended.code, 1);
+    let line = "acme/gw: 4500 of 5000 conversations are tracked: at the maximum, \
+                net.netfilter.nf_conntrack_max, none can begin\n";
+    assert!(ended.stdout.ends_with(line), "{}", ended.stdout);
+}
+
+#[test]
 fn a_gateway_that_serves_nobody_says_so() {
     let server = Server::with(Snapshot::starting("0.1.0", NOW), Duration::from_secs(60));
     let ended = ask(&server.socket, &["status"]);

@@ -3,6 +3,7 @@
 
 mod bfd;
 mod bgp;
+mod conntrack;
 mod devices;
 mod failures;
 mod kernel;

@@ -174,6 +174,9 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_tenant_programmed gauge {tenant}
         lockgate_isolation_ok gauge {tenant}
         lockgate_dropped_packets_total counter {tenant,place,reason}
+        lockgate_conntrack_entries gauge {tenant}
+        lockgate_conntrack_entries_limit gauge {tenant}
+        lockgate_conntrack_evicted_total counter {tenant}
         lockgate_routes gauge {tenant,source}
         lockgate_site_up gauge {tenant,site}
         lockgate_site_state gauge {tenant,site,state}
