@@ -348,12 +348,18 @@ impl Kernel {
     ) -> Result<(BTreeMap<DropReason, u64>, Option<ConntrackSample>), ObserveError> {
         let read = || -> Result<_, NetlinkError> {
             let mut netfilter = Netlink::netfilter()?;
-            Ok((nf_tables::counters(&mut netfilter)?, conntrack::sample(&mut netfilter)?))
+            let mut counters = |family| nf_tables::counters(&mut netfilter, family);
+            let tables = [counters(libc::NFPROTO_INET)?, counters(libc::NFPROTO_ARP)?];
+            Ok((tables, conntrack::sample(&mut netfilter)?))
         };
-        let (counts, conntrack) = self.in_tenant(tenant, read).await?.map_err(NftError::from)?;
-        let known =
-            counts.iter().filter_map(|(name, count)| Some((name.parse().ok()?, count.packets)));
-        Ok((known.collect(), conntrack))
+        let (tables, conntrack) = self.in_tenant(tenant, read).await?.map_err(NftError::from)?;
+        let mut drops = BTreeMap::new();
+        for (name, count) in tables.iter().flatten() {
+            if let Ok(reason) = name.parse::<DropReason>() {
+                *drops.entry(reason).or_default() += count.packets;
+            }
+        }
+        Ok((drops, conntrack))
     }
 
     /// How links to sites are, and whether the routers on each answer. Asks them.

@@ -7,7 +7,7 @@
 //!
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
-//! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse` and `nf_tables`, `conntrack`, `sysctl`,
+//! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse`, `nft_arp` and `nf_tables`, `conntrack`, `sysctl`,
 //! `tun`, `wireguard`, [`tcp`], [`udp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
 //! (what needs `unsafe`).
 
@@ -24,6 +24,7 @@ mod netlink;
 mod netns;
 mod nf_tables;
 mod nft;
+mod nft_arp;
 mod nft_parse;
 mod nft_render;
 mod observe;

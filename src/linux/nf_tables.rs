@@ -1,5 +1,5 @@
-//! The two cheap questions we ask nf_tables ourselves: has anything changed,
-//! and what do the named counters say.
+//! The cheap questions we ask nf_tables ourselves: has anything changed, is a table
+//! there, and what do the named counters say.
 //!
 //! Everything else goes through `nft`, which costs a process; these are asked
 //! for every tenant again and again. Nothing is changed from here.
@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 
 // <linux/netfilter/nf_tables.h>, <linux/netfilter/nfnetlink.h>
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
+const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_GETGEN: u16 = 16;
 const NFT_MSG_GETOBJ: u16 = 19;
 const NFTA_GEN_ID: u16 = 1;
+const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_OBJ_TABLE: u16 = 1;
 const NFTA_OBJ_NAME: u16 = 2;
 const NFTA_OBJ_TYPE: u16 = 3;
@@ -54,9 +56,24 @@ pub(super) fn generation(netfilter: &mut Netlink) -> Result<u32, NetlinkError> {
     generation.ok_or_else(|| NetlinkError::Malformed("no generation of nf_tables".to_owned()))
 }
 
-/// The named counters of our table; empty when there is no table.
-pub(super) fn counters(netfilter: &mut Netlink) -> Result<BTreeMap<String, Count>, NetlinkError> {
-    let mut body = header(libc::NFPROTO_INET).to_vec();
+/// Whether there is a table of ours of a family (`NFPROTO_*`).
+pub(super) fn is_there(netfilter: &mut Netlink, family: i32) -> Result<bool, NetlinkError> {
+    let mut body = header(family).to_vec();
+    put(&mut body, NFTA_TABLE_NAME, format!("{TABLE}\0").as_bytes());
+    match netfilter.dump_raw(message(NFT_MSG_GETTABLE), NLM_F_ACK, &body, |_| ()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The named counters of our table of a family (`NFPROTO_*`); empty when there is no
+/// table.
+pub(super) fn counters(
+    netfilter: &mut Netlink,
+    family: i32,
+) -> Result<BTreeMap<String, Count>, NetlinkError> {
+    let mut body = header(family).to_vec();
     put(&mut body, NFTA_OBJ_TABLE, format!("{TABLE}\0").as_bytes());
     put(&mut body, NFTA_OBJ_TYPE, &NFT_OBJECT_COUNTER.to_be_bytes());
     let mut counters = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! A tenant's table in the kernel, by way of the program `nft`.
+//! A tenant's tables in the kernel, by way of the program `nft`.
 //!
 //! `nft` is started in the namespace the calling thread is in, and only when it
 //! must be: a namespace whose generation is that of the last reading, or the next
@@ -8,7 +8,7 @@
 use super::answer::NetlinkError;
 use super::netlink::Netlink;
 use super::nf_tables::{self, UNTOUCHED};
-use super::{nft_parse, nft_render};
+use super::{nft_arp, nft_parse, nft_render};
 use crate::reconcile::{Ruleset, TABLE};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ pub enum NftError {
         said: String,
     },
     /// What it lists cannot be read.
-    #[error("cannot read what `nft` lists of table inet {TABLE}")]
+    #[error("cannot read what `nft` lists of the tables {TABLE}")]
     Listing,
     /// The kernel's generation or counters cannot be asked for.
     #[error("cannot ask the kernel about its packet filter; it may have no nf_tables support")]
@@ -78,7 +78,7 @@ fn refused(what: &'static str, output: &Output) -> NftError {
     NftError::Refused { what, said }
 }
 
-/// Our table in the calling thread's namespace; `before` is an earlier reading.
+/// Our tables in the calling thread's namespace; `before` is an earlier reading.
 pub(super) fn observe(
     netfilter: &mut Netlink,
     before: Option<&Reading>,
@@ -90,7 +90,7 @@ pub(super) fn observe(
         if let Some(before) = same {
             return Ok(before.clone());
         }
-        let ruleset = if generation == UNTOUCHED { None } else { list()? };
+        let ruleset = if generation == UNTOUCHED { None } else { list(netfilter)? };
         // A transaction in between: what was read may be of either side of it.
         if nf_tables::generation(netfilter)? == generation {
             return Ok(Reading { cookie, generation, ruleset: ruleset.map(Arc::new) });
@@ -98,25 +98,30 @@ pub(super) fn observe(
     }
 }
 
-fn list() -> Result<Option<Ruleset>, NftError> {
-    let output = run(&["-j", "list", "table", "inet", TABLE], None)?;
-    if output.status.success() {
-        return nft_parse::parse(&output.stdout).map(Some).ok_or(NftError::Listing);
+fn list(netfilter: &mut Netlink) -> Result<Option<Ruleset>, NftError> {
+    let mut ruleset = None;
+    if nf_tables::is_there(netfilter, libc::NFPROTO_INET)? {
+        ruleset = Some(nft_parse::parse(&list_table("inet")?).ok_or(NftError::Listing)?);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("No such file or directory") {
-        Ok(None)
-    } else {
-        Err(refused("list", &output))
+    if nf_tables::is_there(netfilter, libc::NFPROTO_ARP)? {
+        let text = list_table("arp")?;
+        nft_arp::parse(&text, ruleset.get_or_insert_default()).ok_or(NftError::Listing)?;
     }
+    Ok(ruleset)
 }
 
-/// Puts `desired` in the place of our table, in one transaction.
+/// What `nft` lists of our table of a family.
+fn list_table(family: &str) -> Result<Vec<u8>, NftError> {
+    let output = run(&["-j", "list", "table", family, TABLE], None)?;
+    if output.status.success() { Ok(output.stdout) } else { Err(refused("list", &output)) }
+}
+
+/// Puts `desired` in the place of our tables, in one transaction.
 ///
 /// What stands there now is known, unless somebody else's transaction came between.
 ///
 /// # Errors
-/// [`NftError`]; the table that was there then stands as it was.
+/// [`NftError`]; what was there then stands as it was.
 pub(super) fn replace(
     netfilter: &mut Netlink,
     desired: &Ruleset,
@@ -131,7 +136,7 @@ pub(super) fn replace(
         return put(netfilter, cookie, generation, desired);
     }
     let counts = match present {
-        Some(_) => nf_tables::counters(netfilter)?,
+        Some(_) => nf_tables::counters(netfilter, libc::NFPROTO_INET)?,
         None => BTreeMap::new(),
     };
     let output = run(&["-f", "-"], Some(&nft_render::anew(desired, &counts)))?;
@@ -155,7 +160,7 @@ fn put(
     Ok(is_ours.then_some(Reading { cookie, generation, ruleset }))
 }
 
-/// Removes our table, if it is there.
+/// Removes our tables, as far as they are there.
 pub(super) fn delete() -> Result<(), NftError> {
     let output = run(&["-f", "-"], Some(&nft_render::delete()))?;
     if output.status.success() { Ok(()) } else { Err(refused("delete the rules", &output)) }

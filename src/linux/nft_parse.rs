@@ -42,11 +42,11 @@ pub(super) fn parse(listing: &[u8]) -> Option<Ruleset> {
     Some(ruleset)
 }
 
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn foreign(ruleset: &mut Ruleset, kind: &str, object: &Value) {
+pub(super) fn foreign(ruleset: &mut Ruleset, kind: &str, object: &Value) {
     ruleset.foreign.insert(format!("{kind} {}", text(object, "name")));
 }
 
@@ -63,7 +63,7 @@ fn read_chain(object: &Value, ruleset: &mut Ruleset) {
     ruleset.chains.entry(name).or_default().base = base;
 }
 
-fn read_base(object: &Value) -> Option<Base> {
+pub(super) fn read_base(object: &Value) -> Option<Base> {
     let priority = i32::try_from(object.get("prio")?.as_i64()?).ok()?;
     (text(object, "type") == "filter").then_some(())?;
     let hook = text(object, "hook").parse().ok()?;
@@ -121,7 +121,7 @@ fn landmarks(rule: &Rule) -> Vec<String> {
 }
 
 /// The same of a rule as listed.
-fn listed_landmarks(statements: &[Value]) -> Vec<String> {
+pub(super) fn listed_landmarks(statements: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for (kind, statement) in statements.iter().filter_map(Value::as_object).flatten() {
         match kind.as_str() {

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
 
 use super::nf_tables::Count;
+use super::nft_arp;
 
 /// The transaction that makes `desired` of `present`, the table that stands
 /// there; `None` when its chains cannot stay or it has what we do not know.
@@ -44,12 +45,13 @@ pub(super) fn anew(desired: &Ruleset, counts: &BTreeMap<String, Count>) -> Strin
     line(&mut text, format_args!("}}"));
     declare(&mut text, desired, None);
     fill(&mut text, desired, None);
+    text += &nft_arp::render(&desired.arp);
     text
 }
 
-/// The transaction that removes our table, also when there is none.
+/// The transaction that removes our tables, also when there are none.
 pub(super) fn delete() -> String {
-    format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n")
+    format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n") + &nft_arp::delete()
 }
 
 /// Whether the chains and sets of `present` can stay as they are.
@@ -115,6 +117,9 @@ fn keep(text: &mut String, desired: &Ruleset, present: &Ruleset) {
     }
     for reason in present.counters.difference(&desired.counters) {
         line(text, format_args!("delete counter inet {TABLE} {reason}"));
+    }
+    if desired.arp != present.arp {
+        *text += &nft_arp::render(&desired.arp);
     }
 }
 

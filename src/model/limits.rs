@@ -31,9 +31,9 @@ pub const RULE_TEXT_BYTES: usize = 127;
 pub const ECHOES_PER_SECOND: u32 = 100;
 
 /// Neighbour solicitations that are heard each second on a site's link, and as many
-/// at once. A router asks once in some seconds; each new asker takes an entry of
+/// ARP requests, and as many at once. A router asks once in some seconds; each new asker takes an entry of
 /// the neighbour table, of which all namespaces together have 1,024 by default
-/// (`net.ipv6.neigh.default.gc_thresh3`), for at least five seconds.
+/// (`net.ipv6.neigh.default.gc_thresh3`, and that of IPv4), for at least five seconds.
 pub const SITE_SOLICITATIONS_PER_SECOND: u32 = 20;
 
 /// The same on the link to the applications, where many pods may ask.
@@ -47,6 +47,11 @@ pub const APPS_MET: u32 = 256;
 /// The same of a VLAN's networks, for the applications: a poller asks every device
 /// there in one go.
 pub const DEVICES_MET: u32 = 1_024;
+
+/// Hosts of a VLAN's own network that the gateway itself may say something to within
+/// [`NEIGHBORS_MET_SECONDS`]: answers to echoes, and ICMP errors. Each takes an entry
+/// of the neighbour table, and whoever sends may say that he is anybody there.
+pub const HOSTS_MET: u32 = 64;
 
 /// How long an address that was sent to counts as one: longer than the kernel looks
 /// for who is not there, 3 seconds.

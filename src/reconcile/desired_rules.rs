@@ -60,12 +60,23 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
     Ruleset {
         met: met(tenant, legs, &parts),
         sets: sets(tenant, legs, &parts),
+        arp: arp(legs),
         legs: (placement == Placement::Current).then(|| legs.devices().cloned().collect()),
         sites: Dispatch::new(sites),
         chains,
         counters: DropReason::ALL.iter().copied().collect(),
         foreign: BTreeSet::new(),
     }
+}
+
+/// The links with neighbours that ask by ARP; a pod's own is not ours to bound.
+fn arp(legs: &Legs<'_>) -> BTreeMap<Device, u32> {
+    let vlans = legs.sites.iter().filter(|leg| leg.vlan.is_some());
+    let fabric = legs.fabric().filter(|_| !legs.is_pod());
+    vlans
+        .map(|leg| (leg.device.clone(), SITE_SOLICITATIONS_PER_SECOND))
+        .chain(fabric.map(|fabric| (fabric.clone(), FABRIC_SOLICITATIONS_PER_SECOND)))
+        .collect()
 }
 
 /// What the chains depend on beside the sets.
@@ -324,6 +335,7 @@ impl Shape<'_> {
             if leg.vlan.is_some() {
                 rules.push(accept([oif(&leg.device)].into_iter().chain(discovery())));
                 rules.push(accept([oif(&leg.device), listener()]));
+                rules.extend(self.to_hosts(leg));
             }
             for family in Family::BOTH {
                 rules.push(accept([oif(&leg.device), dst_of(leg, List::Sources, family)]));
@@ -342,6 +354,24 @@ impl Shape<'_> {
             None => {}
         }
         rules.push(rule([], Verdict::Drop(DropReason::FromGateway)));
+        rules
+    }
+
+    /// What we ourselves say to hosts of a VLAN's own network. Its routers and BGP
+    /// neighbors are known anyway, and never to be without an answer for the others.
+    fn to_hosts(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {
+        let oif = || Match::Oif(leg.device.clone());
+        let networks: PrefixSet = leg.vlan.iter().flat_map(|(_, vlan)| vlan.networks()).collect();
+        let mut rules = Vec::new();
+        if site_neighbors(self.tenant, self.legs, leg).next().is_some() {
+            let known = Family::BOTH.map(|family| dst_of(leg, List::SiteNeighbors, family));
+            rules.extend(known.map(|known| accept([oif(), known])));
+        }
+        let (there, met) = ((List::OnLink, leg.tag()), (List::MetOnLink, leg.tag()));
+        for mut rule in meet(&networks, there, met) {
+            rule.matches.insert(0, oif());
+            rules.push(rule);
+        }
         rules
     }
 

@@ -3,7 +3,7 @@
 use super::desired::{Legs, SiteLeg, near};
 use super::serving::{far, tunnelled};
 use super::{Device, Family, List, PrefixSet, SetName};
-use crate::model::limits::{APPS_MET, DEVICES_MET};
+use crate::model::limits::{APPS_MET, DEVICES_MET, HOSTS_MET};
 use crate::model::{Site, Tenant};
 use crate::net::{InterfaceAddress, Prefix};
 use std::collections::BTreeMap;
@@ -73,6 +73,9 @@ pub(super) fn sets(
             put(List::DirectSites, &tag, direct);
         }
         put(List::Own, &tag, hosts(&mut leg.own(tenant)));
+        if let Some((_, vlan)) = leg.vlan {
+            put(List::OnLink, &tag, vlan.networks().collect());
+        }
         let neighbors: PrefixSet = site_neighbors(tenant, legs, leg).map(Prefix::host).collect();
         if !neighbors.is_empty() {
             put(List::SiteNeighbors, &tag, neighbors);
@@ -96,6 +99,10 @@ pub(super) fn met(
         let families = Family::BOTH.into_iter().filter(|it| !direct.of_family(*it).is_empty());
         met.extend(families.map(|family| (SetName { list, family, leg: leg.clone() }, size)));
     };
+    for leg in &legs.sites {
+        let networks = leg.vlan.iter().flat_map(|(_, vlan)| vlan.networks()).collect();
+        put(List::MetOnLink, &networks, leg.tag(), HOSTS_MET);
+    }
     for leg in legs.sites.iter().filter(|_| legs.fabric().is_some()) {
         put(List::MetApps, &apps, leg.tag(), APPS_MET);
         put(List::MetSites, &direct_sites(legs, leg, parts), leg.tag(), DEVICES_MET);

@@ -1,7 +1,8 @@
 //! A tenant's nft table as a value.
 //!
 //! One table, replaced whole in one transaction and never edited: rules, sets,
-//! the map of sites and the counters stand or fall together.
+//! the map of sites and the counters stand or fall together. What is said of ARP
+//! stands beside it, for ARP passes no chain of an `inet` table.
 
 use super::prefix_set::canonical;
 use super::{Device, Family, PrefixSet, Rule};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-/// The table `inet lockgate` of one tenant.
+/// The tables `inet lockgate` and `arp lockgate` of one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruleset {
     /// Named sets (`type ipv4_addr` or `ipv6_addr`, `flags interval`). Desired
@@ -21,6 +22,11 @@ pub struct Ruleset {
     ///
     /// [`Verdict::Meet`]: super::Verdict::Meet
     pub met: BTreeMap<SetName, u32>,
+    /// The links on which ARP is heard, and how many requests are heard on each every
+    /// second, and as many at once: the table `arp lockgate`, which is not there where
+    /// there are none. Whoever asks for our address is remembered, as with
+    /// [`Icmp::Solicitation`](super::Icmp::Solicitation).
+    pub arp: BTreeMap<Device, u32>,
     /// The tenant's own links: the set `legs` (`type ifname`), where others have
     /// links in the namespace too; `None` where it is the tenant's alone.
     pub legs: Option<BTreeSet<Device>>,
@@ -224,6 +230,10 @@ pub enum List {
     MetApps,
     /// The addresses of the second that were sent to lately.
     MetSites,
+    /// A VLAN's own networks, where we have an address.
+    OnLink,
+    /// The addresses in them that we ourselves had something to say to lately.
+    MetOnLink,
     /// What has no business on a wire.
     Martians,
 }
@@ -245,6 +255,8 @@ words!(List {
     DirectSites = "direct-sites",
     MetApps = "met-apps",
     MetSites = "met-sites",
+    OnLink = "on-link",
+    MetOnLink = "met-on-link",
     Martians = "martians",
 });
 
@@ -254,7 +266,7 @@ impl List {
 
     /// Whether the kernel fills it.
     pub const fn is_met(self) -> bool {
-        matches!(self, Self::MetApps | Self::MetSites)
+        matches!(self, Self::MetApps | Self::MetSites | Self::MetOnLink)
     }
 }
 

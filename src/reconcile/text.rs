@@ -124,6 +124,9 @@ impl fmt::Display for Ruleset {
             let space = if prefixes.is_empty() { "" } else { " " };
             writeln!(f, "    set {name}{space}{prefixes}")?;
         }
+        for (device, rate) in &self.arp {
+            writeln!(f, "    arp {device} {rate}")?;
+        }
         for (name, size) in &self.met {
             writeln!(f, "    met {name} {size}")?;
         }
@@ -246,6 +249,12 @@ impl Reader {
             "set" => {
                 let (name, prefixes) = set(rest).ok_or(LineError::Malformed)?;
                 ruleset.sets.insert(name, prefixes).is_none()
+            }
+            "arp" => {
+                let (device, rate) = rest.split_once(' ').ok_or(LineError::Malformed)?;
+                let device = device.parse().map_err(|_| LineError::Malformed)?;
+                let rate = rate.parse().map_err(|_| LineError::Malformed)?;
+                ruleset.arp.insert(device, rate).is_none()
             }
             "met" => {
                 let (name, size) = rest.split_once(' ').ok_or(LineError::Malformed)?;
