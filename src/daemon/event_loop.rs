@@ -350,6 +350,10 @@ impl EventLoop {
 
     fn handle_input(&mut self, input: Input) {
         let now = self.now();
+        // What comes tenant by tenant is shown with the next sample of the devices, of
+        // which there is one a second: a snapshot is of all tenants. What follows from
+        // it is an output, and shown at once.
+        let is_one_of_many = matches!(input, Input::Counters(..) | Input::Legs(..));
         let gateway = &mut self.parts.gateway;
         match input {
             Input::Applied(tenant, failed) => gateway.handle_applied(&tenant, failed, now),
@@ -403,7 +407,7 @@ impl EventLoop {
                 }
             }
         }
-        self.publishing.note(true);
+        self.publishing.note(!is_one_of_many);
     }
 
     fn handle_bgp(&mut self, input: BgpInput) {

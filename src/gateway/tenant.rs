@@ -109,6 +109,9 @@ pub(super) struct TenantMachine {
     backoff: Backoff,
     resync_at: Option<Instant>,
     pub(super) observed: Option<Namespace>,
+    /// Whether the rules that were observed are those that are wanted: asked with each
+    /// snapshot, and of a thousand tenants too much to find out each time.
+    rules_hold: bool,
     /// Settings that outlive it, as they were.
     borrowed: Borrowed,
     /// The generation that was found to be in place.
@@ -154,6 +157,7 @@ impl TenantMachine {
             backoff: Backoff::default(),
             resync_at: None,
             observed: None,
+            rules_hold: false,
             borrowed,
             applied_generation: None,
             changed_at: None,
@@ -252,6 +256,7 @@ impl TenantMachine {
             self.gone = false;
         }
         self.wanted = wanted;
+        self.compare_rules();
         self.configure_bgp(now);
         if !same {
             self.bgp.settle_at = None;
@@ -309,6 +314,7 @@ impl TenantMachine {
             return;
         }
         self.observed = observed;
+        self.compare_rules();
         self.surround_bgp(now);
         self.phase = Phase::Idle;
         if self.is_device_to_go() {
@@ -586,15 +592,24 @@ impl TenantMachine {
     /// Whether the link for its device is there, behind the very rules that are to
     /// guard it.
     fn has_link(&self, carrier: Backend) -> bool {
-        let (Some(wanted), Some(observed)) = (&self.wanted, &self.observed) else { return false };
+        let Some(observed) = &self.observed else { return false };
         let link = observed.links.get(&Device::Managed(ManagedName::wireguard()));
         let kind = match carrier {
             Backend::Userspace => LinkKind::Tun,
             Backend::Kernel => LinkKind::WireGuard,
         };
-        link.is_some_and(|link| link.kind == kind)
-            && observed.ruleset.is_some()
-            && observed.ruleset == wanted.namespace.ruleset
+        self.rules_hold && link.is_some_and(|link| link.kind == kind)
+    }
+
+    /// Whether its rules stand as they are wanted, when it was last looked at.
+    pub(super) const fn rules_hold(&self) -> bool {
+        self.rules_hold
+    }
+
+    fn compare_rules(&mut self) {
+        let observed = self.observed.as_ref().and_then(|it| it.ruleset.as_ref());
+        let wanted = self.wanted.as_ref().and_then(|it| it.namespace.ruleset.as_ref());
+        self.rules_hold = wanted.is_some() && observed == wanted;
     }
 }
 

@@ -380,15 +380,14 @@ fn programmed(
 /// Whether the rules that keep this tenant apart are in the kernel, as last
 /// read back from it.
 fn isolated(machine: &TenantMachine) -> Verdict {
-    let (wanted, observed) = (machine.wanted(), machine.observed());
-    let (Some(wanted), Some(observed)) = (wanted, observed) else {
+    if machine.wanted().is_none() || machine.observed().is_none() {
         return (
             ConditionType::Isolated,
             ConditionStatus::Unknown,
             ConditionReason::Pending,
             String::new(),
         );
-    };
+    }
     if let Some(leak) = machine.leak() {
         return (
             ConditionType::Isolated,
@@ -397,7 +396,7 @@ fn isolated(machine: &TenantMachine) -> Verdict {
             leak.to_owned(),
         );
     }
-    let (status, reason, message) = if observed.ruleset == wanted.namespace.ruleset {
+    let (status, reason, message) = if machine.rules_hold() {
         (ConditionStatus::True, ConditionReason::Verified, "")
     } else {
         let message = "new rules are being put in place; the old ones hold";

@@ -12,20 +12,28 @@ use crate::reconcile::{Answer, Device, LegSample};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// Up to so many routers are looked up one by one. To list neighbours the kernel goes
+/// through those of all namespaces, and a thousand tenants are looked at in turn.
+const FEW: usize = 16;
+
 /// Looks at each link of the calling thread's namespace that is there, and has
 /// its routers asked anew.
 pub(super) fn sample(
     legs: &[(Device, Vec<IpAddr>)],
 ) -> Result<BTreeMap<Device, LegSample>, NetlinkError> {
     let mut route = Netlink::route()?;
-    let mut neighbours = rtnl::neighbours(&mut route)?;
+    let routers: usize = legs.iter().map(|(_, routers)| routers.len()).sum();
+    let listed = (FEW < routers).then(|| rtnl::neighbours(&mut route)).transpose()?;
     let mut samples = BTreeMap::new();
     for (device, routers) in legs {
         let Some((index, mut sample)) = rtnl::link_counters(&mut route, device.as_str())? else {
             continue;
         };
         for router in routers {
-            let found = neighbours.remove(&(index, *router));
+            let found = match &listed {
+                Some(neighbours) => neighbours.get(&(index, *router)).copied(),
+                None => rtnl::neighbour(&mut route, index, *router)?,
+            };
             sample.routers.insert(*router, found.map_or(Answer::Asked, answer));
             if sample.carrier && found != Some(Neighbour::Asked) {
                 let is_known =

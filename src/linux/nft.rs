@@ -99,21 +99,34 @@ pub(super) fn observe(
 }
 
 fn list(netfilter: &mut Netlink) -> Result<Option<Ruleset>, NftError> {
-    let mut ruleset = None;
-    if nf_tables::is_there(netfilter, libc::NFPROTO_INET)? {
-        ruleset = Some(nft_parse::parse(&list_table("inet")?).ok_or(NftError::Listing)?);
-    }
-    if nf_tables::is_there(netfilter, libc::NFPROTO_ARP)? {
-        let text = list_table("arp")?;
-        nft_arp::parse(&text, ruleset.get_or_insert_default()).ok_or(NftError::Listing)?;
-    }
-    Ok(ruleset)
+    let table = list_table(netfilter, libc::NFPROTO_INET, "inet")?;
+    let table = table.map(|text| nft_parse::parse(&text).ok_or(NftError::Listing)).transpose()?;
+    let Some(arp) = list_table(netfilter, libc::NFPROTO_ARP, "arp")? else { return Ok(table) };
+    let mut ruleset = table.unwrap_or_default();
+    nft_arp::parse(&arp, &mut ruleset).ok_or(NftError::Listing)?;
+    Ok(Some(ruleset))
 }
 
-/// What `nft` lists of our table of a family.
-fn list_table(family: &str) -> Result<Vec<u8>, NftError> {
-    let output = run(&["-j", "list", "table", family, TABLE], None)?;
-    if output.status.success() { Ok(output.stdout) } else { Err(refused("list", &output)) }
+/// What `nft` lists of our table of a family; `None` when there is none.
+fn list_table(
+    netfilter: &mut Netlink,
+    family: i32,
+    name: &str,
+) -> Result<Option<Vec<u8>>, NftError> {
+    if !nf_tables::is_there(netfilter, family)? {
+        return Ok(None);
+    }
+    let output = run(&["-j", "list", "table", name, TABLE], None)?;
+    if output.status.success() {
+        return Ok(Some(output.stdout));
+    }
+    // It may have been removed meanwhile.
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("No such file or directory") {
+        Ok(None)
+    } else {
+        Err(refused("list", &output))
+    }
 }
 
 /// Puts `desired` in the place of our tables, in one transaction.

@@ -575,6 +575,35 @@ pub(super) fn neighbours(
     Ok(shown.into_iter().collect())
 }
 
+/// What is known of one neighbour; `None` when it was never asked, or is forgotten.
+pub(super) fn neighbour(
+    route: &mut Netlink,
+    index: u32,
+    address: IpAddr,
+) -> Result<Option<Neighbour>, NetlinkError> {
+    let request = RouteNetlinkMessage::GetNeighbour(neighbour_message(index, address));
+    let shown = route.get(&request, |message| match message {
+        RouteNetlinkMessage::NewNeighbour(message) => shown_neighbour(&message),
+        _ => None,
+    });
+    match shown {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
+        shown => Ok(shown?.map(|(_, neighbour)| neighbour)),
+    }
+}
+
+fn neighbour_message(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = address_family(Family::of(address));
+    message.header.ifindex = index;
+    let destination = match address {
+        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+    };
+    message.attributes.push(NeighbourAttribute::Destination(destination));
+    message
+}
+
 fn shown_neighbour(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
@@ -601,14 +630,7 @@ pub(super) fn ask_neighbour(
     address: IpAddr,
     is_known: bool,
 ) -> Result<(), NetlinkError> {
-    let mut message = NeighbourMessage::default();
-    message.header.family = address_family(Family::of(address));
-    message.header.ifindex = index;
-    let destination = match address {
-        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
-        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
-    };
-    message.attributes.push(NeighbourAttribute::Destination(destination));
+    let mut message = neighbour_message(index, address);
     let flags = if is_known {
         message.header.state = NeighbourState::Probe;
         NLM_F_REPLACE
