@@ -6,12 +6,12 @@
 )]
 
 use crate::frames::{Wire, udp};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, drops};
 use crate::lab::{At, Lab, PATIENCE, slowness, wait_until};
 use crate::links;
 use crate::vlan_hostile::{PORTS, tag};
 use crate::vlan_stage::{ACME, APP, BOLT, Customer, DEVICE, app, documents, set, socket};
-use lockgate::status::SiteState;
+use lockgate::status::{DropPlace, EventReason, SiteState};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -130,10 +130,11 @@ const FEW: u64 = 10_000;
 
 /// V22: one tenant has as many conversations as there may be. It begins no more
 /// until one ends; those it has go on, and the other tenant begins what it likes.
+/// N10: whoever looks is told, by the log, the status and the metrics.
 #[test]
 fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
     links::run(|lab| {
-        let _gateway = serving(lab, &tracked());
+        let gateway = serving(lab, &tracked());
         let most = tracking(lab, &ACME, "nf_conntrack_max");
         if FEW < most {
             assert!(std::env::var_os("REQUIRE_VM").is_none(), "REQUIRE_VM is set; {most} at most");
@@ -185,5 +186,24 @@ fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
         assert_eq!(turned_away(lab, &BOLT), 0);
         assert!(tracking(lab, &BOLT, "nf_conntrack_count") < bolts + 100);
         assert!(!asks(&ACME, &client(&ACME)), "acme's are full all the while");
+
+        gateway.wait("acme's full table to be seen", |snapshot| {
+            let acme = snapshot.tenants.iter().find(|it| it.name.to_string() == ACME.tenant());
+            acme.is_some_and(|acme| {
+                100 < drops(acme, DropPlace::Conntrack, "table_full")
+                    && acme.conntrack.is_some_and(|it| u64::from(it.maximum) == most)
+                    && acme.events.iter().any(|it| it.reason == EventReason::ConntrackLimit)
+            })
+        });
+        let bolt = gateway.tenant(&BOLT.tenant());
+        assert_eq!(drops(&bolt, DropPlace::Conntrack, "table_full"), 0);
+        assert!(!bolt.events.iter().any(|it| it.reason == EventReason::ConntrackLimit));
+        let is_told = |line: &str| line.contains("WARN") && line.contains("conntrack_limit");
+        assert!(gateway.log().lines().any(is_told), "{}", gateway.log());
+        let metrics = gateway.page("/metrics");
+        let limit = format!("lockgate_conntrack_entries_limit{{tenant=\"acme/gw\"}} {most}");
+        assert!(metrics.contains(&limit), "{metrics}");
+        let dropped = "place=\"conntrack\",reason=\"table_full\"";
+        assert!(metrics.contains(dropped), "{metrics}");
     });
 }
