@@ -91,7 +91,7 @@ fn bench(criterion: &mut Criterion) {
         let surroundings = Surroundings::fabric(&tenant, &namespace());
         rib.set_surroundings(surroundings, BTreeMap::new());
         let settings = NeighborSettings {
-            address: neighbor.address,
+            address: neighbor.network().address(),
             policy: policy.clone(),
             maximum_prefixes: bgp.import.maximum_prefixes,
         };

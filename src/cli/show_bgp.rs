@@ -6,26 +6,36 @@ use super::terminal::Style;
 use super::verdict::Failure;
 use crate::net::{Prefix, Timestamp};
 use crate::status::{
-    Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RibNetwork, RibPath, Snapshot,
+    Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, RibNetwork,
+    RibPath, Snapshot,
 };
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 use std::path::Path;
 
-/// A neighbor and whose it is.
+/// A neighbor, or a range that neighbors connect out of, and whose it is.
 #[derive(Serialize)]
 pub(super) struct Neighbor<'a> {
     tenant: String,
     #[serde(flatten)]
-    neighbor: &'a NeighborSnapshot,
+    row: Row<'a>,
 }
 
-/// Every neighbor in a snapshot.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Row<'a> {
+    Neighbor(&'a NeighborSnapshot),
+    Range(&'a RangeSnapshot),
+}
+
+/// Every neighbor in a snapshot, and every range.
 pub(super) fn neighbors(snapshot: &Snapshot) -> Vec<Neighbor<'_>> {
     let mut rows = Vec::new();
     for tenant in &snapshot.tenants {
-        for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
-            rows.push(Neighbor { tenant: tenant.name.to_string(), neighbor });
+        let Some(bgp) = &tenant.bgp else { continue };
+        let ranges = bgp.ranges.iter().map(Row::Range);
+        for row in ranges.chain(bgp.neighbors.iter().map(Row::Neighbor)) {
+            rows.push(Neighbor { tenant: tenant.name.to_string(), row });
         }
     }
     rows
@@ -41,7 +51,14 @@ pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style
         "TOLD", "INFO",
     ];
     let mut table = output::table(style, &header);
-    for Neighbor { tenant, neighbor } in rows {
+    for Neighbor { tenant, row } in rows {
+        let neighbor = match row {
+            Row::Neighbor(neighbor) => neighbor,
+            Row::Range(range) => {
+                table.add_row(of_range(tenant, range));
+                continue;
+            }
+        };
         let counts = neighbor.prefixes;
         table.add_row([
             text(tenant),
@@ -60,6 +77,29 @@ pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style
     }
     output::fit(&mut table, style, &DISPENSABLE_OF_NEIGHBORS);
     output::draw(&mut table)
+}
+
+/// A range: how many of its neighbors there are, and may be.
+fn of_range(tenant: &str, range: &RangeSnapshot) -> [Cell; 12] {
+    let nothing = || text("—");
+    let refused = match range.refused.0 {
+        0 => String::new(),
+        refused => format!("{refused} refused, for it was full"),
+    };
+    [
+        text(tenant),
+        text(&range.name),
+        text(range.range),
+        text("range"),
+        number(range.remote_asn),
+        text(format!("{} of {}", range.neighbors, range.maximum)),
+        nothing(),
+        nothing(),
+        nothing(),
+        nothing(),
+        nothing(),
+        text(refused),
+    ]
 }
 
 fn state(state: NeighborState) -> Cell {

@@ -325,6 +325,16 @@ pub enum Problem {
     Ports(String),
     #[error("needs spec.fabric.bgp of its TenantGateway, for the AS number")]
     NoLocalAsn,
+    #[error("{0} is in no network of the fabric link; name who is hops away by address")]
+    RangeNotOnLink(Prefix),
+    #[error(
+        "ranges with {sum} neighbors between them are too many; a tenant's have at most {most}"
+    )]
+    RangesTooLarge { sum: usize, most: usize },
+    #[error(
+        "needs a passwordSecretRef, for it is inside the range of neighbor `{range}`, which has one: the kernel takes nothing from there that is not signed"
+    )]
+    UnsignedInRange { range: String },
     #[error("`{0}` {1}")]
     Community(String, CommunityError),
     #[error("{value} is outside {least}–{longest}, the lengths a prefix inside this one has")]

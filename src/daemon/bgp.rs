@@ -14,7 +14,7 @@ use crate::gateway::{BgpAction, Gateway, Listening, SocketEvent};
 use crate::linux::Kernel;
 use crate::linux::tcp::{self, Guard, Reach};
 use crate::model::limits::BGP_SOCKET_WRITE_BYTES;
-use crate::net::{Now, TenantName};
+use crate::net::{Now, Prefix, TenantName};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -94,7 +94,10 @@ impl Sockets {
         match action {
             BgpAction::Listen(listening) => {
                 self.listen(tenant, listening);
-                self.tenants.retain(|_, it| !it.endpoints.is_empty() || !it.connections.is_empty());
+                self.tenants.retain(|_, it| {
+                    let waits = !it.endpoints.is_empty() || !it.listeners.is_empty();
+                    waits || !it.connections.is_empty()
+                });
             }
             BgpAction::Dial(neighbor, id) => self.dial(tenant, neighbor, id),
             BgpAction::Write(neighbor, id) => self.write(tenant, &neighbor, id, gateway),
@@ -201,8 +204,8 @@ impl Sockets {
         let sockets = self.tenants.entry(tenant.clone()).or_default();
         let Listening { endpoints, at } = listening;
         sockets.listeners.retain(|local, _| at.contains_key(local));
-        for (local, names) in at {
-            let guards = names.iter().filter_map(|name| endpoints.get(name)).map(guard);
+        for (local, waited) in at {
+            let guards = waited.iter().map(|(from, endpoint)| guard(*from, endpoint));
             let guards: Vec<Guard> = guards.collect();
             if sockets.listeners.get(&local).is_some_and(|it| it.guards == guards) {
                 continue;
@@ -217,14 +220,14 @@ impl Sockets {
     }
 }
 
-/// How a neighbor's packets must be.
-pub(super) fn guard(endpoint: &Endpoint) -> Guard {
+/// How the packets of a neighbor must be that is somewhere in `from`.
+pub(super) fn guard(from: Prefix, endpoint: &Endpoint) -> Guard {
     let reach = match endpoint.ttl_security {
         Some(hops) => Reach::Secured(hops),
         None if endpoint.on_link => Reach::Link,
         None => Reach::Multihop,
     };
-    Guard { address: endpoint.address, reach, password: endpoint.password.clone() }
+    Guard { from, reach, password: endpoint.password.clone() }
 }
 
 /// As many whole messages as are written in one go (RFC 4271 §4.1): what a connection
@@ -277,7 +280,7 @@ async fn accept(
 ) {
     loop {
         if let Ok((stream, remote)) = listener.accept().await
-            && let Some(guard) = guards.iter().find(|it| it.address == remote.ip().to_canonical())
+            && let Some(guard) = Guard::of(guards, remote.ip().to_canonical())
             && tcp::admit(&stream, guard).is_ok()
             && let Ok(local) = stream.local_addr()
         {

@@ -6,7 +6,9 @@ use crate::bgp::speaker::Endpoint;
 use crate::gateway::SocketEvent;
 use crate::linux::{Kernel, tcp};
 use crate::model::limits::BGP_SOCKET_READ_BYTES;
+use crate::net::Prefix;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -36,8 +38,10 @@ pub(super) async fn dial(
 ) {
     let connect = async {
         let endpoint = endpoint.ok_or_else(|| "no neighbor of this name".to_owned())?;
-        let (neighbor, local) = (guard(&endpoint), endpoint.local);
-        let dial = move || tcp::dial(&neighbor, PORT, local);
+        let (address, local) = (endpoint.address, endpoint.local);
+        let guard = guard(Prefix::host(address), &endpoint);
+        let remote = SocketAddr::new(address, PORT);
+        let dial = move || tcp::dial(remote, &guard, local);
         let stream = kernel.in_tenant(&whose.tenant, dial).await.map_err(text)?;
         connected(stream.map_err(text)?).await.map_err(text)
     };

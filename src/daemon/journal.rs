@@ -51,6 +51,7 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
         | EventReason::BfdDown
         | EventReason::PrefixLimit
         | EventReason::ConntrackLimit
+        | EventReason::RangeFull
         | EventReason::DriftRepaired
         | EventReason::ForeignObject => {
             tracing::warn!(tenant = %name, detail, "{reason}");

@@ -12,7 +12,7 @@ use crate::bfd::{
 };
 use crate::bgp::NeighborName;
 use crate::bgp::speaker::{Endpoint, endpoints};
-use crate::model::Tenant;
+use crate::model::{BgpNeighbor, Tenant};
 use crate::net::{Instant, Jitter, Now};
 use crate::status::EventReason;
 use std::collections::BTreeMap;
@@ -186,10 +186,11 @@ fn why(reason: DownReason) -> String {
 /// The neighbors that are to be watched, by their addresses.
 fn watched(tenant: &Tenant) -> BTreeMap<IpAddr, (NeighborName, Endpoint)> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    let asked: Vec<IpAddr> = neighbors.filter(|it| it.bfd).map(|it| it.address).collect();
+    let asked: Vec<IpAddr> =
+        neighbors.filter(|it| it.bfd).filter_map(BgpNeighbor::address).collect();
     let is_asked = |name: &NeighborName, endpoint: &Endpoint| match name {
         NeighborName::Fabric(_) => asked.contains(&endpoint.address),
-        NeighborName::Site(_) => false,
+        NeighborName::Dynamic { .. } | NeighborName::Site(_) => false,
     };
     let all = endpoints(tenant).into_iter().filter(|(name, endpoint)| is_asked(name, endpoint));
     all.map(|(name, endpoint)| (endpoint.address, (name, endpoint))).collect()

@@ -16,9 +16,11 @@ use super::tenant::{Phase, TenantMachine};
 use super::{BgpAction, Listening, Output, SocketEvent};
 use crate::bgp::NeighborName;
 use crate::bgp::session::{ConnectionId, StopReason};
-use crate::bgp::speaker::{Endpoint, Happening, SocketWork, Speaker, SpeakerEvent, endpoints};
+use crate::bgp::speaker::{
+    Endpoint, Happening, SocketWork, Speaker, SpeakerEvent, endpoints, ranges,
+};
 use crate::model::Tenant;
-use crate::net::{Instant, ManagedName, Now, SiteName};
+use crate::net::{Instant, ManagedName, Now, Prefix, SiteName};
 use crate::reconcile::{Device, Learnable, Namespace, RouteKey, Step};
 use crate::status::EventReason;
 use std::borrow::Cow;
@@ -116,12 +118,8 @@ impl TenantMachine {
         remote: IpAddr,
         now: Now,
     ) -> Option<(NeighborName, ConnectionId)> {
-        let is_theirs = |endpoint: &Endpoint| {
-            endpoint.address == remote && endpoint.local.is_none_or(|ours| ours == local)
-        };
-        if !self.bgp.listening.endpoints.values().any(is_theirs) {
-            return None;
-        }
+        let waited = self.bgp.listening.at.get(&local);
+        waited?.keys().find(|from| from.contains(remote))?;
         let whose = self.bgp.speaker.as_mut()?.handle_incoming(local, remote, now.mono);
         self.after_bgp(now);
         whose
@@ -195,7 +193,7 @@ impl TenantMachine {
         if self.observed().is_none() {
             // Whatever listened there is of no use any more.
             self.listen_no_more();
-        } else if can_connect && self.bgp.listening.endpoints.is_empty() {
+        } else if can_connect && self.bgp.listening.is_empty() {
             let Some(tenant) = self.wanted().map(|wanted| wanted.served().clone()) else { return };
             if self.bgp.speaker.is_none() {
                 let ids = (self.bgp.last_id, self.seed());
@@ -348,6 +346,10 @@ impl TenantMachine {
                 let message = format!("{neighbor}: has said three quarters of what it may");
                 (EventReason::PrefixLimit, message)
             }
+            Happening::RangeFull(maximum) => {
+                let message = format!("{neighbor}: not taken, for its range has {maximum} already");
+                (EventReason::RangeFull, message)
+            }
             Happening::OverLimit => {
                 let message = format!("{neighbor}: has said more networks than it may");
                 (EventReason::PrefixLimit, message)
@@ -355,7 +357,7 @@ impl TenantMachine {
         };
         let site = match neighbor {
             NeighborName::Site(site) => Some(site.clone()),
-            NeighborName::Fabric(_) => None,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
         };
         self.history.push(reason, site, message, now.wall);
     }
@@ -435,8 +437,10 @@ impl Listening {
     /// on the fabric for who is hops away.
     fn of(tenant: &Tenant) -> Self {
         let endpoints = endpoints(tenant);
-        let mut at: BTreeMap<IpAddr, BTreeSet<NeighborName>> = BTreeMap::new();
-        for (name, endpoint) in &endpoints {
+        let named = endpoints.values().map(|it| (Prefix::host(it.address), it.clone()));
+        let ranges = ranges(tenant).into_values().map(|it| (it.prefix, it.endpoint));
+        let mut at: BTreeMap<IpAddr, BTreeMap<Prefix, Endpoint>> = BTreeMap::new();
+        for (from, endpoint) in named.chain(ranges) {
             let fabric = tenant.fabric.addresses.iter().map(|own| own.address());
             let same = fabric.filter(|own| own.is_ipv4() == endpoint.address.is_ipv4());
             let locals = match endpoint.local {
@@ -444,7 +448,7 @@ impl Listening {
                 None => same.collect(),
             };
             for local in locals {
-                at.entry(local).or_default().insert(name.clone());
+                at.entry(local).or_default().insert(from, endpoint.clone());
             }
         }
         Self { endpoints, at }

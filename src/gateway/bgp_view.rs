@@ -6,8 +6,8 @@ use super::view::Verdict;
 use crate::bfd::{self, Discard, State};
 use crate::bgp::NeighborName;
 use crate::bgp::proto::Flaw;
-use crate::bgp::session::{SessionSample, SessionState};
-use crate::bgp::speaker::{NeighborSample, Speaker, SpeakerSample};
+use crate::bgp::session::{SessionCounters, SessionState};
+use crate::bgp::speaker::{NeighborSample, RangeSample, Speaker, SpeakerSample};
 use crate::bgp::{Explained, ExplainedPath};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
 use crate::model::{Site, Tenant};
@@ -16,7 +16,8 @@ use crate::reconcile::{Device, Namespace, Route, RouteKey};
 use crate::status::{
     BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason, ConditionStatus,
     ConditionType, Count, FlawCount, NeighborKind, NeighborSnapshot, NeighborState,
-    NotificationCount, PrefixCounts, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource,
+    NotificationCount, PrefixCounts, RangeSnapshot, RibNetwork, RibPage, RibPath, RouteSnapshot,
+    RouteSource,
 };
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<
     let bgp = tenant.fabric.bgp.as_ref()?;
     let mut snapshot = BgpSnapshot::starting(bgp.local_asn, bgp.router_id);
     if let Some(speaker) = &machine.bgp.speaker {
-        let SpeakerSample { neighbors, routes, keeps_unsaid } = speaker.sample();
+        let SpeakerSample { neighbors, ranges, routes, keeps_unsaid } = speaker.sample();
         let neighbors = neighbors.iter();
         let bfd = &machine.bgp.bfd;
         let watched = |(name, sample): (&NeighborName, &NeighborSample)| {
@@ -81,6 +82,7 @@ pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<
             NeighborSnapshot { bfd: session, ..neighbor(snapshot.local_asn, name, sample, now) }
         };
         snapshot.neighbors = neighbors.map(watched).collect();
+        snapshot.ranges = ranges.iter().map(|(name, it)| range(name, it)).collect();
         snapshot.bfd_strangers = Count(bfd.strangers());
         snapshot.learned_routes = routes as u64;
         snapshot.awaits_neighbors = keeps_unsaid;
@@ -96,7 +98,7 @@ fn neighbor(
 ) -> NeighborSnapshot {
     let NeighborSample { endpoint, session, counts, advertised } = sample;
     let (site, is_fabric) = match name {
-        NeighborName::Fabric(_) => (None, true),
+        NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => (None, true),
         NeighborName::Site(site) => (Some(site.clone()), false),
     };
     let kind = match (is_fabric, endpoint.remote_asn.value() == local_asn) {
@@ -109,6 +111,7 @@ fn neighbor(
     NeighborSnapshot {
         name: name.to_string(),
         site,
+        range: name.range().map(str::to_owned),
         kind,
         address: endpoint.address,
         remote_asn: endpoint.remote_asn.value(),
@@ -123,10 +126,24 @@ fn neighbor(
             stale: counts.stale.into(),
             advertised: *advertised as u64,
         },
-        notifications: notifications(session),
-        flaws: flaws(session),
+        notifications: notifications(&session.counters),
+        flaws: flaws(&session.counters),
         flaps: Count(session.counters.flaps),
         bfd: None,
+    }
+}
+
+fn range(name: &str, sample: &RangeSample) -> RangeSnapshot {
+    RangeSnapshot {
+        name: name.to_owned(),
+        range: sample.listen.prefix,
+        remote_asn: sample.listen.endpoint.remote_asn.value(),
+        maximum: sample.listen.maximum as u64,
+        neighbors: sample.neighbors as u64,
+        refused: Count(sample.refused),
+        notifications: notifications(&sample.counters),
+        flaws: flaws(&sample.counters),
+        flaps: Count(sample.counters.flaps),
     }
 }
 
@@ -162,8 +179,7 @@ const fn bfd_state(state: State) -> BfdState {
     }
 }
 
-fn notifications(session: &SessionSample) -> Vec<NotificationCount> {
-    let counters = &session.counters;
+fn notifications(counters: &SessionCounters) -> Vec<NotificationCount> {
     let sent = counters.notifications_sent.iter().map(|it| (true, it));
     let received = counters.notifications_received.iter().map(|it| (false, it));
     sent.chain(received)
@@ -176,8 +192,8 @@ fn notifications(session: &SessionSample) -> Vec<NotificationCount> {
         .collect()
 }
 
-fn flaws(session: &SessionSample) -> Vec<FlawCount> {
-    let counts = Flaw::ALL.iter().zip(session.counters.flaws);
+fn flaws(counters: &SessionCounters) -> Vec<FlawCount> {
+    let counts = Flaw::ALL.iter().zip(counters.flaws);
     counts
         .filter(|(_, count)| *count != 0)
         .map(|(flaw, count)| FlawCount { reason: flaw.to_string(), count: Count(count) })

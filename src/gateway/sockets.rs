@@ -6,7 +6,7 @@ use crate::bfd::{Arrival, Hops, PACKET_LENGTH};
 use crate::bgp::NeighborName;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::speaker::Endpoint;
-use crate::net::{Now, TenantName};
+use crate::net::{Now, Prefix, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -35,10 +35,18 @@ pub enum BgpAction {
 /// Where to listen, and for whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// The neighbors, those that are only dialed among them.
+    /// The neighbors that are dialed.
     pub endpoints: BTreeMap<NeighborName, Endpoint>,
-    /// Our addresses, and the neighbors that connect to each.
-    pub at: BTreeMap<IpAddr, BTreeSet<NeighborName>>,
+    /// Our addresses, and who connects to each: out of which network, the smallest of
+    /// several counting, and what its packets must be like.
+    pub at: BTreeMap<IpAddr, BTreeMap<Prefix, Endpoint>>,
+}
+
+impl Listening {
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty() && self.at.is_empty()
+    }
 }
 
 /// What happened on a connection.

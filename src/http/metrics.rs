@@ -13,8 +13,8 @@
 use super::Views;
 use crate::net::Timestamp;
 use crate::status::{
-    BfdState, ConditionType, Count, NeighborState, ReloadOutcome, RouteSource, SiteSnapshot,
-    SiteState, Snapshot, TenantSnapshot,
+    BfdState, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState, NotificationCount,
+    PrefixCounts, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -221,6 +221,16 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
         "lockgate_bfd_discarded_total",
         "BFD packets that changed nothing, by reason; of nobody that is watched with an empty neighbor.",
     );
+    let mut range_neighbors = gauges(
+        "lockgate_bgp_range_neighbors",
+        "Neighbors out of a range, by whether the session is established.",
+    );
+    let mut range_maximum =
+        gauges("lockgate_bgp_range_maximum", "Neighbors that a range may have at one time.");
+    let mut range_refused = counters(
+        "lockgate_bgp_range_refused_total",
+        "Connections out of a range that were not taken for want of room.",
+    );
     for tenant in tenants {
         let name = label("tenant", &tenant.name.to_string());
         if let Some(strangers) =
@@ -230,40 +240,75 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             bfd_discarded.add(of.to_vec(), number(strangers.0));
         }
         for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
+            // Who comes out of a range counts under its name: addresses are no label.
+            if neighbor.range.is_some() {
+                continue;
+            }
             let labels = vec![name.clone(), label("neighbor", &neighbor.name)];
-            let with = |more: &[LabelPair]| [labels.as_slice(), more].concat();
             up.add(labels.clone(), truth(neighbor.state == NeighborState::Established));
-            flaps.add(labels.clone(), number(neighbor.flaps.0));
             if let Some(bfd) = &neighbor.bfd {
                 bfd_up.add(labels.clone(), truth(bfd.state == BfdState::Up));
                 bfd_flaps.add(labels.clone(), number(bfd.flaps.0));
                 for discard in &bfd.discarded {
-                    let reason = label("reason", &discard.reason);
-                    bfd_discarded.add(with(&[reason]), number(discard.count.0));
+                    let reason = [labels.as_slice(), &[label("reason", &discard.reason)]].concat();
+                    bfd_discarded.add(reason, number(discard.count.0));
                 }
             }
-            let counts = neighbor.prefixes;
-            for (stage, count) in [
-                ("received", counts.received),
-                ("accepted", counts.accepted),
-                ("serving", counts.serving),
-                ("stale", counts.stale),
-                ("advertised", counts.advertised),
+            add_prefixes(&mut prefixes, &labels, neighbor.prefixes);
+            add_notifications(&mut notifications, &labels, &neighbor.notifications);
+            add_flaws(&mut flaws, &labels, &neighbor.flaws);
+            flaps.add(labels, number(neighbor.flaps.0));
+        }
+        for range in tenant.bgp.iter().flat_map(|bgp| &bgp.ranges) {
+            let labels = vec![name.clone(), label("neighbor", &range.name)];
+            let all = tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+            let all = || all.clone().filter(|it| it.range.as_ref() == Some(&range.name));
+            let is_up = |it: &&NeighborSnapshot| it.state == NeighborState::Established;
+            for (value, count) in [
+                ("true", all().filter(is_up).count()),
+                ("false", all().filter(|it| !is_up(it)).count()),
             ] {
-                prefixes.add(with(&[label("stage", stage)]), number(count));
+                let labels = [labels.as_slice(), &[label("established", value)]].concat();
+                range_neighbors.add(labels, number(count as u64));
             }
-            for kind in &neighbor.notifications {
-                let direction = label("direction", if kind.is_sent { "sent" } else { "received" });
-                let code = label("code", &format!("{}/{}", kind.code, kind.subcode));
-                notifications.add(with(&[direction, code]), number(kind.count.0));
-            }
-            for flaw in &neighbor.flaws {
-                flaws.add(with(&[label("reason", &flaw.reason)]), number(flaw.count.0));
-            }
+            range_maximum.add(labels.clone(), number(range.maximum));
+            range_refused.add(labels.clone(), number(range.refused.0));
+            let sum = all().fold(PrefixCounts::default(), |sum, it| sum.plus(it.prefixes));
+            add_prefixes(&mut prefixes, &labels, sum);
+            add_notifications(&mut notifications, &labels, &range.notifications);
+            add_flaws(&mut flaws, &labels, &range.flaws);
+            flaps.add(labels, number(range.flaps.0));
         }
     }
+    let ranges = [range_neighbors, range_maximum, range_refused];
     let all = [up, prefixes, notifications, flaws, flaps, bfd_up, bfd_flaps, bfd_discarded];
-    all.into_iter().map(Family::finish).collect()
+    all.into_iter().chain(ranges).map(Family::finish).collect()
+}
+
+fn add_prefixes(family: &mut Family, of: &[LabelPair], counts: PrefixCounts) {
+    for (stage, count) in [
+        ("received", counts.received),
+        ("accepted", counts.accepted),
+        ("serving", counts.serving),
+        ("stale", counts.stale),
+        ("advertised", counts.advertised),
+    ] {
+        family.add([of, &[label("stage", stage)]].concat(), number(count));
+    }
+}
+
+fn add_notifications(family: &mut Family, of: &[LabelPair], counts: &[NotificationCount]) {
+    for kind in counts {
+        let direction = label("direction", if kind.is_sent { "sent" } else { "received" });
+        let code = label("code", &format!("{}/{}", kind.code, kind.subcode));
+        family.add([of, &[direction, code]].concat(), number(kind.count.0));
+    }
+}
+
+fn add_flaws(family: &mut Family, of: &[LabelPair], counts: &[FlawCount]) {
+    for flaw in counts {
+        family.add([of, &[label("reason", &flaw.reason)]].concat(), number(flaw.count.0));
+    }
 }
 
 fn every_site(

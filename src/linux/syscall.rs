@@ -3,6 +3,7 @@
 //! Nothing here decides anything: arguments in, the kernel's answer out.
 #![allow(unsafe_code, reason = "ioctls of TUN, unshare and some socket options have no safe form")]
 
+use crate::net::Prefix;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io;
 use rustix::ioctl::{self, IntegerSetter, Opcode, Setter, opcode};
@@ -125,6 +126,11 @@ pub(super) fn set_minimum_ttl(socket: impl AsFd, is_v4: bool, ttl: u8) -> io::Re
     }
 }
 
+/// Of `<linux/tcp.h>`: as `TCP_MD5SIG`, and what is set is looked at (Linux 4.13).
+const TCP_MD5SIG_EXT: libc::c_int = 32;
+/// The key is for a network, and not for a host alone.
+const TCP_MD5SIG_FLAG_PREFIX: u8 = 1;
+
 /// `struct tcp_md5sig` of `<linux/tcp.h>`.
 #[repr(C)]
 struct TcpMd5 {
@@ -136,16 +142,19 @@ struct TcpMd5 {
     key: [u8; libc::TCP_MD5SIG_MAXKEYLEN],
 }
 
-/// Has every segment to and from `peer` signed with `key` (RFC 2385), of at most
-/// 80 bytes; an empty one ends that.
-pub(super) fn set_tcp_md5(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> io::Result<()> {
+/// Has every segment to and from hosts of `peers` signed with `key` (RFC 2385), of at
+/// most 80 bytes; an empty one ends that. Of several networks that a host is in the
+/// smallest counts.
+pub(super) fn set_tcp_md5(socket: impl AsFd, peers: Prefix, key: &[u8]) -> io::Result<()> {
     // SAFETY: all of its fields are numbers, for which zero is a value.
     let mut md5: TcpMd5 = unsafe { std::mem::zeroed() };
     let Some(room) = md5.key.get_mut(..key.len()) else { return Err(io::Errno::INVAL) };
     room.copy_from_slice(key);
     md5.key_length = u16::try_from(key.len()).unwrap_or(0);
+    md5.flags = TCP_MD5SIG_FLAG_PREFIX;
+    md5.prefix_length = peers.length();
     let storage = &raw mut md5.address;
-    match peer {
+    match peers.address() {
         IpAddr::V4(address) => {
             // SAFETY: a `sockaddr_storage` has room for, and is aligned as, any of them.
             let peer = unsafe { &mut *storage.cast::<libc::sockaddr_in>() };
@@ -159,7 +168,7 @@ pub(super) fn set_tcp_md5(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> io::Re
             peer.sin6_addr.s6_addr = address.octets();
         }
     }
-    let outcome = set_option(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &md5);
+    let outcome = set_option(socket, libc::IPPROTO_TCP, TCP_MD5SIG_EXT, &md5);
     md5.key.zeroize();
     outcome
 }

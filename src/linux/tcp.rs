@@ -5,7 +5,7 @@
 //! before it listens, on the other kind before it connects.
 
 use super::syscall;
-use crate::net::TcpPassword;
+use crate::net::{Prefix, TcpPassword};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -49,21 +49,30 @@ impl Reach {
     }
 }
 
-/// A neighbor as its packets must show it.
+/// Neighbors as their packets must show them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// Its address.
-    pub address: IpAddr,
-    /// How far away it is.
+    /// Where they are: a host, or a network that any of them may be in.
+    pub from: Prefix,
+    /// How far away they are.
     pub reach: Reach,
     /// The key every segment is signed with (TCP-MD5, RFC 2385).
     pub password: Option<TcpPassword>,
 }
 
+impl Guard {
+    /// The one that an address has to pass: of those it is in the smallest.
+    pub fn of(guards: &[Self], address: IpAddr) -> Option<&Self> {
+        let all = guards.iter().filter(|guard| guard.from.contains(address));
+        all.max_by_key(|guard| guard.from.length())
+    }
+}
+
 /// A socket that listens at `local` for these neighbors.
 ///
-/// A neighbor with a password is not even answered without it; the least TTL of
-/// each is for [`admit`] to set, for a listening socket has but one.
+/// A neighbor with a password is not even answered without it, and nobody in a
+/// network with one is; of several passwords that of the smallest network counts. The
+/// least TTL of each is for [`admit`] to set, for a listening socket has but one.
 ///
 /// # Errors
 /// When the address is not ours or taken, or the kernel has no TCP-MD5
@@ -79,7 +88,7 @@ pub fn listen(local: SocketAddr, neighbors: &[Guard]) -> io::Result<TcpListener>
             socket.set_freebind_v6(true)?;
         }
     }
-    for neighbor in neighbors.iter().filter(|it| it.address.is_ipv4() == local.is_ipv4()) {
+    for neighbor in neighbors.iter().filter(|it| it.from.is_v4() == local.is_ipv4()) {
         sign(&socket, neighbor)?;
     }
     // The answer to a first packet already has the TTL the neighbor asks for.
@@ -107,13 +116,12 @@ pub fn admit(connection: &impl AsFd, neighbor: &Guard) -> io::Result<()> {
     guard(&socket, neighbor)
 }
 
-/// A socket that connects to `neighbor`, at `port`; whether that succeeds shows
-/// when it becomes writable.
+/// A socket that connects to `remote`, a neighbor that `neighbor` tells of; whether that
+/// succeeds shows when it becomes writable.
 ///
 /// # Errors
 /// When `local` is not ours, there is no route, or the kernel has no TCP-MD5.
-pub fn dial(neighbor: &Guard, port: u16, local: Option<IpAddr>) -> io::Result<TcpStream> {
-    let remote = SocketAddr::new(neighbor.address, port);
+pub fn dial(remote: SocketAddr, neighbor: &Guard, local: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = socket(remote.is_ipv4())?;
     socket.set_tcp_nodelay(true)?;
     guard(&socket, neighbor)?;
@@ -137,7 +145,7 @@ fn socket(is_v4: bool) -> io::Result<Socket> {
 }
 
 fn guard(socket: &Socket, neighbor: &Guard) -> io::Result<()> {
-    let is_v4 = neighbor.address.is_ipv4();
+    let is_v4 = neighbor.from.is_v4();
     if let Some(ttl) = neighbor.reach.ttl() {
         set_ttl(socket, is_v4, ttl)?;
     }
@@ -149,7 +157,7 @@ fn guard(socket: &Socket, neighbor: &Guard) -> io::Result<()> {
 
 fn sign(socket: &Socket, neighbor: &Guard) -> io::Result<()> {
     match &neighbor.password {
-        Some(password) => Ok(syscall::set_tcp_md5(socket, neighbor.address, password.as_bytes())?),
+        Some(password) => Ok(syscall::set_tcp_md5(socket, neighbor.from, password.as_bytes())?),
         None => Ok(()),
     }
 }

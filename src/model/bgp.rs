@@ -22,22 +22,55 @@ pub struct FabricBgp {
     pub export: BgpExport,
 }
 
-/// One neighbor on the fabric.
+/// One neighbor on the fabric, or all those that connect out of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BgpNeighbor {
     /// What it is called in status and metrics.
     pub name: String,
-    /// Its address.
-    pub address: IpAddr,
+    /// Where it is.
+    pub at: NeighborAt,
     /// Its AS.
     pub remote_asn: Asn,
     /// Whether BFD watches it (RFC 5880): over one hop where it is in a network of
-    /// the fabric link, else over several.
+    /// the fabric link, else over several. Never of a range.
     pub bfd: bool,
     /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
     pub ttl_security: Option<u8>,
     /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
     pub password: Option<TcpPassword>,
+}
+
+/// Where a neighbor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighborAt {
+    /// At this address.
+    Address(IpAddr),
+    /// Anywhere in a network: whoever connects from there is a neighbor, and nobody
+    /// is dialed. Who is named by address is not of the range.
+    Range {
+        /// The network, within one of the fabric link's.
+        prefix: Prefix,
+        /// The most neighbors at one time, 1 or more.
+        maximum: usize,
+    },
+}
+
+impl BgpNeighbor {
+    /// Its address; `None` of a range.
+    pub const fn address(&self) -> Option<IpAddr> {
+        match self.at {
+            NeighborAt::Address(address) => Some(address),
+            NeighborAt::Range { .. } => None,
+        }
+    }
+
+    /// The addresses it may have.
+    pub fn network(&self) -> Prefix {
+        match self.at {
+            NeighborAt::Address(address) => Prefix::host(address),
+            NeighborAt::Range { prefix, .. } => prefix,
+        }
+    }
 }
 
 /// What to accept from the fabric.

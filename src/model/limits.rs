@@ -77,6 +77,17 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Neighbors of one tenant on the fabric.
 pub const NEIGHBORS_PER_TENANT: usize = 64;
 
+/// Neighbors that one range has at one time when nothing is asked, as routers have by
+/// default.
+pub const DEFAULT_NEIGHBORS_PER_RANGE: usize = 100;
+
+/// Neighbors that one range may ever have at one time.
+pub const NEIGHBORS_PER_RANGE: usize = 1_000;
+
+/// Neighbors that all ranges of one tenant may have at one time: with its sites'
+/// routers they fit in the fifteen bits that number them.
+pub const NEIGHBORS_IN_RANGES: usize = 4_000;
+
 /// Networks in one import policy.
 pub const POLICY_ENTRIES: usize = 1_024;
 

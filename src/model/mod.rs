@@ -18,7 +18,7 @@ mod site;
 mod tenant;
 
 pub use backend::{Backend, BackendChoice, BackendReason};
-pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, SiteBgp};
+pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, NeighborAt, SiteBgp};
 pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
 pub use kernel::{Ability, KernelFeatures};
 pub use refusal::{Refusal, RefusalReason};

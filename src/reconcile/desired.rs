@@ -9,11 +9,11 @@ use super::{
     RouteTarget, Scope, Sysctl, desired_rules,
 };
 use crate::model::{
-    Attachment, Backend, Config, FabricLink, Placement, Site, Tenant, VlanAttachment, VlanLink,
+    Attachment, Backend, BgpNeighbor, Config, FabricLink, Placement, Site, Tenant, VlanAttachment,
+    VlanLink,
 };
 use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, SiteName, TenantName};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// What the kernel should hold for `config`.
 pub fn desired(config: &Config, placement: Placement) -> KernelState {
@@ -235,18 +235,18 @@ pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
     let routers = tenant.sites.values().filter_map(|site| site.bgp.as_ref());
     let networks = networks.chain(imports.map(|import| import.prefix));
     fabric
-        .chain(near(tenant))
+        .chain(near(tenant).map(Prefix::address))
         .chain(routers.map(|router| router.neighbor))
         .chain(tunnels.chain(vlans).map(|address| address.address()))
         .chain(networks.map(|prefix| prefix.address()))
         .any(|address| Family::of(address) == Family::V6)
 }
 
-/// The routers and BGP neighbors on the fabric link.
-pub(super) fn near(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+/// Where the routers and BGP neighbors on the fabric link are.
+pub(super) fn near(tenant: &Tenant) -> impl Iterator<Item = Prefix> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    let next_hops = tenant.fabric.next_hops.iter().copied();
-    next_hops.chain(neighbors.map(|neighbor| neighbor.address))
+    let next_hops = tenant.fabric.next_hops.iter().copied().map(Prefix::host);
+    next_hops.chain(neighbors.map(BgpNeighbor::network))
 }
 
 fn links(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<Device, Link> {
@@ -310,14 +310,14 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
         // route back its ICMP errors would be taken for forged (`rp_filter`).
         // A BGP neighbor may be hops away, behind the router of its family.
         for router in near(tenant).filter(|_| !legs.is_pod()) {
-            let (host, family) = (Prefix::host(router), Family::of(router));
+            let family = Family::of_prefix(router);
             let mut hops = tenant.fabric.next_hops.iter().copied();
-            let via = match tenant.fabric.next_hops.contains(&router) {
+            let via = match hops.clone().any(|hop| Prefix::host(hop) == router) {
                 true => None,
                 false => hops.find(|hop| Family::of(*hop) == family),
             };
-            if !connected(host) {
-                link(host, fabric, via, None);
+            if !connected(router) {
+                link(router, fabric, via, None);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::desired::{Legs, SiteLeg, near};
 use super::serving::{far, tunnelled};
 use super::{Device, Family, List, PrefixSet, SetName};
 use crate::model::limits::{APPS_MET, DEVICES_MET, HOSTS_MET};
-use crate::model::{Site, Tenant};
+use crate::model::{BgpNeighbor, Site, Tenant};
 use crate::net::{InterfaceAddress, Prefix};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,8 +32,8 @@ pub(super) fn sets(
         martians.iter().chain(own_fabric.iter()).chain(own_sites.iter()).collect();
     let others = |prefixes: PrefixSet| prefixes.without(&nobodys);
     put(List::Apps, &None, others(tenant.app_prefixes.iter().copied().collect()));
-    put(List::Near, &None, near(tenant).map(Prefix::host).collect());
-    let neighbors: PrefixSet = fabric_neighbors(tenant).map(Prefix::host).collect();
+    put(List::Near, &None, near(tenant).collect());
+    let neighbors: PrefixSet = fabric_neighbors(tenant).collect();
     if !neighbors.is_empty() {
         put(List::Neighbors, &None, neighbors);
     }
@@ -152,16 +152,16 @@ fn direct(
     prefixes.flat_map(of_prefix).collect()
 }
 
-/// The BGP neighbors of the fabric.
-pub(super) fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+/// Where the BGP neighbors of the fabric are.
+pub(super) fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = Prefix> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    neighbors.map(|neighbor| neighbor.address)
+    neighbors.map(BgpNeighbor::network)
 }
 
 /// Those of them that BFD watches.
 pub(super) fn watched_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    neighbors.filter(|neighbor| neighbor.bfd).map(|neighbor| neighbor.address)
+    neighbors.filter(|neighbor| neighbor.bfd).filter_map(BgpNeighbor::address)
 }
 
 /// The customers' BGP routers on a link to sites.

@@ -6,7 +6,7 @@
 
 use super::packet::{Cause, Conversation, Fate, Leg, Packet, Payload};
 use super::{DropReason, Transport};
-use crate::model::{Allow, Attachment, Direction, Protocol, Site, Tenant};
+use crate::model::{Allow, Attachment, BgpNeighbor, Direction, Protocol, Site, Tenant};
 use crate::net::{InterfaceAddress, Prefix};
 use std::net::IpAddr;
 
@@ -129,7 +129,7 @@ fn speaks_bgp(tenant: &Tenant, packet: &Packet) -> bool {
     let mut fabric = bgp.neighbors.iter();
     let mut sites = tenant.sites.values();
     match &packet.leg {
-        Leg::Fabric => fabric.any(|neighbor| neighbor.address == packet.source),
+        Leg::Fabric => fabric.any(|neighbor| neighbor.network().contains(packet.source)),
         leg @ (Leg::Tunnel | Leg::Vlan(_)) => sites.any(|site| {
             let router = site.bgp.as_ref();
             Leg::to(site) == *leg && router.is_some_and(|it| it.neighbor == packet.source)
@@ -140,15 +140,16 @@ fn speaks_bgp(tenant: &Tenant, packet: &Packet) -> bool {
 /// Whether BFD listens at `port`, and watches who sent `packet`.
 fn speaks_bfd(tenant: &Tenant, packet: &Packet, port: u16) -> bool {
     let Some(bgp) = &tenant.fabric.bgp else { return false };
-    let mut watched = bgp.neighbors.iter().filter(|neighbor| neighbor.bfd);
+    let watched = bgp.neighbors.iter().filter(|neighbor| neighbor.bfd);
+    let mut watched = watched.filter_map(BgpNeighbor::address);
     let is_on_link = |address| {
         let mut own = tenant.fabric.addresses.iter();
         own.any(|own| own.network().contains(address))
     };
     let port_of = |address| if is_on_link(address) { 3_784 } else { 4_784 };
     packet.leg == Leg::Fabric
-        && watched.clone().any(|neighbor| neighbor.address == packet.source)
-        && watched.any(|neighbor| port_of(neighbor.address) == port)
+        && watched.clone().any(|neighbor| neighbor == packet.source)
+        && watched.any(|neighbor| port_of(neighbor) == port)
 }
 
 /// Whether `allow` lets a packet begin a conversation that way.
@@ -224,7 +225,7 @@ fn is_at_any(tenant: &Tenant, address: IpAddr) -> bool {
 fn is_near(tenant: &Tenant, address: IpAddr) -> bool {
     let mut neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     tenant.fabric.next_hops.contains(&address)
-        || neighbors.any(|neighbor| neighbor.address == address)
+        || neighbors.any(|neighbor| neighbor.network().contains(address))
 }
 
 /// The site that serves an address: of two that overlap the one with the higher
@@ -263,8 +264,8 @@ fn leaves_by(tenant: &Tenant, address: IpAddr) -> Option<Leg> {
     let on_links = ends(tenant).map(|(site, own, _)| (own.network(), Leg::to(site)));
     let fabric = tenant.fabric.addresses.iter().map(|own| own.network());
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    let routers = tenant.fabric.next_hops.iter().copied();
-    let routers = routers.chain(neighbors.map(|neighbor| neighbor.address)).map(Prefix::host);
+    let routers = tenant.fabric.next_hops.iter().copied().map(Prefix::host);
+    let routers = routers.chain(neighbors.map(BgpNeighbor::network));
     let apps = tenant.app_prefixes.iter().copied();
     let fabric = fabric.chain(routers).chain(apps).map(|net| (net, Leg::Fabric));
     let all = served.chain(on_links).chain(fabric);

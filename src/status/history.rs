@@ -34,6 +34,8 @@ pub enum EventReason {
     PrefixLimit,
     /// A tenant's connection tracking is nearly full, or full, or has room again.
     ConntrackLimit,
+    /// A BGP neighbor was not taken: there are as many out of its range as may be.
+    RangeFull,
     /// A step of a plan failed.
     StepFailed,
     /// The kernel was not as it was left, and was put right.
@@ -58,6 +60,7 @@ impl EventReason {
             Self::BfdDown => "bfd_down",
             Self::PrefixLimit => "prefix_limit",
             Self::ConntrackLimit => "conntrack_limit",
+            Self::RangeFull => "range_full",
             Self::StepFailed => "step_failed",
             Self::DriftRepaired => "drift_repaired",
             Self::ForeignObject => "foreign_object",

@@ -31,7 +31,7 @@ pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, 
 pub use history::{Event, EventReason, History};
 pub use neighbor::{
     BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
-    PrefixCounts,
+    PrefixCounts, RangeSnapshot,
 };
 pub use ready::Check;
 pub use rib::{RibNetwork, RibPage, RibPath};

@@ -2,7 +2,7 @@
 
 use super::bfd::BfdSnapshot;
 use super::text::{self, Count};
-use crate::net::{Asn, SiteName, Timestamp};
+use crate::net::{Asn, Prefix, SiteName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -98,6 +98,20 @@ pub struct PrefixCounts {
     pub advertised: u64,
 }
 
+impl PrefixCounts {
+    /// These and `other` together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            accepted: self.accepted + other.accepted,
+            serving: self.serving + other.serving,
+            stale: self.stale + other.stale,
+            advertised: self.advertised + other.advertised,
+        }
+    }
+}
+
 /// NOTIFICATIONs of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,11 +141,15 @@ pub struct FlawCount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NeighborSnapshot {
-    /// Its name in the documents; of a site's router `site/` and the site's.
+    /// Its name in the documents; of a site's router `site/` and the site's, of one that
+    /// connected out of a range the range's, `/` and its address.
     pub name: String,
     /// The site it is at, when it is a customer's.
     #[serde(with = "text::display_option", default)]
     pub site: Option<SiteName>,
+    /// The range it connected out of, when it did.
+    #[serde(default)]
+    pub range: Option<String>,
     /// What it is to us.
     #[serde(rename = "type")]
     pub kind: NeighborKind,
@@ -168,6 +186,37 @@ pub struct NeighborSnapshot {
     pub bfd: Option<BfdSnapshot>,
 }
 
+/// A range that neighbors connect out of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeSnapshot {
+    /// Its name in the documents.
+    pub name: String,
+    /// The network.
+    #[serde(with = "text::display")]
+    pub range: Prefix,
+    /// The AS of its neighbors.
+    #[serde(rename = "remoteASN")]
+    pub remote_asn: u32,
+    /// The most neighbors at one time.
+    pub maximum: u64,
+    /// How many there are, up or not: each is among the tenant's neighbors.
+    pub neighbors: u64,
+    /// Connections that were not taken for want of room.
+    #[serde(default)]
+    pub refused: Count,
+    /// NOTIFICATIONs, by kind; this and what follows is of all its neighbors, those
+    /// that are gone among them.
+    #[serde(default)]
+    pub notifications: Vec<NotificationCount>,
+    /// What was not taken as it was said, by reason; what never happened is left out.
+    #[serde(default)]
+    pub flaws: Vec<FlawCount>,
+    /// Times a session went down after it was up.
+    #[serde(default)]
+    pub flaps: Count,
+}
+
 /// A tenant's BGP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -181,6 +230,9 @@ pub struct BgpSnapshot {
     /// Its neighbors, those of the fabric first.
     #[serde(default)]
     pub neighbors: Vec<NeighborSnapshot>,
+    /// The ranges that neighbors connect out of.
+    #[serde(default)]
+    pub ranges: Vec<RangeSnapshot>,
     /// Learned routes that the kernel is to hold; the first of them are among the
     /// tenant's routes.
     #[serde(default)]
@@ -201,6 +253,7 @@ impl BgpSnapshot {
             local_asn: local_asn.value(),
             router_id,
             neighbors: Vec::new(),
+            ranges: Vec::new(),
             learned_routes: 0,
             awaits_neighbors: false,
             bfd_strangers: Count(0),

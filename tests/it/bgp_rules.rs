@@ -53,7 +53,7 @@ fn neighbors_alone_may_connect_and_to_bgp_alone() {
 fn watched_neighbors_alone_may_speak_bfd() {
     let mut tenant = tenant();
     let bgp = tenant.fabric.bgp.as_mut().unwrap();
-    let not_watched = bgp.neighbors[0].address.to_string();
+    let not_watched = bgp.neighbors[0].address().unwrap().to_string();
     let datagram = |source: &str, port: u16| Packet {
         payload: Payload::Ports { transport: Transport::Udp, source: 50_000, destination: port },
         ..syn(Leg::Fabric, source, "10.1.0.20", port)

@@ -8,7 +8,7 @@ use lockgate::bgp::{
 };
 use lockgate::model::{
     Attachment, BgpExport, BgpImport, BgpNeighbor, Class, FabricBgp, FabricLink, ImportPrefix,
-    Site, SiteBgp, SitePrefix, Tenant, VlanAttachment, VlanLink, WireGuardPeer,
+    NeighborAt, Site, SiteBgp, SitePrefix, Tenant, VlanAttachment, VlanLink, WireGuardPeer,
 };
 use lockgate::net::{Asn, PublicKey};
 use lockgate::reconcile::{KernelState, Namespace};
@@ -37,7 +37,7 @@ pub(crate) fn import(prefix: &str, ge: u8, le: u8) -> ImportPrefix {
 pub(crate) fn fabric_neighbor(name: &str, address: &str, asn: u32) -> BgpNeighbor {
     BgpNeighbor {
         name: name.to_owned(),
-        address: address.parse().unwrap(),
+        at: NeighborAt::Address(address.parse().unwrap()),
         remote_asn: Asn::new(asn).unwrap(),
         bfd: false,
         ttl_security: None,
@@ -134,8 +134,11 @@ pub(crate) fn namespace(more: &str) -> Namespace {
 }
 
 pub(crate) fn name(name: &str) -> NeighborName {
-    match name.strip_prefix("site/") {
-        Some(site) => NeighborName::Site(site.parse().unwrap()),
+    match name.split_once('/') {
+        Some(("site", site)) => NeighborName::Site(site.parse().unwrap()),
+        Some((range, address)) => {
+            NeighborName::Dynamic { range: range.to_owned(), address: address.parse().unwrap() }
+        }
         None => NeighborName::Fabric(name.to_owned()),
     }
 }
@@ -143,7 +146,7 @@ pub(crate) fn name(name: &str) -> NeighborName {
 pub(crate) fn policy(tenant: &Tenant, neighbor: &str) -> ImportPolicy {
     let bgp = tenant.fabric.bgp.as_ref().unwrap();
     match name(neighbor) {
-        NeighborName::Fabric(name) => {
+        NeighborName::Fabric(name) | NeighborName::Dynamic { range: name, .. } => {
             let neighbor = bgp.neighbors.iter().find(|it| it.name == name).unwrap();
             ImportPolicy::fabric(tenant, bgp, neighbor)
         }
@@ -157,9 +160,9 @@ pub(crate) fn policy(tenant: &Tenant, neighbor: &str) -> ImportPolicy {
 pub(crate) fn settings(tenant: &Tenant, neighbor: &str) -> NeighborSettings {
     let bgp = tenant.fabric.bgp.as_ref().unwrap();
     let (address, maximum_prefixes) = match name(neighbor) {
-        NeighborName::Fabric(name) => {
+        NeighborName::Fabric(name) | NeighborName::Dynamic { range: name, .. } => {
             let neighbor = bgp.neighbors.iter().find(|it| it.name == name).unwrap();
-            (neighbor.address, bgp.import.maximum_prefixes)
+            (neighbor.network().address(), bgp.import.maximum_prefixes)
         }
         NeighborName::Site(site) => {
             let router = tenant.sites[&site].bgp.as_ref().unwrap();

@@ -14,6 +14,7 @@ mod bgp_export;
 mod bgp_next_hop;
 mod bgp_policy;
 mod bgp_properties;
+mod bgp_range;
 mod bgp_restart;
 mod bgp_rib;
 mod bgp_rules;

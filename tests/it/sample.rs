@@ -6,9 +6,9 @@ use lockgate::status::{
     AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
     ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
     EventReason, FlawCount, History, NeighborKind, NeighborSnapshot, NeighborState,
-    NotificationCount, PrefixCounts, PrefixSource, RefusedDocument, Reload, ReloadOutcome,
-    RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason,
-    SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    NotificationCount, PrefixCounts, PrefixSource, RangeSnapshot, RefusedDocument, Reload,
+    ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus,
+    SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -128,6 +128,7 @@ fn bgp() -> BgpSnapshot {
     let neighbor = |name: &str, kind, address: &str, remote_asn| NeighborSnapshot {
         name: name.to_owned(),
         site: name.strip_prefix("site/").map(|site| site.parse().unwrap()),
+        range: name.strip_prefix("nodes/").map(|_| "nodes".to_owned()),
         kind,
         address: address.parse().unwrap(),
         remote_asn,
@@ -169,7 +170,32 @@ fn bgp() -> BgpSnapshot {
     site.flaps = Count(3);
     let asn = Asn::new(64_600).unwrap();
     let mut bgp = BgpSnapshot::starting(asn, "172.16.130.2".parse().unwrap());
-    bgp.neighbors = vec![tor, site];
+    let node = |address: &str| {
+        let name = format!("nodes/{address}");
+        neighbor(&name, NeighborKind::FabricExternal, address, 65_002)
+    };
+    let (mut first, mut second) = (node("172.16.130.200"), node("172.16.130.201"));
+    first.prefixes = PrefixCounts { received: 3, accepted: 2, serving: 2, stale: 0, advertised: 2 };
+    second.prefixes =
+        PrefixCounts { received: 1, accepted: 1, serving: 1, stale: 1, advertised: 0 };
+    second.state = NeighborState::Active;
+    bgp.neighbors = vec![tor, first, second, site];
+    bgp.ranges = vec![RangeSnapshot {
+        name: "nodes".to_owned(),
+        range: "172.16.130.128/25".parse().unwrap(),
+        remote_asn: 65_002,
+        maximum: 100,
+        neighbors: 2,
+        refused: Count(7),
+        notifications: vec![NotificationCount {
+            is_sent: true,
+            code: 2,
+            subcode: 2,
+            count: Count(1),
+        }],
+        flaws: Vec::new(),
+        flaps: Count(5),
+    }];
     bgp.learned_routes = 8;
     bgp
 }

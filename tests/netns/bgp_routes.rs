@@ -9,9 +9,10 @@ use crate::gateway::Gateway;
 use crate::lab::{self, At, PATIENCE, wait_until};
 use crate::wireguard_stage::class_document;
 use lockgate::linux::tcp::{self, Guard, Reach};
+use lockgate::net::Prefix;
 use lockgate::status::{EventReason, NeighborState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[test]
 fn what_bird_says_is_in_the_tenants_table_until_it_is_withdrawn() {
@@ -138,10 +139,12 @@ fn who_is_no_neighbor_is_not_answered() {
         lab.address(&at, "apps-acme", "10.136.40.3/24");
         let stranger = "10.136.40.3".parse().unwrap();
         let neighbor = BIRD.parse().unwrap();
+        let gateway_at = SocketAddr::new(GATEWAY.parse().unwrap(), 179);
         let to =
-            Guard { address: GATEWAY.parse().unwrap(), reach: Reach::Multihop, password: None };
+            Guard { from: Prefix::host(gateway_at.ip()), reach: Reach::Multihop, password: None };
         let connects = |from: IpAddr, patience: i64| {
-            let stream = lab.within(at.as_str(), || tcp::dial(&to, 179, Some(from))).unwrap();
+            let stream =
+                lab.within(at.as_str(), || tcp::dial(gateway_at, &to, Some(from))).unwrap();
             let mut ready = [PollFd::new(&stream, PollFlags::OUT)];
             let patience = Timespec { tv_sec: patience, tv_nsec: 0 };
             let count = poll(&mut ready, Some(&patience)).unwrap();

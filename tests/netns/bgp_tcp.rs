@@ -3,7 +3,7 @@
 
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use lockgate::linux::tcp::{self, Guard, Reach};
-use lockgate::net::TcpPassword;
+use lockgate::net::{Prefix, TcpPassword};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -33,7 +33,7 @@ fn topology(lab: &Lab) {
 
 fn guard(address: &str, reach: Reach, password: Option<&str>) -> Guard {
     let password = password.map(|text| TcpPassword::new(text).unwrap());
-    Guard { address: address.parse().unwrap(), reach, password }
+    Guard { from: Prefix::host(address.parse().unwrap()), reach, password }
 }
 
 /// A listener; one that was dropped is there until the programs that other tests were
@@ -47,7 +47,9 @@ fn listen(lab: &Lab, at: &str, address: &str, neighbors: &[Guard]) -> TcpListene
 
 /// What `at` gets when it dials: a connection, or none in half a second.
 fn dial(lab: &Lab, at: &str, neighbor: &Guard, local: Option<IpAddr>) -> Option<TcpStream> {
-    let stream = lab.within(at, || tcp::dial(neighbor, PORT, local)).unwrap();
+    let stream = lab
+        .within(at, || tcp::dial(SocketAddr::new(neighbor.from.address(), PORT), neighbor, local))
+        .unwrap();
     let mut ready = [PollFd::new(&stream, PollFlags::OUT)];
     let patience = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
     let count = poll(&mut ready, Some(&patience)).unwrap();

@@ -18,6 +18,7 @@ mod bgp_gobgp;
 mod bgp_hops;
 mod bgp_odd_stage;
 mod bgp_password;
+mod bgp_range;
 mod bgp_raw;
 mod bgp_restart;
 mod bgp_routes;

@@ -80,7 +80,8 @@ impl Rib {
         if let Some(index) = self.names.get(&name).copied() {
             return self.set_policy(index, settings);
         }
-        // Ten thousand sites and sixty-four neighbors fit in fifteen bits.
+        // Ten thousand sites, sixty-four neighbors and all those of ranges fit in
+        // fifteen bits.
         let free = (0..u16::MAX >> 1).find(|index| !self.neighbors.contains_key(index));
         let Some(index) = free else { return false };
         let neighbor = Neighbor {
@@ -328,6 +329,12 @@ impl Rib {
         for (prefix, key) in gone {
             self.remove(prefix, key);
         }
+    }
+
+    /// How many routes of a neighbor are held, whatever became of them.
+    pub fn held(&self, name: &NeighborName) -> u32 {
+        let neighbor = self.names.get(name).and_then(|index| self.neighbors.get(index));
+        neighbor.map_or(0, |neighbor| neighbor.held)
     }
 
     /// How many routes of a neighbor there are; `None` of one that is not known.

@@ -12,15 +12,33 @@ use std::time::Duration;
 pub enum NeighborName {
     /// A router of the fabric, by its name in the document.
     Fabric(String),
+    /// One that connected out of a range of the fabric.
+    Dynamic {
+        /// The range, by its name in the document.
+        range: String,
+        /// Its address.
+        address: IpAddr,
+    },
     /// The router of a site.
     Site(SiteName),
 }
 
+impl NeighborName {
+    /// The range it connected out of, if it did.
+    pub fn range(&self) -> Option<&str> {
+        match self {
+            Self::Dynamic { range, .. } => Some(range),
+            Self::Fabric(_) | Self::Site(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for NeighborName {
-    /// `rr1`, `site/hq`.
+    /// `rr1`, `nodes/10.1.0.7`, `site/hq`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fabric(name) => f.write_str(name),
+            Self::Dynamic { range, address } => write!(f, "{range}/{address}"),
             Self::Site(site) => write!(f, "site/{site}"),
         }
     }

@@ -61,6 +61,13 @@ impl Session {
         self.note_state(now);
     }
 
+    /// Whether it is to be up, nothing stands and nothing is waited for: only the other
+    /// end can begin something.
+    pub fn is_idle(&self) -> bool {
+        let is_bare = self.connections.is_empty() && self.dial.is_none();
+        self.wanted == Wanted::Up && is_bare && self.idle_until.is_none()
+    }
+
     /// BFD says that the neighbor cannot be reached (RFC 5882 §4.3, RFC 9384).
     ///
     /// `control_plane_independent` is the C bit of its BFD (RFC 5880 §4.1): then

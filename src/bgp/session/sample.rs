@@ -84,10 +84,37 @@ pub struct SessionCounters {
 }
 
 impl SessionCounters {
+    /// Counts what `other` counted too.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |ours: &mut [u64], theirs: &[u64]| {
+            ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
+        };
+        sum(&mut self.received, &other.received);
+        sum(&mut self.sent, &other.sent);
+        sum(&mut self.flaws, &other.flaws);
+        for (ours, theirs) in [
+            (&mut self.notifications_received, &other.notifications_received),
+            (&mut self.notifications_sent, &other.notifications_sent),
+        ] {
+            for (kind, count) in theirs {
+                *counted(ours, *kind) += count;
+            }
+        }
+        self.established += other.established;
+        self.flaps += other.flaps;
+        self.dials_failed += other.dials_failed;
+        self.refused += other.refused;
+        self.unsayable += other.unsayable;
+    }
+
     pub(super) fn notification(map: &mut BTreeMap<(u8, u8), u64>, notification: &Notification) {
         let inner = notification.inner();
-        let kind = (inner.code, inner.subcode);
-        let is_known = map.contains_key(&kind) || map.len() < BGP_NOTIFICATION_KINDS;
-        *map.entry(if is_known { kind } else { (0, 0) }).or_default() += 1;
+        *counted(map, (inner.code, inner.subcode)) += 1;
     }
+}
+
+/// Where NOTIFICATIONs of a kind are counted.
+fn counted(map: &mut BTreeMap<(u8, u8), u64>, kind: (u8, u8)) -> &mut u64 {
+    let is_known = map.contains_key(&kind) || map.len() < BGP_NOTIFICATION_KINDS;
+    map.entry(if is_known { kind } else { (0, 0) }).or_default()
 }

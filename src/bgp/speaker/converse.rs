@@ -1,5 +1,6 @@
 //! What comes of what the sessions tell.
 
+use super::neighbor::Neighbor;
 use super::{Happening, Io, SocketWork, Speaker};
 use crate::bgp::Family;
 use crate::bgp::rib::{Limit, NeighborName, Retain};
@@ -29,9 +30,13 @@ impl Speaker {
                 None => self.routes.remove(&key),
             };
         }
-        if self.deferred.is_some() && self.neighbors.values().all(|it| it.has_said_all()) {
+        // Who will come back out of a range is not known, so all the time is waited.
+        let is_known = self.ranges.is_empty();
+        let has_said = |it: &Neighbor| it.has_said_all();
+        if self.deferred.is_some() && is_known && self.neighbors.values().all(has_said) {
             self.deferred = None;
         }
+        self.forget_gone();
     }
 
     fn handle_output(&mut self, name: &NeighborName, output: Output, now: Instant) {

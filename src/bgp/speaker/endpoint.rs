@@ -1,8 +1,9 @@
 //! Whom a tenant speaks BGP with, as its documents say it.
 
+use super::range::ListenRange;
 use crate::bgp::ImportPolicy;
 use crate::bgp::rib::{NeighborName, NeighborSettings};
-use crate::model::{Attachment, Site, Tenant};
+use crate::model::{Attachment, BgpNeighbor, NeighborAt, Site, Tenant};
 use crate::net::{Asn, SiteName, TcpPassword};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,26 +31,21 @@ pub struct Endpoint {
     pub hold_time: Duration,
     /// More networks than this end the session.
     pub maximum_prefixes: u32,
+    /// Whether it is waited for and never dialed.
+    pub passive: bool,
 }
 
-/// Every neighbor of a tenant.
+/// Every neighbor of a tenant that is known by its address.
 pub fn endpoints(tenant: &Tenant) -> BTreeMap<NeighborName, Endpoint> {
     let mut endpoints = BTreeMap::new();
-    let Some(bgp) = &tenant.fabric.bgp else { return endpoints };
-    let own = &tenant.fabric.addresses;
-    for neighbor in &bgp.neighbors {
-        let near = own.iter().find(|own| own.network().contains(neighbor.address));
-        let endpoint = Endpoint {
-            address: neighbor.address,
-            local: near.map(|own| own.address()),
-            remote_asn: neighbor.remote_asn,
-            ttl_security: neighbor.ttl_security,
-            on_link: near.is_some(),
-            password: neighbor.password.clone(),
-            hold_time: HOLD_TIME,
-            maximum_prefixes: bgp.import.maximum_prefixes,
-        };
-        endpoints.insert(NeighborName::Fabric(neighbor.name.clone()), endpoint);
+    if tenant.fabric.bgp.is_none() {
+        return endpoints;
+    }
+    for neighbor in fabric_neighbors(tenant) {
+        if let (NeighborAt::Address(_), Some(endpoint)) = (neighbor.at, of_fabric(tenant, neighbor))
+        {
+            endpoints.insert(NeighborName::Fabric(neighbor.name.clone()), endpoint);
+        }
     }
     for (name, site) in &tenant.sites {
         if let Some(endpoint) = of_site(site) {
@@ -57,6 +53,39 @@ pub fn endpoints(tenant: &Tenant) -> BTreeMap<NeighborName, Endpoint> {
         }
     }
     endpoints
+}
+
+/// The ranges that neighbors of a tenant may connect out of, by name.
+pub fn ranges(tenant: &Tenant) -> BTreeMap<String, ListenRange> {
+    let of = |neighbor: &BgpNeighbor| match neighbor.at {
+        NeighborAt::Address(_) => None,
+        NeighborAt::Range { prefix, maximum } => {
+            let endpoint = of_fabric(tenant, neighbor)?;
+            Some((neighbor.name.clone(), ListenRange { prefix, maximum, endpoint }))
+        }
+    };
+    fabric_neighbors(tenant).filter_map(of).collect()
+}
+
+fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = &BgpNeighbor> {
+    tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors)
+}
+
+fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
+    let bgp = tenant.fabric.bgp.as_ref()?;
+    let network = neighbor.network();
+    let near = tenant.fabric.addresses.iter().find(|own| own.network().covers(network));
+    Some(Endpoint {
+        address: network.address(),
+        local: near.map(|own| own.address()),
+        remote_asn: neighbor.remote_asn,
+        ttl_security: neighbor.ttl_security,
+        on_link: near.is_some(),
+        password: neighbor.password.clone(),
+        hold_time: HOLD_TIME,
+        maximum_prefixes: bgp.import.maximum_prefixes,
+        passive: neighbor.address().is_none(),
+    })
 }
 
 fn of_site(site: &Site) -> Option<Endpoint> {
@@ -78,6 +107,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         password: None,
         hold_time: router.hold_time,
         maximum_prefixes: router.maximum_prefixes,
+        passive: false,
     })
 }
 
@@ -90,7 +120,7 @@ impl Endpoint {
     ) -> Option<NeighborSettings> {
         let bgp = tenant.fabric.bgp.as_ref()?;
         let policy = match name {
-            NeighborName::Fabric(name) => {
+            NeighborName::Fabric(name) | NeighborName::Dynamic { range: name, .. } => {
                 let neighbor = bgp.neighbors.iter().find(|neighbor| neighbor.name == *name)?;
                 ImportPolicy::fabric(tenant, bgp, neighbor)
             }

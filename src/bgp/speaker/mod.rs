@@ -13,24 +13,27 @@
 //! neighbors say can come out nowhere else.
 //!
 //! In reading order: [`Speaker`], [`Endpoint`] (whom the sockets are for),
-//! `neighbor` (one of them), `converse` (what comes of what sessions tell),
+//! `neighbor` (one of them), `range` (those that connect out of one), `converse` (what comes of what sessions tell),
 //! [`NeighborSample`].
 
 mod converse;
 mod endpoint;
 mod neighbor;
+mod range;
 mod sample;
 
-pub use endpoint::{Endpoint, endpoints};
-pub use sample::{NeighborSample, SpeakerSample};
+pub use endpoint::{Endpoint, endpoints, ranges};
+pub use range::ListenRange;
+pub use sample::{NeighborSample, RangeSample, SpeakerSample};
 
 use super::rib::{Explained, Multipath, NeighborName, Rib};
-use super::session::{ConnectionId, DownReason, Output, StopReason};
+use super::session::{ConnectionId, DownReason, Output, Session, StopReason};
 use super::{Exporter, Surroundings, Wanted, wanted_by_fabric, wanted_by_site};
 use crate::model::{FabricBgp, Tenant, limits};
 use crate::net::{Instant, Prefix, SiteName};
 use crate::reconcile::{Namespace, Route, RouteKey};
 use neighbor::Neighbor;
+use range::Range;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -89,6 +92,9 @@ pub enum Happening {
     NearLimit,
     /// It said more, and the session was ended.
     OverLimit,
+    /// It was not taken: its range has as many neighbors as it may. Said once until
+    /// there is room again.
+    RangeFull(usize),
 }
 
 /// The speaker of one tenant.
@@ -98,6 +104,9 @@ pub struct Speaker {
     rib: Rib,
     neighbors: BTreeMap<NeighborName, Neighbor>,
     by_address: BTreeMap<IpAddr, NeighborName>,
+    ranges: BTreeMap<String, Range>,
+    /// A random number that is another one with each neighbor.
+    seed: u64,
     up: BTreeSet<SiteName>,
     stopping: bool,
     routes: BTreeMap<RouteKey, Route>,
@@ -130,6 +139,8 @@ impl Speaker {
             rib: Rib::new(Multipath::default()),
             neighbors: BTreeMap::new(),
             by_address: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            seed,
             up: BTreeSet::new(),
             stopping: false,
             routes: BTreeMap::new(),
@@ -147,14 +158,17 @@ impl Speaker {
     /// Takes up changed documents. Sessions about which nothing changed go on.
     pub fn configure(&mut self, tenant: &Tenant, seed: u64, now: Instant) {
         self.tenant = tenant.clone();
-        let endpoints = endpoints(tenant);
+        let mut endpoints = endpoints(tenant);
+        let named: BTreeSet<IpAddr> = endpoints.values().map(|it| it.address).collect();
+        let dynamic = self.configure_ranges(ranges(tenant)).into_iter();
+        endpoints.extend(dynamic.filter(|(_, endpoint)| !named.contains(&endpoint.address)));
         let gone: Vec<NeighborName> =
             self.neighbors.keys().filter(|name| !endpoints.contains_key(*name)).cloned().collect();
         for name in gone {
             if let Some(mut neighbor) = self.neighbors.remove(&name) {
                 neighbor.session.stop(&StopReason::Deconfigured, now);
                 self.last_id = self.last_id.max(neighbor.session.last_id());
-                self.last_work(&name, &mut neighbor);
+                self.last_work(&name, &mut neighbor.session);
             }
             self.rib.remove_neighbor(&name);
         }
@@ -184,7 +198,7 @@ impl Speaker {
                 let after = known.session.last_id();
                 let new = Neighbor::new(endpoint, &bgp, restarted, (after, seed), now);
                 let mut old = std::mem::replace(known, new);
-                self.last_work(name, &mut old);
+                self.last_work(name, &mut old.session);
                 self.rib.neighbor_down(name, &super::rib::Retain::default(), now);
             }
             None => {
@@ -197,8 +211,8 @@ impl Speaker {
     }
 
     /// What a session that is no more has to do still.
-    fn last_work(&mut self, name: &NeighborName, neighbor: &mut Neighbor) {
-        while let Some(output) = neighbor.session.poll_output() {
+    fn last_work(&mut self, name: &NeighborName, session: &mut Session) {
+        while let Some(output) = session.poll_output() {
             if let Output::Close { connection, last } = output {
                 let what = SocketWork::Close { connection, last };
                 self.io.push_back(Io { neighbor: name.clone(), what });
@@ -223,7 +237,7 @@ impl Speaker {
         let fabric = Surroundings::fabric(&self.tenant, namespace);
         let sites = self.neighbors.keys().filter_map(|name| match name {
             NeighborName::Site(site) => self.tenant.sites.get(site),
-            NeighborName::Fabric(_) => None,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
         });
         let sites = sites.map(|site| (site.name.clone(), Surroundings::site(site, namespace)));
         self.rib.set_surroundings(fabric, sites.collect());
@@ -237,8 +251,9 @@ impl Speaker {
         self.pump(now);
     }
 
-    /// Ends every session, for `reason`.
+    /// Ends every session, for `reason`; nobody is let in any more.
     pub fn stop(&mut self, reason: &StopReason, now: Instant) {
+        self.ranges.clear();
         for neighbor in self.neighbors.values_mut() {
             neighbor.session.stop(reason, now);
         }
@@ -262,9 +277,13 @@ impl Speaker {
         remote: IpAddr,
         now: Instant,
     ) -> Option<(NeighborName, ConnectionId)> {
-        let name = self.by_address.get(&remote.to_canonical()).cloned()?;
+        let (local, remote) = (local.to_canonical(), remote.to_canonical());
+        let known = self.by_address.get(&remote).cloned();
+        let Some(name) = known.or_else(|| self.let_in(remote, now)) else {
+            return self.turn_away(local, remote, now);
+        };
         let neighbor = self.neighbors.get_mut(&name)?;
-        let id = neighbor.session.handle_incoming(local.to_canonical(), remote.to_canonical(), now);
+        let id = neighbor.session.handle_incoming(local, remote, now);
         self.pump(now);
         Some((name, id))
     }
@@ -427,7 +446,9 @@ impl Speaker {
             stopping: self.stopping,
         };
         let mut wanted = match name {
-            NeighborName::Fabric(_) => wanted_by_fabric(&self.tenant, bgp, &self.up, &exporter),
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => {
+                wanted_by_fabric(&self.tenant, bgp, &self.up, &exporter)
+            }
             NeighborName::Site(_) => wanted_by_site(&self.tenant, &exporter),
         };
         wanted.retain(|prefix, _| neighbor.carries(*prefix));

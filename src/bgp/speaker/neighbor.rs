@@ -193,8 +193,9 @@ fn families(bgp: &FabricBgp) -> Vec<Family> {
     families
 }
 
-fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
-    SessionConfig::new(Offer {
+/// What the session with it is to be.
+pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
+    let mut config = SessionConfig::new(Offer {
         local_asn: bgp.local_asn,
         remote_asn: endpoint.remote_asn,
         router_id: bgp.router_id,
@@ -214,5 +215,7 @@ fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
         role: None,
         strict_role: false,
         allowed_own_as: 0,
-    })
+    });
+    config.passive = endpoint.passive;
+    config
 }

@@ -1,8 +1,8 @@
 //! How a speaker is, as the snapshot shows it.
 
-use super::{Endpoint, Speaker};
+use super::{Endpoint, ListenRange, Speaker};
 use crate::bgp::rib::{Counts, NeighborName};
-use crate::bgp::session::SessionSample;
+use crate::bgp::session::{SessionCounters, SessionSample};
 use std::collections::BTreeMap;
 
 /// How a tenant's BGP is.
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct SpeakerSample {
     /// Its neighbors.
     pub neighbors: BTreeMap<NeighborName, NeighborSample>,
+    /// The ranges that neighbors may connect out of.
+    pub ranges: BTreeMap<String, RangeSample>,
     /// Learned routes that the kernel is to hold.
     pub routes: usize,
     /// Whether routes of an earlier process are kept for neighbors that have not
@@ -30,6 +32,19 @@ pub struct NeighborSample {
     pub advertised: usize,
 }
 
+/// How a range is.
+#[derive(Clone, Debug)]
+pub struct RangeSample {
+    /// Whom it lets in.
+    pub listen: ListenRange,
+    /// How many neighbors there are out of it.
+    pub neighbors: usize,
+    /// Connections of those for whom there was no room.
+    pub refused: u64,
+    /// What was counted of all of its neighbors, those that are gone among them.
+    pub counters: SessionCounters,
+}
+
 impl Speaker {
     /// How it is.
     pub fn sample(&self) -> SpeakerSample {
@@ -43,8 +58,25 @@ impl Speaker {
             };
             (name.clone(), sample)
         });
+        let neighbors: BTreeMap<NeighborName, NeighborSample> = neighbors.collect();
+        let ranges = self.ranges.iter().map(|(name, range)| {
+            let mut counters = range.gone.clone();
+            for (of, sample) in &neighbors {
+                if of.range() == Some(name) {
+                    counters.add(&sample.session.counters);
+                }
+            }
+            let sample = RangeSample {
+                listen: range.listen.clone(),
+                neighbors: self.neighbors_of(name),
+                refused: range.refused,
+                counters,
+            };
+            (name.clone(), sample)
+        });
         SpeakerSample {
-            neighbors: neighbors.collect(),
+            ranges: ranges.collect(),
+            neighbors,
             routes: self.routes.len(),
             keeps_unsaid: self.keeps_unsaid(),
         }

@@ -134,15 +134,35 @@ pub struct FabricBgpSpec {
     pub export: FabricExportSpec,
 }
 
-/// A router of the fabric.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A router of the fabric, or all those that connect out of a range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    cel,
+    validation = ("has(self.address) != has(self.range)", "either address or range"),
+    validation = ("!has(self.maximum) || has(self.range)", "maximum is of a range"),
+    validation = ("!has(self.range) || !has(self.bfd) || !self.bfd", "BFD watches nobody out of a range")
+)]
 pub struct NeighborSpec {
     /// What it is called in status and metrics.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Its address.
-    pub address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 45))]
+    pub address: Option<String>,
+    /// Instead of an address: a network within the fabric link's. Who connects from
+    /// there is a neighbor for as long as its session lasts and its routes are kept
+    /// after that, and is called by this name and its address. Nobody is dialed. Who
+    /// is named by address is not of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 49))]
+    pub range: Option<String>,
+    /// The most neighbors out of the range at one time; who connects then is refused.
+    /// Absent is 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub maximum: Option<u32>,
     /// Its AS.
     #[serde(rename = "remoteASN")]
     #[schemars(range(min = 1, max = 4294967294_u32))]

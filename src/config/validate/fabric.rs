@@ -1,16 +1,15 @@
 //! A tenant's fabric link and the BGP over it, checked.
 
+use super::Inputs;
 use super::class::CheckedClass;
 use super::finding::Findings;
+use super::neighbors::check_neighbors;
 use super::policy::{check_export, check_import};
-use super::{Inputs, Unresolved};
 use crate::config::error::Problem;
-use crate::config::schema::{FabricBgpSpec, FabricSpec, NeighborSpec, VlanProtocolName};
+use crate::config::schema::{FabricBgpSpec, FabricSpec, VlanProtocolName};
 use crate::config::shape::clip;
-use crate::model::{
-    BgpNeighbor, Fabric, FabricBgp, FabricLink, Placement, Vlan, VlanProtocol, limits,
-};
-use crate::net::{InterfaceAddress, SiteName, TcpPassword};
+use crate::model::{Fabric, FabricBgp, FabricLink, Placement, Vlan, VlanProtocol};
+use crate::net::InterfaceAddress;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a pod's CNI calls its link.
@@ -131,83 +130,8 @@ fn check_bgp(
             None
         }
     };
-    if spec.neighbors.is_empty() {
-        found.note(format!("{path}.neighbors"), Problem::Empty);
-    }
-    let mut neighbors: Vec<BgpNeighbor> = Vec::new();
-    if limits::NEIGHBORS_PER_TENANT < spec.neighbors.len() {
-        found.note(
-            format!("{path}.neighbors"),
-            Problem::TooMany { max: limits::NEIGHBORS_PER_TENANT },
-        );
-    } else {
-        for (index, neighbor) in spec.neighbors.iter().enumerate() {
-            let path = format!("{path}.neighbors[{index}]");
-            let password = check_password(&path, neighbor, namespace, inputs, found);
-            let Some(mut neighbor) = check_neighbor(&path, neighbor, addresses, found) else {
-                continue;
-            };
-            neighbor.password = password;
-            if neighbors.iter().any(|other| other.name == neighbor.name) {
-                found.note(format!("{path}.name"), Problem::Twice);
-            }
-            if neighbors.iter().any(|other| other.address == neighbor.address) {
-                found.note(format!("{path}.address"), Problem::Twice);
-            }
-            neighbors.push(neighbor);
-        }
-    }
+    let neighbors = check_neighbors(&spec.neighbors, addresses, namespace, inputs, found);
     let import = check_import(&spec.import, found);
     let export = check_export(&spec.export, found);
     Some(FabricBgp { local_asn: local_asn?, router_id: router_id?, neighbors, import, export })
-}
-
-fn check_neighbor(
-    path: &str,
-    spec: &NeighborSpec,
-    addresses: &[InterfaceAddress],
-    found: &mut Findings,
-) -> Option<BgpNeighbor> {
-    if let Err(error) = spec.name.parse::<SiteName>() {
-        found.note(format!("{path}.name"), error);
-    }
-    let address = found.address(&format!("{path}.address"), &spec.address);
-    // A neighbor may be hops away, so it need not be on the link.
-    if let Some(address) =
-        address.filter(|address| addresses.iter().any(|own| own.address() == *address))
-    {
-        found.note(format!("{path}.address"), Problem::OwnAddress(address));
-    }
-    let remote_asn = found.asn(&format!("{path}.remoteASN"), spec.remote_asn);
-    let ttl_security = match spec.ttl_security {
-        None => None,
-        Some(hops) => Some(found.ranged::<u8>(&format!("{path}.ttlSecurity"), hops, 1, 254)?),
-    };
-    Some(BgpNeighbor {
-        name: spec.name.clone(),
-        address: address?,
-        remote_asn: remote_asn?,
-        bfd: spec.bfd,
-        ttl_security,
-        password: None,
-    })
-}
-
-/// The password of a neighbor. Without the one that it asks for no session comes
-/// about, and the other end would only say that nobody answers.
-fn check_password(
-    path: &str,
-    spec: &NeighborSpec,
-    namespace: &str,
-    inputs: &Inputs<'_>,
-    found: &mut Findings,
-) -> Option<TcpPassword> {
-    let secret = spec.password_secret_ref.as_ref()?;
-    let text = inputs.secret(namespace, secret);
-    let password = text.and_then(|text| TcpPassword::new(&text).map_err(Unresolved::Password));
-    password
-        .map_err(|why| {
-            found.note(format!("{path}.passwordSecretRef"), Problem::Secret(why.to_string()));
-        })
-        .ok()
 }

@@ -16,6 +16,7 @@ mod class;
 mod fabric;
 mod finding;
 mod gateway;
+mod neighbors;
 mod policy;
 mod site;
 mod tenant;

@@ -59,11 +59,17 @@ fn show_neighbors_says_who_is_there_and_why_not() {
         &["show", "neighbors"],
         0,
         expect![[r#"
-            TENANT   NEIGHBOR     ADDRESS       TYPE              AS     STATE        SINCE          BFD  HEARD  TAKEN  TOLD  INFO
-            acme/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
-            acme/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
-            beta/gw  tor          172.16.130.1  fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
-            beta/gw  site/poznan  10.255.30.1   site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+            TENANT   NEIGHBOR              ADDRESS            TYPE              AS     STATE        SINCE          BFD  HEARD  TAKEN  TOLD  INFO
+            acme/gw  nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
+            acme/gw  tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
+            acme/gw  nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
+            acme/gw  nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
+            acme/gw  site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+            beta/gw  nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
+            beta/gw  tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2
+            beta/gw  nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
+            beta/gw  nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
+            beta/gw  site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
         "#]],
     );
     check(
@@ -73,8 +79,28 @@ fn show_neighbors_says_who_is_there_and_why_not() {
             [
               {
                 "tenant": "acme/gw",
+                "name": "nodes",
+                "range": "172.16.130.128/25",
+                "remoteASN": 65002,
+                "maximum": 100,
+                "neighbors": 2,
+                "refused": "7",
+                "notifications": [
+                  {
+                    "isSent": true,
+                    "code": 2,
+                    "subcode": 2,
+                    "count": "1"
+                  }
+                ],
+                "flaws": [],
+                "flaps": "5"
+              },
+              {
+                "tenant": "acme/gw",
                 "name": "tor",
                 "site": null,
+                "range": null,
                 "type": "fabric, external",
                 "address": "172.16.130.1",
                 "remoteASN": 65001,
@@ -118,8 +144,57 @@ fn show_neighbors_says_who_is_there_and_why_not() {
               },
               {
                 "tenant": "acme/gw",
+                "name": "nodes/172.16.130.200",
+                "site": null,
+                "range": "nodes",
+                "type": "fabric, external",
+                "address": "172.16.130.200",
+                "remoteASN": 65002,
+                "state": "Established",
+                "since": "2026-11-24T00:56:40Z",
+                "lastError": null,
+                "lastErrorTime": null,
+                "prefixes": {
+                  "received": 3,
+                  "accepted": 2,
+                  "serving": 2,
+                  "stale": 0,
+                  "advertised": 2
+                },
+                "notifications": [],
+                "flaws": [],
+                "flaps": "0",
+                "bfd": null
+              },
+              {
+                "tenant": "acme/gw",
+                "name": "nodes/172.16.130.201",
+                "site": null,
+                "range": "nodes",
+                "type": "fabric, external",
+                "address": "172.16.130.201",
+                "remoteASN": 65002,
+                "state": "Active",
+                "since": "2026-11-24T00:56:40Z",
+                "lastError": null,
+                "lastErrorTime": null,
+                "prefixes": {
+                  "received": 1,
+                  "accepted": 1,
+                  "serving": 1,
+                  "stale": 1,
+                  "advertised": 0
+                },
+                "notifications": [],
+                "flaws": [],
+                "flaps": "0",
+                "bfd": null
+              },
+              {
+                "tenant": "acme/gw",
                 "name": "site/poznan",
                 "site": "poznan",
+                "range": null,
                 "type": "site, external",
                 "address": "10.255.30.1",
                 "remoteASN": 65010,
