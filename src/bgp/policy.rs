@@ -37,7 +37,7 @@ use crate::model::{
 };
 use crate::net::{
     ALWAYS_FORBIDDEN, Asn, Community, ExtendedCommunity, InterfaceAddress, LargeCommunity, Prefix,
-    PrefixMap, SiteName,
+    PrefixMap, Role, SiteName,
 };
 use crate::reconcile::serving;
 use std::collections::BTreeSet;
@@ -49,6 +49,8 @@ pub struct ImportPolicy {
     local_asn: Asn,
     router_id: Ipv4Addr,
     remote_asn: Asn,
+    /// What we are to the neighbor, if that is said.
+    role: Option<Role>,
     martians: PrefixMap<()>,
     forbidden: PrefixMap<()>,
     allow_default_route: bool,
@@ -125,7 +127,7 @@ impl ImportPolicy {
             site_defaults: defaults.into_iter().collect(),
             site_links: networks(links),
         }));
-        Self::new(tenant, bgp, neighbor.remote_asn, side)
+        Self::new(tenant, bgp, (neighbor.remote_asn, neighbor.role), side)
     }
 
     /// Of the router of `site`, whose neighbor is `router`.
@@ -138,10 +140,15 @@ impl ImportPolicy {
             apps: networks(tenant.app_prefixes.iter().copied()),
             links: networks(site_addresses(site).iter().map(|own| own.network())),
         }));
-        Self::new(tenant, bgp, router.remote_asn, side)
+        Self::new(tenant, bgp, (router.remote_asn, router.role), side)
     }
 
-    fn new(tenant: &Tenant, bgp: &FabricBgp, remote_asn: Asn, side: Side) -> Self {
+    fn new(
+        tenant: &Tenant,
+        bgp: &FabricBgp,
+        (remote_asn, role): (Asn, Option<Role>),
+        side: Side,
+    ) -> Self {
         let sites = tenant.sites.values().flat_map(site_addresses);
         let addresses: Vec<InterfaceAddress> =
             tenant.fabric.addresses.iter().chain(sites).copied().collect();
@@ -150,6 +157,7 @@ impl ImportPolicy {
             local_asn: bgp.local_asn,
             router_id: bgp.router_id,
             remote_asn,
+            role,
             martians: networks(martians),
             forbidden: networks(tenant.class.forbidden_prefixes.iter().copied()),
             allow_default_route: tenant.class.allow_default_route,
@@ -212,7 +220,10 @@ impl ImportPolicy {
 
     fn path(&self, attributes: &Attributes) -> Option<Reject> {
         let path = &attributes.as_path;
-        if self.is_external() && path.first() != Some(self.remote_asn.value()) {
+        // A route server leaves itself out of paths (RFC 7947 §2.2.2.1).
+        let is_transparent = self.role == Some(Role::RouteServerClient);
+        let is_first = path.first() == Some(self.remote_asn.value());
+        if self.is_external() && !is_transparent && !is_first {
             return Some(Reject::FirstAs);
         }
         if path.systems().any(|system| system == self.local_asn.value()) {

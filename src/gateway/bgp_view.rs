@@ -108,6 +108,7 @@ fn neighbor(
         (false, true) => NeighborKind::SiteInternal,
     };
     let error = session.last_error.as_ref();
+    let agreed = session.negotiated.as_ref();
     NeighborSnapshot {
         name: name.to_string(),
         site,
@@ -115,6 +116,8 @@ fn neighbor(
         kind,
         address: endpoint.address,
         remote_asn: endpoint.remote_asn.value(),
+        role: endpoint.role.map(|role| role.to_string()),
+        remote_role: agreed.and_then(|agreed| agreed.remote_role).map(|role| role.to_string()),
         state: state(session.state),
         since: now.wall_of(session.since),
         last_error: error.map(|(text, _)| text.clone()),

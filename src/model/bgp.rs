@@ -3,7 +3,7 @@
 //! Policies are default deny in both directions (RFC 8212): what is not named
 //! is refused and counted.
 
-use crate::net::{Asn, Community, LargeCommunity, Prefix, RouteTarget, TcpPassword};
+use crate::net::{Asn, Community, LargeCommunity, Prefix, Role, RouteTarget, TcpPassword};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -36,6 +36,10 @@ pub struct BgpNeighbor {
     pub bfd: bool,
     /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
     pub ttl_security: Option<u8>,
+    /// What we are to it (RFC 9234), if that is said. Never to one of our own AS.
+    pub role: Option<Role>,
+    /// Whether it has to say what it is; only with `role`.
+    pub strict_role: bool,
     /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
     pub password: Option<TcpPassword>,
 }
@@ -123,4 +127,8 @@ pub struct SiteBgp {
     pub maximum_prefixes: u32,
     /// Silence for this long ends the session (RFC 4271 §6.5); 3 s or more.
     pub hold_time: Duration,
+    /// What we are to it (RFC 9234), if that is said. Never to one of our own AS.
+    pub role: Option<Role>,
+    /// Whether it has to say what it is; only with `role`.
+    pub strict_role: bool,
 }

@@ -18,6 +18,7 @@ mod number;
 mod password;
 mod prefix;
 mod prefix_map;
+mod role;
 mod time;
 
 pub use community::{Community, CommunityError, ExtendedCommunity, LargeCommunity, RouteTarget};
@@ -29,4 +30,5 @@ pub use number::{Asn, Mtu, NumberError, VlanId};
 pub use password::{PasswordError, TcpPassword};
 pub use prefix::{InterfaceAddress, Prefix, PrefixError};
 pub use prefix_map::PrefixMap;
+pub use role::Role;
 pub use time::{Instant, Now, Timestamp};

@@ -158,6 +158,12 @@ pub struct NeighborSnapshot {
     /// Its AS.
     #[serde(rename = "remoteASN")]
     pub remote_asn: u32,
+    /// What we are to it (RFC 9234), when that is said.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// What it said it is to us, in the session that is up.
+    #[serde(default)]
+    pub remote_role: Option<String>,
     /// Where the session stands.
     pub state: NeighborState,
     /// Since when.

@@ -41,6 +41,8 @@ pub(crate) fn fabric_neighbor(name: &str, address: &str, asn: u32) -> BgpNeighbo
         remote_asn: Asn::new(asn).unwrap(),
         bfd: false,
         ttl_security: None,
+        role: None,
+        strict_role: false,
         password: None,
     }
 }
@@ -100,6 +102,8 @@ pub(crate) fn tenant() -> Tenant {
             neighbor: neighbor.parse().unwrap(),
             maximum_prefixes: 50,
             hold_time: Duration::from_secs(90),
+            role: None,
+            strict_role: false,
         }),
     };
     let hq = site(

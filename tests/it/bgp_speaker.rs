@@ -7,7 +7,7 @@ use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig
 use lockgate::bgp::speaker::{Happening, SocketWork, Speaker};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
 use lockgate::model::Tenant;
-use lockgate::net::{Asn, Instant, SiteName};
+use lockgate::net::{Asn, Instant, Role, SiteName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -408,4 +408,29 @@ fn a_stranger_has_no_connection() {
     let mut scene = Scene::connected(&tenant());
     let ends = ["10.1.0.20".parse().unwrap(), "10.1.0.99".parse().unwrap()];
     assert_eq!(scene.speaker.handle_incoming(ends[0], ends[1], scene.now), None);
+}
+
+/// What the documents say we are to a neighbor holds for what it says (RFC 9234 §5),
+/// and a route server is not in the paths that it passes on.
+#[test]
+fn what_we_are_to_a_neighbor_says_what_it_may_pass_on() {
+    let taken = |role: Option<Role>, otc: Option<u32>, path: &[u32]| {
+        let mut tenant = tenant();
+        let bgp = tenant.fabric.bgp.as_mut().unwrap();
+        bgp.neighbors[2].role = role;
+        let mut scene = Scene::connected(&tenant);
+        let said = Attributes { otc, ..attributes("10.1.0.1", path) };
+        scene.say(1, announce(said, vec![nlri("192.168.72.64/26")]));
+        let counters = &scene.speaker.sample().neighbors[&name("tor")].session.counters;
+        let flaws: u64 = counters.flaws.iter().sum();
+        assert_eq!(flaws + scene.routes().len() as u64, 1, "refused and counted, or taken");
+        !scene.routes().is_empty()
+    };
+    let own = [65_001];
+    assert!(taken(None, Some(65_001), &own));
+    assert!(taken(Some(Role::Customer), Some(65_001), &own));
+    assert!(!taken(Some(Role::Provider), Some(65_001), &own), "a leak of a customer's");
+    assert!(!taken(Some(Role::Peer), Some(65_077), &own), "a leak of a peer's");
+    assert!(taken(Some(Role::RouteServerClient), None, &[65_077]));
+    assert!(!taken(Some(Role::Customer), None, &[65_077]));
 }

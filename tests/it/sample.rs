@@ -132,6 +132,8 @@ fn bgp() -> BgpSnapshot {
         kind,
         address: address.parse().unwrap(),
         remote_asn,
+        role: name.starts_with("tor").then(|| "Customer".to_owned()),
+        remote_role: name.starts_with("tor").then(|| "Provider".to_owned()),
         state: NeighborState::Established,
         since: ago(7_400),
         last_error: None,

@@ -22,11 +22,12 @@ mod open;
 mod refresh;
 mod verify;
 
+pub use crate::net::Role;
 pub use decode::{Received, decode_update};
 pub use encode::{EncodeError, encode_end_of_rib, encode_next};
 pub use flaw::Flaw;
 pub(in crate::bgp) use fsm::{Action, Fsm, FsmState, Input};
 pub use header::{MessageKind, next_message};
 pub use notification::Notification;
-pub use offer::{Negotiated, Offer, PeerRestart, RestartOffer, Role};
+pub use offer::{Negotiated, Offer, PeerRestart, RestartOffer};
 pub(in crate::bgp) use refresh::{Refresh, decode_refresh, encode_refresh};

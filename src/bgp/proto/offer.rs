@@ -1,7 +1,7 @@
 //! What our OPEN says and asks for, and what came of it.
 
 use crate::bgp::Family;
-use crate::net::Asn;
+use crate::net::{Asn, Role};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -52,21 +52,6 @@ pub struct RestartOffer {
     /// The F bit of each of these: forwarding went on all the time. What is not
     /// among them is listed without it.
     pub forwarding_preserved: Vec<Family>,
-}
-
-/// What one end of a session is to the other (RFC 9234 §4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// It gives transit.
-    Provider,
-    /// It passes routes on without being in their path (RFC 7947).
-    RouteServer,
-    /// It speaks with a route server.
-    RouteServerClient,
-    /// It buys transit.
-    Customer,
-    /// Neither gives the other transit.
-    Peer,
 }
 
 /// What both ends agreed on.

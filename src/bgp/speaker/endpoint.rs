@@ -4,7 +4,7 @@ use super::range::ListenRange;
 use crate::bgp::ImportPolicy;
 use crate::bgp::rib::{NeighborName, NeighborSettings};
 use crate::model::{Attachment, BgpNeighbor, NeighborAt, Site, Tenant};
-use crate::net::{Asn, SiteName, TcpPassword};
+use crate::net::{Asn, Role, SiteName, TcpPassword};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,6 +33,10 @@ pub struct Endpoint {
     pub maximum_prefixes: u32,
     /// Whether it is waited for and never dialed.
     pub passive: bool,
+    /// What we are to it (RFC 9234), if that is said.
+    pub role: Option<Role>,
+    /// Whether it has to say what it is.
+    pub strict_role: bool,
 }
 
 /// Every neighbor of a tenant that is known by its address.
@@ -85,6 +89,8 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
         hold_time: HOLD_TIME,
         maximum_prefixes: bgp.import.maximum_prefixes,
         passive: neighbor.address().is_none(),
+        role: neighbor.role,
+        strict_role: neighbor.strict_role,
     })
 }
 
@@ -108,6 +114,8 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         hold_time: router.hold_time,
         maximum_prefixes: router.maximum_prefixes,
         passive: false,
+        role: router.role,
+        strict_role: router.strict_role,
     })
 }
 

@@ -212,8 +212,8 @@ pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
             notification: true,
             forwarding_preserved: Vec::new(),
         }),
-        role: None,
-        strict_role: false,
+        role: endpoint.role,
+        strict_role: endpoint.strict_role,
         allowed_own_as: 0,
     });
     config.passive = endpoint.passive;

@@ -180,6 +180,28 @@ pub struct NeighborSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 254))]
     pub ttl_security: Option<u32>,
+    /// What we are to it (RFC 9234): a neighbor that says it is no match for that gets no
+    /// session, and routes that leak are refused (Only to Customer). Absent says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleName>,
+    /// Whether it has to say what it is; without that there is no session then.
+    #[serde(default)]
+    pub strict_role: bool,
+}
+
+/// What we are to a neighbor (RFC 9234 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RoleName {
+    /// We give it transit.
+    Provider,
+    /// We pass routes on to it without being in their path (RFC 7947).
+    RouteServer,
+    /// It is a route server.
+    RouteServerClient,
+    /// It gives us transit.
+    Customer,
+    /// Neither gives the other transit.
+    Peer,
 }
 
 /// What to accept from the fabric.

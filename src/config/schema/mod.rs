@@ -19,7 +19,7 @@ pub use class::{ConnectivityClass, ConnectivityClassSpec, ConnectivityClassStatu
 pub use class::{IdRange, PortRange, VlanParentSpec};
 pub use fabric::{
     FabricBgpSpec, FabricExportSpec, FabricImportSpec, FabricInterfaceSpec, FabricSpec,
-    FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, VlanProtocolName,
+    FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, RoleName, VlanProtocolName,
 };
 pub use gateway::{
     AttachMode, AttachSpec, BackendMode, EndpointStatus, SecretKeyRef, SiteCounts, TenantGateway,

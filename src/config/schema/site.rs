@@ -2,7 +2,7 @@
 #![allow(unreachable_pub, reason = "KubeSchema repeats the struct inside a function")]
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
 
-use super::{Condition, SecretKeyRef, VlanProtocolName};
+use super::{Condition, RoleName, SecretKeyRef, VlanProtocolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -216,6 +216,13 @@ pub struct SiteBgpSpec {
     #[serde(default = "hold_time_seconds")]
     #[schemars(range(min = 3, max = 65535))]
     pub hold_time_seconds: u32,
+    /// What we are to it (RFC 9234): a neighbor that says it is no match for that gets no
+    /// session, and routes that leak are refused (Only to Customer). Absent says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleName>,
+    /// Whether it has to say what it is; without that there is no session then.
+    #[serde(default)]
+    pub strict_role: bool,
 }
 
 /// RFC 4271 §10 suggests it.

@@ -130,7 +130,8 @@ fn check_bgp(
             None
         }
     };
-    let neighbors = check_neighbors(&spec.neighbors, addresses, namespace, inputs, found);
+    let neighbors =
+        check_neighbors(&spec.neighbors, local_asn, addresses, (namespace, inputs), found);
     let import = check_import(&spec.import, found);
     let export = check_export(&spec.export, found);
     Some(FabricBgp { local_asn: local_asn?, router_id: router_id?, neighbors, import, export })

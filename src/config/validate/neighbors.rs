@@ -4,17 +4,17 @@
 use super::finding::Findings;
 use super::{Inputs, Unresolved};
 use crate::config::error::Problem;
-use crate::config::schema::NeighborSpec;
+use crate::config::schema::{NeighborSpec, RoleName};
 use crate::model::{BgpNeighbor, NeighborAt, limits};
-use crate::net::{InterfaceAddress, SiteName, TcpPassword};
+use crate::net::{Asn, InterfaceAddress, Role, SiteName, TcpPassword};
 
 const PATH: &str = "spec.fabric.bgp.neighbors";
 
 pub(super) fn check_neighbors(
     specs: &[NeighborSpec],
+    local_asn: Option<Asn>,
     addresses: &[InterfaceAddress],
-    namespace: &str,
-    inputs: &Inputs<'_>,
+    (namespace, inputs): (&str, &Inputs<'_>),
     found: &mut Findings,
 ) -> Vec<BgpNeighbor> {
     let mut neighbors: Vec<BgpNeighbor> = Vec::new();
@@ -28,7 +28,9 @@ pub(super) fn check_neighbors(
     for (index, spec) in specs.iter().enumerate() {
         let path = format!("{PATH}[{index}]");
         let password = check_password(&path, spec, namespace, inputs, found);
-        let Some(neighbor) = check_neighbor(&path, spec, addresses, found) else { continue };
+        let Some(neighbor) = check_neighbor(&path, spec, local_asn, addresses, found) else {
+            continue;
+        };
         let neighbor = BgpNeighbor { password, ..neighbor };
         if neighbors.iter().any(|other| other.name == neighbor.name) {
             found.note(format!("{path}.name"), Problem::Twice);
@@ -52,6 +54,7 @@ pub(super) fn check_neighbors(
 fn check_neighbor(
     path: &str,
     spec: &NeighborSpec,
+    local_asn: Option<Asn>,
     addresses: &[InterfaceAddress],
     found: &mut Findings,
 ) -> Option<BgpNeighbor> {
@@ -71,12 +74,16 @@ fn check_neighbor(
         None => None,
         Some(hops) => Some(found.ranged::<u8>(&format!("{path}.ttlSecurity"), hops, 1, 254)?),
     };
+    let said = (spec.role, spec.strict_role);
+    let (role, strict_role) = check_role(path, said, (local_asn, remote_asn), found);
     Some(BgpNeighbor {
         name: spec.name.clone(),
         at: at?,
         remote_asn: remote_asn?,
         bfd: spec.bfd,
         ttl_security,
+        role,
+        strict_role,
         password: None,
     })
 }
@@ -163,6 +170,31 @@ fn check_signed(specs: &[NeighborSpec], neighbors: &[BgpNeighbor], found: &mut F
             found.note(format!("{PATH}[{at}]"), problem);
         }
     }
+}
+
+/// What we are to a neighbor, and whether it has to say what it is.
+pub(super) fn check_role(
+    path: &str,
+    (role, is_strict): (Option<RoleName>, bool),
+    (local, remote): (Option<Asn>, Option<Asn>),
+    found: &mut Findings,
+) -> (Option<Role>, bool) {
+    if is_strict && role.is_none() {
+        found.note(format!("{path}.strictRole"), Problem::Union("needs role"));
+    }
+    // Within an AS there are no roles (RFC 9234 §4.1).
+    if role.is_some() && local.is_some() && local == remote {
+        let problem = Problem::Union("is for neighbors of another AS than ours");
+        found.note(format!("{path}.role"), problem);
+    }
+    let role = role.map(|role| match role {
+        RoleName::Provider => Role::Provider,
+        RoleName::RouteServer => Role::RouteServer,
+        RoleName::RouteServerClient => Role::RouteServerClient,
+        RoleName::Customer => Role::Customer,
+        RoleName::Peer => Role::Peer,
+    });
+    (role, is_strict)
 }
 
 /// The password of a neighbor. Without the one that it asks for no session comes

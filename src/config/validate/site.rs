@@ -2,6 +2,7 @@
 
 use super::finding::Findings;
 use super::gateway::CheckedGateway;
+use super::neighbors::check_role;
 use super::{Inputs, Unresolved, vlan};
 use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
@@ -274,6 +275,9 @@ fn check_bgp(
         found.note("spec.bgp", Problem::NoLocalAsn);
     }
     let remote_asn = found.asn("spec.bgp.remoteASN", spec.remote_asn);
+    let local_asn = gateway.fabric.bgp.as_ref().map(|bgp| bgp.local_asn);
+    let said = (spec.role, spec.strict_role);
+    let (role, strict_role) = check_role("spec.bgp", said, (local_asn, remote_asn), found);
     let neighbor = found.neighbor("spec.bgp.neighbor", &spec.neighbor, own);
     if attached && own.is_empty() {
         found
@@ -299,6 +303,8 @@ fn check_bgp(
         neighbor: neighbor?,
         maximum_prefixes,
         hold_time: Duration::from_secs(u64::from(hold_time?)),
+        role,
+        strict_role,
     })
 }
 

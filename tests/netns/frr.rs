@@ -1,0 +1,66 @@
+//! [`Frr`]: the bgpd of a stock FRR in a namespace, and what it says about itself.
+
+use crate::lab::{Lab, PATIENCE, Process, wait_until};
+use std::fs;
+use std::path::Path;
+
+const BGPD: &str = "/usr/lib/frr/bgpd";
+
+/// Whether it is installed; says so when it is not.
+#[allow(clippy::print_stdout, reason = "a skip is said")]
+pub(crate) fn is_installed() -> bool {
+    let is = Path::new(BGPD).exists();
+    if !is {
+        println!("skipped: FRR is not installed ({BGPD})");
+    }
+    is
+}
+
+/// An FRR; it ends with this.
+pub(crate) struct Frr<'lab> {
+    lab: &'lab Lab,
+    at: String,
+    home: tempfile::TempDir,
+    _process: Process,
+}
+
+impl<'lab> Frr<'lab> {
+    /// Starts one at `at` with this configuration, and waits until it answers.
+    pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("frr-").tempdir().unwrap();
+        let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("conf"), format!("log file {}\n{config}", path("log"))).unwrap();
+        let (conf, pid, sockets) = (path("conf"), path("pid"), path(""));
+        let words = [BGPD, "-f", &conf, "-i", &pid, "--vty_socket", &sockets, "-z", &path("zebra")];
+        let words = [&words[..], &["-n", "-Z", "-S", "-P", "0"]].concat();
+        let process = lab.spawn(at, &words);
+        let frr = Self { lab, at: at.to_owned(), home, _process: process };
+        wait_until("FRR to answer", PATIENCE, || {
+            let said = frr.say("show bgp summary");
+            if said.contains("router identifier") { Ok(()) } else { Err(said + &frr.log()) }
+        });
+        frr
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    /// Says something to it, as an operator would; gives its answer.
+    pub(crate) fn say(&self, words: &str) -> String {
+        let sockets = self.home.path().join("");
+        let line = ["vtysh", "--vty_socket", sockets.to_str().unwrap(), "-d", "bgpd", "-c", words];
+        let output = self.lab.output(self.at.as_str(), &line);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        text(output.stdout) + &text(output.stderr)
+    }
+
+    /// Waits until its answer to `words` contains `text`.
+    pub(crate) fn wait_said(&self, words: &str, text: &str) -> String {
+        wait_until(&format!("FRR to say {text}"), PATIENCE, || {
+            let said = self.say(words);
+            if said.contains(text) { Ok(said) } else { Err(said + &self.log()) }
+        })
+    }
+}
