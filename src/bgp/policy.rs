@@ -51,6 +51,8 @@ pub struct ImportPolicy {
     remote_asn: Asn,
     /// What we are to the neighbor, if that is said.
     role: Option<Role>,
+    /// How often our own AS may stand in a path.
+    allowed_own_as: u8,
     martians: PrefixMap<()>,
     forbidden: PrefixMap<()>,
     allow_default_route: bool,
@@ -127,7 +129,8 @@ impl ImportPolicy {
             site_defaults: defaults.into_iter().collect(),
             site_links: networks(links),
         }));
-        Self::new(tenant, bgp, (neighbor.remote_asn, neighbor.role), side)
+        let policy = Self::new(tenant, bgp, (neighbor.remote_asn, neighbor.role), side);
+        Self { allowed_own_as: neighbor.allow_own_asn, ..policy }
     }
 
     /// Of the router of `site`, whose neighbor is `router`.
@@ -158,6 +161,7 @@ impl ImportPolicy {
             router_id: bgp.router_id,
             remote_asn,
             role,
+            allowed_own_as: 0,
             martians: networks(martians),
             forbidden: networks(tenant.class.forbidden_prefixes.iter().copied()),
             allow_default_route: tenant.class.allow_default_route,
@@ -226,7 +230,8 @@ impl ImportPolicy {
         if self.is_external() && !is_transparent && !is_first {
             return Some(Reject::FirstAs);
         }
-        if path.systems().any(|system| system == self.local_asn.value()) {
+        let own = path.systems().filter(|system| *system == self.local_asn.value());
+        if usize::from(self.allowed_own_as) < own.count() {
             return Some(Reject::AsLoop);
         }
         if path.systems().any(|system| system == 0) || attributes.otc == Some(0) {

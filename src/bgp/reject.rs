@@ -103,7 +103,7 @@ impl Reject {
             Self::Length => "import prefixes name its network, and not this length",
             Self::Community => "it carries none of the communities asked for",
             Self::RouteTarget => "it is for none of the tenant's route targets",
-            Self::AsLoop => "our own AS is in its path",
+            Self::AsLoop => "our own AS is in its path more often than it may be",
             Self::ReflectionLoop => "we are its originator, or in its cluster list",
             Self::FirstAs => "its path does not begin with the neighbor's AS",
             Self::AsSet => "an AS_SET is in its path",

@@ -40,6 +40,9 @@ pub struct BgpNeighbor {
     pub role: Option<Role>,
     /// Whether it has to say what it is; only with `role`.
     pub strict_role: bool,
+    /// How often our own AS may stand in the path of a route that is taken (RFC 4271
+    /// §9.1.2 takes none), 0–10.
+    pub allow_own_asn: u8,
     /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
     pub password: Option<TcpPassword>,
 }

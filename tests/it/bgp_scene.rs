@@ -43,6 +43,7 @@ pub(crate) fn fabric_neighbor(name: &str, address: &str, asn: u32) -> BgpNeighbo
         ttl_security: None,
         role: None,
         strict_role: false,
+        allow_own_asn: 0,
         password: None,
     }
 }

@@ -2,7 +2,7 @@
 //! say becomes routes, what they are told hangs on the sites.
 
 use crate::bgp_scene::{announce, attributes, name, namespace, nlri, tenant, withdraw};
-use lockgate::bgp::proto::{Offer, RestartOffer};
+use lockgate::bgp::proto::{Flaw, Offer, RestartOffer};
 use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig, SessionState};
 use lockgate::bgp::speaker::{Happening, SocketWork, Speaker};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
@@ -433,4 +433,25 @@ fn what_we_are_to_a_neighbor_says_what_it_may_pass_on() {
     assert!(!taken(Some(Role::Peer), Some(65_077), &own), "a leak of a peer's");
     assert!(taken(Some(Role::RouteServerClient), None, &[65_077]));
     assert!(!taken(Some(Role::Customer), None, &[65_077]));
+}
+
+/// Where several share our AS, a path may come through it as often as it is told.
+#[test]
+fn our_own_as_may_be_in_a_path_as_often_as_the_document_says() {
+    let ours = 64_512;
+    for (allowed, path, is_taken) in [
+        (0, vec![65_001, ours], false),
+        (1, vec![65_001, ours], true),
+        (1, vec![65_001, ours, 65_002, ours], false),
+        (2, vec![65_001, ours, 65_002, ours], true),
+    ] {
+        let mut tenant = tenant();
+        tenant.fabric.bgp.as_mut().unwrap().neighbors[2].allow_own_asn = allowed;
+        let mut scene = Scene::connected(&tenant);
+        scene.say(1, announce(attributes("10.1.0.1", &path), vec![nlri("192.168.72.64/26")]));
+        assert_eq!(!scene.routes().is_empty(), is_taken, "{path:?} where {allowed} are allowed");
+        let sample = scene.speaker.sample();
+        let looped = sample.neighbors[&name("tor")].session.counters.flaws[Flaw::AsLoop as usize];
+        assert_eq!(looped, u64::from(!is_taken));
+    }
 }

@@ -223,3 +223,31 @@ protocol bgp lockgate {
         });
     });
 }
+
+/// A path through our own AS is a loop, unless the neighbor may say such (`allowas-in`).
+#[test]
+fn a_path_through_our_own_as_is_taken_as_often_as_allowed() {
+    lab::run(|lab| {
+        let documents =
+            |neighbor| class_document() + &tenant_document(&Ask { neighbor, ..Ask::default() });
+        let gateway = Gateway::start(lab, At::Underlay, &documents(""));
+        let at = attach(lab, "acme");
+        let networks = ["10.140.1.0/24", "10.140.2.0/24", "10.140.3.0/24"];
+        let through = "export filter {
+            if net = 10.140.1.0/24 then { bgp_path.prepend(64600); bgp_path.prepend(65077); }
+            if net = 10.140.2.0/24 then { bgp_path.prepend(64600); bgp_path.prepend(65077);
+                bgp_path.prepend(64600); }
+            accept; }";
+        let config = bird_config(&networks, &[], "");
+        let usual = "export where source = RTS_STATIC";
+        assert!(config.contains(usual));
+        let _bird = start_bird(lab, &at, &config.replace(usual, through));
+        wait_learned(lab, NETNS, &networks[2..]);
+        gateway.apply(&documents(", allowOwnASN: 1"));
+        wait_learned(lab, NETNS, &["10.140.1.0/24", "10.140.3.0/24"]);
+        gateway.apply(&documents(", allowOwnASN: 2"));
+        wait_learned(lab, NETNS, &networks);
+        let page = gateway.page("/api/v1/tenants/acme/gw/rib?prefix=10.140.2.0/24");
+        assert!(page.contains("65001 64600 65077 64600"), "{page}");
+    });
+}

@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub role: Option<Role>,
     /// Whether it has to say what it is.
     pub strict_role: bool,
+    /// How often our own AS may stand in a path that is taken.
+    pub allowed_own_as: u8,
 }
 
 /// Every neighbor of a tenant that is known by its address.
@@ -91,6 +93,7 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
         passive: neighbor.address().is_none(),
         role: neighbor.role,
         strict_role: neighbor.strict_role,
+        allowed_own_as: neighbor.allow_own_asn,
     })
 }
 
@@ -116,6 +119,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         passive: false,
         role: router.role,
         strict_role: router.strict_role,
+        allowed_own_as: 0,
     })
 }
 

@@ -214,7 +214,7 @@ pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
         }),
         role: endpoint.role,
         strict_role: endpoint.strict_role,
-        allowed_own_as: 0,
+        allowed_own_as: endpoint.allowed_own_as,
     });
     config.passive = endpoint.passive;
     config

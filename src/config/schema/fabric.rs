@@ -187,6 +187,11 @@ pub struct NeighborSpec {
     /// Whether it has to say what it is; without that there is no session then.
     #[serde(default)]
     pub strict_role: bool,
+    /// How often our own AS may stand in the path of a route that is taken: where racks
+    /// or nodes share one AS, what one says of another has it (`allowas-in`).
+    #[serde(default, rename = "allowOwnASN")]
+    #[schemars(range(min = 0, max = 10))]
+    pub allow_own_asn: u32,
 }
 
 /// What we are to a neighbor (RFC 9234 §4.1).

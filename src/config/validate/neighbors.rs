@@ -74,6 +74,7 @@ fn check_neighbor(
         None => None,
         Some(hops) => Some(found.ranged::<u8>(&format!("{path}.ttlSecurity"), hops, 1, 254)?),
     };
+    let allow_own_asn = found.ranged(&format!("{path}.allowOwnASN"), spec.allow_own_asn, 0, 10);
     let said = (spec.role, spec.strict_role);
     let (role, strict_role) = check_role(path, said, (local_asn, remote_asn), found);
     Some(BgpNeighbor {
@@ -84,6 +85,7 @@ fn check_neighbor(
         ttl_security,
         role,
         strict_role,
+        allow_own_asn: allow_own_asn?,
         password: None,
     })
 }
