@@ -183,10 +183,10 @@ pub(super) fn draw_rib(rows: &[Network], style: Style) -> String {
                 number(optional(path.local_pref)),
                 number(optional(path.med)),
                 text(if communities.is_empty() { "—" } else { &communities }),
-                text(if path.is_stale {
-                    format!("{}, stale", path.state)
-                } else {
-                    path.state.clone()
+                text(match (path.is_long_lived, path.is_stale) {
+                    (true, _) => format!("{}, long-lived stale", path.state),
+                    (false, true) => format!("{}, stale", path.state),
+                    (false, false) => path.state.clone(),
                 }),
             ]);
         }

@@ -8,7 +8,7 @@ use crate::bgp::NeighborName;
 use crate::bgp::proto::Flaw;
 use crate::bgp::session::{SessionCounters, SessionState};
 use crate::bgp::speaker::{NeighborSample, RangeSample, Speaker, SpeakerSample};
-use crate::bgp::{Explained, ExplainedPath};
+use crate::bgp::{Community, Explained, ExplainedPath, Stale};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
 use crate::model::{Site, Tenant};
 use crate::net::{Now, Prefix, TenantName};
@@ -52,7 +52,13 @@ fn network(explained: Explained) -> RibNetwork {
 
 fn path(path: &ExplainedPath) -> RibPath {
     let attributes = &path.attributes;
-    let standard = attributes.communities.iter().map(ToString::to_string);
+    let is_long_lived = path.stale == Some(Stale::LongLived);
+    // It is kept as if it had been said with it (RFC 9494 §4.2).
+    let mut standard = attributes.communities.clone();
+    if is_long_lived && !standard.contains(&Community::LLGR_STALE) {
+        standard.push(Community::LLGR_STALE);
+    }
+    let standard = standard.iter().map(ToString::to_string);
     let large = attributes.large_communities.iter().map(ToString::to_string);
     let extended = attributes.extended_communities.iter().map(ToString::to_string);
     RibPath {
@@ -66,6 +72,7 @@ fn path(path: &ExplainedPath) -> RibPath {
         communities: standard.chain(large).chain(extended).collect(),
         state: path.state.to_string(),
         is_stale: path.stale.is_some(),
+        is_long_lived,
     }
 }
 

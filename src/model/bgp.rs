@@ -43,6 +43,9 @@ pub struct BgpNeighbor {
     /// How often our own AS may stand in the path of a route that is taken (RFC 4271
     /// §9.1.2 takes none), 0–10.
     pub allow_own_asn: u8,
+    /// How long at most its routes are kept past its restart time, where it asks for that
+    /// (LLGR, RFC 9494); zero keeps none so.
+    pub long_lived: Duration,
     /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
     pub password: Option<TcpPassword>,
 }

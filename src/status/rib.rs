@@ -60,4 +60,7 @@ pub struct RibPath {
     pub state: String,
     /// Whether it is kept past its session.
     pub is_stale: bool,
+    /// Whether it is for long (RFC 9494): only where there is no other.
+    #[serde(default)]
+    pub is_long_lived: bool,
 }

@@ -69,6 +69,7 @@ impl Scene {
             extended_messages: false,
             extended_next_hop: false,
             restart,
+            long_lived: None,
             role: None,
             strict_role: false,
             allowed_own_as: 0,

@@ -44,6 +44,7 @@ pub(crate) fn fabric_neighbor(name: &str, address: &str, asn: u32) -> BgpNeighbo
         role: None,
         strict_role: false,
         allow_own_asn: 0,
+        long_lived: Duration::ZERO,
         password: None,
     }
 }

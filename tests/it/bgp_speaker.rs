@@ -46,6 +46,7 @@ impl Router {
                 notification: true,
                 forwarding_preserved: vec![Family::Ipv4Unicast],
             }),
+            long_lived: Some(300),
             role: None,
             strict_role: false,
             allowed_own_as: 0,
@@ -453,5 +454,41 @@ fn our_own_as_may_be_in_a_path_as_often_as_the_document_says() {
         let sample = scene.speaker.sample();
         let looped = sample.neighbors[&name("tor")].session.counters.flaws[Flaw::AsLoop as usize];
         assert_eq!(looped, u64::from(!is_taken));
+    }
+}
+
+/// A neighbor that is gone for longer than it said: its routes are kept for as long as the
+/// document lets them, less than it asks for, and only where that is offered.
+#[test]
+fn routes_are_kept_for_long_where_the_document_says_so() {
+    let no_llgr =
+        Attributes { communities: vec![Community::NO_LLGR], ..attributes("10.1.0.1", &[65_001]) };
+    for (offered, kept) in [(0, 0), (100, 100), (1_000, 300)] {
+        let mut tenant = tenant();
+        let bgp = tenant.fabric.bgp.as_mut().unwrap();
+        bgp.neighbors[2].long_lived = Duration::from_secs(offered);
+        let mut scene = Scene::connected(&tenant);
+        let said = attributes("10.1.0.1", &[65_001]);
+        scene.say(1, announce(said, vec![nlri("192.168.72.64/26")]));
+        scene.say(1, announce(no_llgr.clone(), vec![nlri("192.168.72.128/26")]));
+        scene.cut(1);
+        scene.routers.remove(1);
+        let shown = |scene: &Scene| {
+            let explained = scene.speaker.explain("192.168.72.64/26".parse().unwrap());
+            explained.map(|it| it.paths[0].to_string()).unwrap_or_default()
+        };
+        // It said that it takes 60 s to come back.
+        scene.pass(59);
+        assert_eq!(scene.routes().len(), 2, "{offered}");
+        assert!(shown(&scene).ends_with(", stale"), "{}", shown(&scene));
+        scene.pass(2);
+        assert_eq!(scene.routes().len(), usize::from(kept != 0), "{offered}");
+        if kept != 0 {
+            assert!(shown(&scene).ends_with("long-lived stale"), "{}", shown(&scene));
+            scene.pass(kept - 3);
+            assert_eq!(scene.routes().len(), 1, "{offered}");
+            scene.pass(3);
+            assert_eq!(scene.routes().len(), 0, "{offered}");
+        }
     }
 }

@@ -255,6 +255,7 @@ pub(crate) fn rib(
         communities: vec!["64512:40".to_owned(), "64512:1:40".to_owned()],
         state: state.to_owned(),
         is_stale: false,
+        is_long_lived: false,
     };
     let first = RibNetwork {
         prefix: "10.140.1.0/24".parse().unwrap(),

@@ -227,3 +227,65 @@ add rule inet closed in tcp sport 179 drop";
         wait_learned(lab, NETNS, &both[..1]);
     });
 }
+
+/// GoBGP is gone for longer than it takes to restart: its routes are kept for long, but
+/// for those that must not be (NO_LLGR), and go at the end (RFC 9494).
+#[test]
+fn routes_of_gobgp_are_kept_for_long_and_go_at_the_end() {
+    if !is_installed() {
+        return;
+    }
+    lab::run(|lab| {
+        let neighbor = ", longLivedStaleSeconds: 3600";
+        let documents = class_document() + &tenant_document(&Ask { neighbor, ..Ask::default() });
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        let at = attach(lab, "acme");
+        let long_lived = "  [neighbors.graceful-restart.config]
+    enabled = true
+    restart-time = 4
+    long-lived-enabled = true
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = \"ipv4-unicast\"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+      enabled = true
+    [neighbors.afi-safis.long-lived-graceful-restart.config]
+      enabled = true
+      restart-time = 20
+";
+        let mut gobgp = GoBgp::start(lab, &at, &config(long_lived));
+        gobgp.add(&format!("10.140.1.0/24 nexthop {BIRD}"));
+        gobgp.add(&format!("10.140.2.0/24 nexthop {BIRD} community no-llgr"));
+        wait_learned(lab, NETNS, &["10.140.1.0/24", "10.140.2.0/24"]);
+        gobgp.kill();
+        wait_until("its routes to be stale", PATIENCE, || {
+            let found = paths(&gateway, "10.140.1.0/24");
+            let is = found.iter().any(|path| path.is_stale && !path.is_long_lived);
+            if is { Ok(()) } else { Err(found) }
+        });
+        wait_until("them to be so for long", PATIENCE, || {
+            let found = paths(&gateway, "10.140.1.0/24");
+            if found.iter().any(|path| path.is_long_lived) { Ok(()) } else { Err(found) }
+        });
+        let kept = paths(&gateway, "10.140.1.0/24");
+        assert_eq!(kept[0].communities, ["65535:6"]);
+        wait_learned(lab, NETNS, &["10.140.1.0/24"]);
+        assert!(gateway.show(&["rib"]).contains("long-lived stale"));
+        // Back within that time it takes up what is its own.
+        gobgp.spawn(&["-r"]);
+        gobgp.add(&format!("10.140.1.0/24 nexthop {BIRD}"));
+        wait_until("them to be fresh", PATIENCE, || {
+            let found = paths(&gateway, "10.140.1.0/24");
+            if found.iter().any(|path| !path.is_stale) { Ok(()) } else { Err(found) }
+        });
+        gobgp.kill();
+        wait_until("them to be so for long", PATIENCE, || {
+            let found = paths(&gateway, "10.140.1.0/24");
+            if found.iter().any(|path| path.is_long_lived) { Ok(()) } else { Err(found) }
+        });
+        wait_until("them to be gone", PATIENCE * 2, || {
+            let lines = learned(lab, NETNS);
+            if lines.is_empty() { Ok(()) } else { Err(lines) }
+        });
+    });
+}

@@ -31,6 +31,10 @@ pub struct Offer {
     pub extended_next_hop: bool,
     /// Graceful restart (RFC 4724), if it is offered.
     pub restart: Option<RestartOffer>,
+    /// Whether routes are kept for long past a session (RFC 9494 §3.1), and for how many
+    /// seconds the neighbor is asked to keep ours: with 0 we only keep its own. Needs
+    /// `restart`. Up to 16,777,215.
+    pub long_lived: Option<u32>,
     /// What we are to the neighbor (RFC 9234), if that is said.
     pub role: Option<Role>,
     /// Whether the neighbor must say its role.

@@ -50,6 +50,9 @@ pub(super) fn as_offered(mut open: OpenMessage, offer: &Offer) -> OpenMessage {
     if !next_hops.is_empty() {
         open.capabilities.push(Capability::ExtendedNextHop(next_hops));
     }
+    if let (Some(stale_time), Some(_)) = (offer.long_lived, &offer.restart) {
+        open.capabilities.push(Capability::LongLivedGracefulRestart(kept(offer, stale_time)));
+    }
     for capability in &mut open.capabilities {
         if let (
             Capability::GracefulRestart { restart_state, notification, restart_time, families },
@@ -71,6 +74,19 @@ pub(super) fn as_offered(mut open: OpenMessage, offer: &Offer) -> OpenMessage {
 impl RestartOffer {
     /// What twelve bits hold.
     const MOST_SECONDS: u16 = 4_095;
+}
+
+/// Families of ours that the neighbor is to keep for so long; none says that we keep what
+/// is its own.
+fn kept(offer: &Offer, stale_time: u32) -> Vec<LlgrFamily> {
+    let families = offer.families.iter().filter(|_| stale_time != 0);
+    let tuples = families.copied().map(family::to_wire).map(|(afi, safi)| LlgrFamily {
+        afi,
+        safi,
+        forwarding_preserved: false,
+        stale_time: stale_time.min(0xff_ffff),
+    });
+    tuples.collect()
 }
 
 /// The families an IPv6 next hop is offered for.
@@ -242,7 +258,8 @@ fn peer_restart(theirs: &NegotiatedSession, ours: &RestartOffer) -> Option<PeerR
 }
 
 fn long_lived(theirs: &NegotiatedSession, offer: &Offer) -> Vec<(Family, bool, Duration)> {
-    let said = theirs.peer_llgr_families.iter().filter(|_| offer.restart.is_some());
+    let both = offer.restart.is_some() && offer.long_lived.is_some();
+    let said = theirs.peer_llgr_families.iter().filter(|it| both && it.stale_time != 0);
     let ours = said.filter_map(|entry| {
         let family = family::from_wire((entry.afi, entry.safi))?;
         let time = Duration::from_secs(entry.stale_time.into());

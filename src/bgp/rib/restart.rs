@@ -52,11 +52,13 @@ impl Rib {
         self.sweep_family(index, |family| !names(&family));
         let Some(neighbor) = self.neighbors.get_mut(&index) else { return };
         neighbor.kept.retain(|family, _| names(family));
-        let until = now + retain.restart_time;
         let all: BTreeSet<Family> =
             retain.families.iter().chain(retain.long_lived.keys()).copied().collect();
         for it in all {
             let then = retain.long_lived.get(&it).copied();
+            // What graceful restart does not name is long-lived at once (RFC 9494 §4.2).
+            let named = retain.families.contains(&it);
+            let until = if named { now + retain.restart_time } else { now };
             let kept = match neighbor.kept.get(&it).copied() {
                 // Their time goes on, or who comes and goes would keep them for ever.
                 Some(kept @ Kept::LongLived { .. }) if then.is_some() => kept,

@@ -248,10 +248,11 @@ impl Session {
 
 /// Whether the neighbor's routes may be kept (RFC 4724 §4.2, RFC 8538 §4).
 fn keeps_routes(link: &Connection, reason: &DownReason) -> bool {
-    let restart = link.negotiated.as_ref().and_then(|agreed| agreed.restart.as_ref());
-    let Some(restart) = restart.filter(|restart| !restart.families.is_empty()) else {
+    let Some(agreed) = &link.negotiated else { return false };
+    let Some(restart) = &agreed.restart else { return false };
+    if restart.families.is_empty() && agreed.long_lived.is_empty() {
         return false;
-    };
+    }
     match reason {
         DownReason::Lost | DownReason::Replaced => true,
         DownReason::Sent(notification) | DownReason::Received(notification) => {

@@ -53,7 +53,7 @@ pub enum Event {
         reason: DownReason,
         /// Whether the neighbor's routes may be kept while it comes back (RFC 4724
         /// §4.2, RFC 8538 §4): those of the families it named for that, for the
-        /// time it said. Otherwise they go now.
+        /// time it said, and those of RFC 9494 after that. Otherwise they go now.
         keeps_routes: bool,
     },
 }

@@ -39,6 +39,8 @@ pub struct Endpoint {
     pub strict_role: bool,
     /// How often our own AS may stand in a path that is taken.
     pub allowed_own_as: u8,
+    /// How long at most its routes are kept past its restart time (RFC 9494).
+    pub long_lived: Duration,
 }
 
 /// Every neighbor of a tenant that is known by its address.
@@ -94,6 +96,7 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
         role: neighbor.role,
         strict_role: neighbor.strict_role,
         allowed_own_as: neighbor.allow_own_asn,
+        long_lived: neighbor.long_lived,
     })
 }
 
@@ -120,6 +123,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         role: router.role,
         strict_role: router.strict_role,
         allowed_own_as: 0,
+        long_lived: Duration::ZERO,
     })
 }
 

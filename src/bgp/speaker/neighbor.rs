@@ -18,9 +18,6 @@ const RESTART_TIME: u16 = 120;
 /// says.
 const LONGEST_RESTART: Duration = Duration::from_secs(600);
 
-/// The longest that they are kept after that (RFC 9494 §4.2).
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3_600);
-
 /// A neighbor.
 #[derive(Debug)]
 pub(super) struct Neighbor {
@@ -113,7 +110,7 @@ impl Neighbor {
                 .map_or(Duration::ZERO, |restart| restart.restart_time.min(LONGEST_RESTART)),
             long_lived: long_lived
                 .clone()
-                .map(|(family, _, time)| (*family, (*time).min(LONGEST_LIFE)))
+                .map(|(family, _, time)| (*family, (*time).min(self.endpoint.long_lived)))
                 .collect(),
         };
         let long_lived = long_lived.map(|(family, kept, _)| (*family, *kept));
@@ -212,6 +209,7 @@ pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
             notification: true,
             forwarding_preserved: Vec::new(),
         }),
+        long_lived: (!endpoint.long_lived.is_zero()).then_some(0),
         role: endpoint.role,
         strict_role: endpoint.strict_role,
         allowed_own_as: endpoint.allowed_own_as,

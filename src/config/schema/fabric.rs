@@ -192,6 +192,12 @@ pub struct NeighborSpec {
     #[serde(default, rename = "allowOwnASN")]
     #[schemars(range(min = 0, max = 10))]
     pub allow_own_asn: u32,
+    /// How many seconds at most its routes are kept once its restart time is over, where
+    /// it asks for that (LLGR, RFC 9494): every other route is preferred to them. 0 does
+    /// not offer it.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 16777215))]
+    pub long_lived_stale_seconds: u32,
 }
 
 /// What we are to a neighbor (RFC 9234 §4.1).

@@ -7,6 +7,7 @@ use crate::config::error::Problem;
 use crate::config::schema::{NeighborSpec, RoleName};
 use crate::model::{BgpNeighbor, NeighborAt, limits};
 use crate::net::{Asn, InterfaceAddress, Role, SiteName, TcpPassword};
+use std::time::Duration;
 
 const PATH: &str = "spec.fabric.bgp.neighbors";
 
@@ -75,6 +76,9 @@ fn check_neighbor(
         Some(hops) => Some(found.ranged::<u8>(&format!("{path}.ttlSecurity"), hops, 1, 254)?),
     };
     let allow_own_asn = found.ranged(&format!("{path}.allowOwnASN"), spec.allow_own_asn, 0, 10);
+    let seconds = spec.long_lived_stale_seconds;
+    let seconds =
+        found.ranged::<u32>(&format!("{path}.longLivedStaleSeconds"), seconds, 0, 0xff_ffff);
     let said = (spec.role, spec.strict_role);
     let (role, strict_role) = check_role(path, said, (local_asn, remote_asn), found);
     Some(BgpNeighbor {
@@ -86,6 +90,7 @@ fn check_neighbor(
         role,
         strict_role,
         allow_own_asn: allow_own_asn?,
+        long_lived: Duration::from_secs(seconds?.into()),
         password: None,
     })
 }

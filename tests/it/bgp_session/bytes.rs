@@ -32,6 +32,7 @@ pub(crate) fn offer() -> Offer {
             notification: true,
             forwarding_preserved: Vec::new(),
         }),
+        long_lived: Some(0),
         role: None,
         strict_role: false,
         allowed_own_as: 0,

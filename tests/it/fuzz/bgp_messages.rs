@@ -49,6 +49,7 @@ pub(crate) fn agreed(bytes: &[u8]) -> Option<Negotiated> {
         extended_messages: long,
         extended_next_hop: next_hop,
         restart: restart.then(|| RestartOffer { restart_time: 60, ..RestartOffer::default() }),
+        long_lived: Some(0),
         role: None,
         strict_role: false,
         allowed_own_as: 0,

@@ -80,6 +80,7 @@ impl Scene {
                 notification: false,
                 forwarding_preserved: vec![Family::Ipv4Unicast],
             }),
+            long_lived: None,
             role: None,
             strict_role: false,
             allowed_own_as: 0,
