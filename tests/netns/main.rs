@@ -45,6 +45,7 @@ mod inventory;
 mod isolation;
 mod kernel;
 mod lab;
+mod many_routes;
 mod matrix;
 mod neighbours;
 mod no_kernel_vlan;
