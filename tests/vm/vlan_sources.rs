@@ -2,7 +2,7 @@
 //! reach, with headers that ask a router for favours.
 
 use crate::frames::{ICMP, UDP, V4, datagram, icmp4, icmp6, udp, v6};
-use crate::links;
+use crate::links::{self, Tag};
 use crate::vlan_hostile::{Fate, HOST, PORTS, Place, Scene, Table, both, tag};
 use crate::vlan_stage::{ACME, APP, BOLT, ROUTER};
 use lockgate::reconcile::DropReason as D;
@@ -93,7 +93,7 @@ fn spoofed(scene: &Scene<'_>, table: &mut Table) {
         });
         // The one site's hosts are on its own VLAN alone.
         table.add("by its other site's VLAN", Fate::Counted(D::NotSiteSource), |mark| {
-            let branch = [links::Tag::C(32)];
+            let branch = [Tag::C(32)];
             scene.wire.frame(&branch, &udp(HOST[index], APP[index], PORTS, mark))
         });
     }
@@ -194,6 +194,51 @@ fn nobody_is_believed_to_be_another_or_gets_where_there_is_no_application() {
     });
 }
 
+/// V20: thousands of errors about packets that nobody sent, with every size a path may
+/// be said to have. None makes the kernel remember a path.
+#[test]
+fn a_flood_of_forged_errors_leaves_the_paths_as_they_are() {
+    links::run(|lab| {
+        let scene = Scene::new(lab, &both());
+        let acme = [tag(&ACME)];
+        let mut table = Table::default();
+        let about = |number: usize| format!("203.0.{}.{}", number / 250, 1 + number % 250);
+        for mtu in [0_u16, 68, 552, 1_279] {
+            let [high, low] = mtu.to_be_bytes();
+            let what = format!("500 that say a path is of {mtu}");
+            table.add_all(&*what, Fate::Counted(D::CtInvalid), |mark| {
+                let forged = |number| {
+                    let inner = udp(OWN[0], &about(number), PORTS, mark);
+                    let error = icmp4(3, 4, [0, 0, high, low], &inner);
+                    scene.wire.frame(&acme, &V4::new(ROUTER[0], OWN[0], ICMP).packet(&error))
+                };
+                (0..500).map(forged).collect()
+            });
+            table.add_all(format!("{what} over IPv6"), Fate::Counted(D::CtInvalid), |mark| {
+                let forged = |number| {
+                    let inner = udp(OWN[1], &format!("2001:db8:f::{number:x}"), PORTS, mark);
+                    let error = icmp6(ROUTER[1], OWN[1], 2, [0, 0, high, low], &inner);
+                    scene.wire.frame(&acme, &v6(ROUTER[1], OWN[1], 58, 64, &error))
+                };
+                (0..500).map(forged).collect()
+            });
+        }
+        // The other tenant's flow of the same addresses is in nothing acme's can say.
+        table.add_all("500 about the application's", Fate::Arrives(Place::AcmeApp), |mark| {
+            let inner = udp(APP[0], HOST[0], PORTS, mark);
+            let error = icmp4(3, 4, [0, 0, 0, 68], &inner);
+            vec![scene.wire.frame(&acme, &V4::new(HOST[0], APP[0], ICMP).packet(&error)); 500]
+        });
+        scene.suffer(&table);
+        for netns in [ACME.netns(), BOLT.netns()] {
+            for words in ["-4 route show cache", "-6 route show cache"] {
+                assert_eq!(lab.ip(&netns, words), "", "{netns}: {words}");
+            }
+        }
+        scene.assert_unharmed();
+    });
+}
+
 /// An extension header of IPv6, that `next` follows; `body` is what it has after
 /// its first two bytes.
 fn extension(next: u8, body: &[u8], then: &[u8]) -> Vec<u8> {
@@ -225,10 +270,12 @@ fn favours(scene: &Scene<'_>, table: &mut Table) {
         let fate = Fate::Arrives(Place::AcmeApp);
         table.add(format!("option {harmless:?}"), fate, |mark| with(APP[0], &harmless, mark));
     }
-    for wrong in [[7, 255, 4, 0], [7, 0, 4, 0], [0x83, 3, 4, 1], [0x94, 2, 0, 0]] {
-        let fate = Fate::AtMost(Place::AcmeSite);
-        table.add(format!("option {wrong:?}"), fate, |mark| with(APP[0], &wrong, mark));
+    for wrong in [[7, 255, 4, 0], [7, 0, 4, 0], [0x94, 2, 0, 0]] {
+        table.add(format!("option {wrong:?}"), Fate::Refused, |mark| with(APP[0], &wrong, mark));
     }
+    // A source route is not for us to find mistakes in.
+    let route = [0x83, 3, 4, 1];
+    table.add("source route cut short", Fate::Gone, |mark| with(APP[0], &route, mark));
 
     let six = |to: &str, next: u8, make: &dyn Fn(&[u8]) -> Vec<u8>, mark: &[u8]| {
         let body = make(&datagram(HOST[1], to, PORTS, mark));
@@ -240,22 +287,24 @@ fn favours(scene: &Scene<'_>, table: &mut Table) {
         let through = |then: &[u8]| extension(UDP, &route, then);
         let fate = Fate::Counted(D::ToGateway);
         table.add(format!("routing header {kind}"), fate, |mark| six(OWN[1], 43, &through, mark));
-        let fate = Fate::AtMost(Place::AcmeApp);
+        let fate = Fate::Arrives(Place::AcmeApp);
         table.add("the same past us", fate, |mark| six(APP[1], 43, &through, mark));
     }
     let many = [0x1e, 0].repeat(99);
     let hops = |then: &[u8]| extension(UDP, &[&many[..], &[1, 4, 0, 0, 0, 0, 1, 0]].concat(), then);
-    table.add("a hundred options", Fate::AtMost(Place::AcmeApp), |m| six(APP[1], 0, &hops, m));
+    // More than eight that it does not know the kernel does not look through
+    // (`net.ipv6.max_hbh_opts_number`).
+    table.add("a hundred options", Fate::Gone, |mark| six(APP[1], 0, &hops, mark));
     let jumbo = |then: &[u8]| extension(UDP, &[0xc2, 4, 0, 1, 0, 0], then);
-    table.add("a jumbogram", Fate::AtMost(Place::AcmeSite), |m| six(APP[1], 0, &jumbo, m));
+    table.add("a jumbogram", Fate::Refused, |m| six(APP[1], 0, &jumbo, m));
     let twice = |then: &[u8]| {
         extension(60, &[1, 4, 0, 0, 0, 0], &extension(UDP, &[1, 4, 0, 0, 0, 0], then))
     };
-    table.add("options twice", Fate::AtMost(Place::AcmeApp), |m| six(APP[1], 60, &twice, m));
+    table.add("options twice", Fate::Arrives(Place::AcmeApp), |m| six(APP[1], 60, &twice, m));
     let atomic = |then: &[u8]| extension(UDP, &[0, 0, 0, 0, 0, 9], then);
-    table.add("one fragment", Fate::AtMost(Place::AcmeApp), |m| six(APP[1], 44, &atomic, m));
+    table.add("one fragment", Fate::Arrives(Place::AcmeApp), |m| six(APP[1], 44, &atomic, m));
     for protocol in [2, 4, 41, 47, 50, 51, 132, 253, 255] {
-        let fate = Fate::AtMost(Place::AcmeApp);
+        let fate = Fate::Arrives(Place::AcmeApp);
         table.add(format!("protocol {protocol}"), fate, |mark| {
             scene.wire.frame(&acme, &V4::new(HOST[0], APP[0], protocol).packet(mark))
         });
@@ -283,8 +332,7 @@ fn errors(scene: &Scene<'_>, table: &mut Table) {
             to_us(&icmp4(kind, code, rest, &udp(OWN[0], HOST[0], PORTS, mark)))
         });
         // About what an application, whichever, may have sent: for acme's to judge.
-        let fate =
-            if kind == 5 { Fate::AtMost(Place::AcmeApp) } else { Fate::Arrives(Place::AcmeApp) };
+        let fate = Fate::Arrives(Place::AcmeApp);
         table.add(format!("error {kind} to the application"), fate, |mark| {
             let about = udp(APP[0], HOST[0], PORTS, mark);
             let error = icmp4(kind, code, rest, &about);
