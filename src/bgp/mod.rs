@@ -7,6 +7,13 @@
 //! attributes of our own, so that nothing odd can travel through us (the
 //! corrupted transitive attributes of RFC 7606 §1).
 //!
+//! A route reflector that has several tenants' VPN routes is spoken to by each tenant
+//! over a session of its own, not by one speaker for all: what is of none of a tenant's
+//! route targets is counted and never held, so that no table exists in which two tenants'
+//! routes stand together; and a session that ends, for what one tenant's routes did or
+//! for too many of them, is that tenant's alone. The price is that the reflector says
+//! everything to each.
+//!
 //! In reading order: [`Family`] and [`Nlri`] (what is spoken of),
 //! [`Attributes`] (what is said of it), [`Update`] (what one message says),
 //! [`proto`] (how that goes over the wire), [`session`] (one neighbor),

@@ -135,6 +135,7 @@ fn neighbor(
             serving: counts.serving.into(),
             stale: counts.stale.into(),
             advertised: *advertised as u64,
+            not_kept: counts.not_kept,
         },
         notifications: notifications(&session.counters),
         flaws: flaws(&session.counters),

@@ -96,6 +96,9 @@ pub struct PrefixCounts {
     pub stale: u64,
     /// By us.
     pub advertised: u64,
+    /// By the neighbor for other tenants or nobody: VPN routes of none of this tenant's
+    /// route targets, each time one was said. They are not held, nor among the received.
+    pub not_kept: u64,
 }
 
 impl PrefixCounts {
@@ -108,6 +111,7 @@ impl PrefixCounts {
             serving: self.serving + other.serving,
             stale: self.stale + other.stale,
             advertised: self.advertised + other.advertised,
+            not_kept: self.not_kept + other.not_kept,
         }
     }
 }

@@ -145,7 +145,14 @@ fn bgp() -> BgpSnapshot {
         bfd: None,
     };
     let mut tor = neighbor("tor", NeighborKind::FabricExternal, "172.16.130.1", 65_001);
-    tor.prefixes = PrefixCounts { received: 12, accepted: 9, serving: 8, stale: 0, advertised: 2 };
+    tor.prefixes = PrefixCounts {
+        received: 12,
+        accepted: 9,
+        serving: 8,
+        stale: 0,
+        advertised: 2,
+        not_kept: 0,
+    };
     tor.flaws = vec![FlawCount { reason: "as_loop".to_owned(), count: Count(2) }];
     tor.bfd = Some(BfdSnapshot {
         state: BfdState::Up,
@@ -177,9 +184,10 @@ fn bgp() -> BgpSnapshot {
         neighbor(&name, NeighborKind::FabricExternal, address, 65_002)
     };
     let (mut first, mut second) = (node("172.16.130.200"), node("172.16.130.201"));
-    first.prefixes = PrefixCounts { received: 3, accepted: 2, serving: 2, stale: 0, advertised: 2 };
+    first.prefixes =
+        PrefixCounts { received: 3, accepted: 2, serving: 2, stale: 0, advertised: 2, not_kept: 0 };
     second.prefixes =
-        PrefixCounts { received: 1, accepted: 1, serving: 1, stale: 1, advertised: 0 };
+        PrefixCounts { received: 1, accepted: 1, serving: 1, stale: 1, advertised: 0, not_kept: 0 };
     second.state = NeighborState::Active;
     bgp.neighbors = vec![tor, first, second, site];
     bgp.ranges = vec![RangeSnapshot {

@@ -115,7 +115,8 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                   "accepted": 9,
                   "serving": 8,
                   "stale": 0,
-                  "advertised": 2
+                  "advertised": 2,
+                  "notKept": 0
                 },
                 "notifications": [],
                 "flaws": [
@@ -163,7 +164,8 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                   "accepted": 2,
                   "serving": 2,
                   "stale": 0,
-                  "advertised": 2
+                  "advertised": 2,
+                  "notKept": 0
                 },
                 "notifications": [],
                 "flaws": [],
@@ -189,7 +191,8 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                   "accepted": 1,
                   "serving": 1,
                   "stale": 1,
-                  "advertised": 0
+                  "advertised": 0,
+                  "notKept": 0
                 },
                 "notifications": [],
                 "flaws": [],
@@ -215,7 +218,8 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                   "accepted": 0,
                   "serving": 0,
                   "stale": 0,
-                  "advertised": 0
+                  "advertised": 0,
+                  "notKept": 0
                 },
                 "notifications": [
                   {
