@@ -1,7 +1,10 @@
 //! The whole tree of arguments.
 
 use super::terminal::ColorChoice;
-use super::{check, completions, customer_config, demo, diff, keys, run, show, status, trace};
+use super::{
+    check, check_site, completions, customer_config, demo, diff, gather, keys, run, show, status,
+    trace,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -69,8 +72,12 @@ pub enum Verb {
     Trace(trace::TraceArguments),
     /// Show how a running gateway and its sites are
     Status(status::StatusArguments),
+    /// Check one site for a monitoring system, as a Nagios plugin does
+    CheckSite(check_site::CheckSiteArguments),
     /// Show tables of a running gateway
     Show(show::ShowArguments),
+    /// Gather what is needed to find out what happened, in one file, secrets left out
+    Gather(gather::GatherArguments),
     /// Make keys
     #[command(subcommand)]
     Keys(keys::KeysVerb),

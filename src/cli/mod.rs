@@ -6,7 +6,7 @@
 //!
 //! Exit codes, the same for every verb ([`Verdict`], [`Failure`]): 0 good,
 //! 1 a finding, 2 the command cannot be carried out as given, 3 the gateway
-//! cannot be reached.
+//! cannot be reached. But `check-site` ends as monitoring systems want it.
 //!
 //! In reading order: `args` (the whole tree of arguments), `verdict` (how a
 //! verb ends), `client` (asking a gateway), `terminal` and `output` (what it
@@ -14,6 +14,7 @@
 
 mod args;
 mod check;
+mod check_site;
 mod client;
 mod completions;
 mod crds;
@@ -21,6 +22,7 @@ mod customer_config;
 mod demo;
 mod diff;
 mod documents;
+mod gather;
 mod keys;
 mod output;
 mod run;
@@ -47,7 +49,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and are no error.
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { verdict::USAGE } else { verdict::GOOD });
+            return ExitCode::from(if error.use_stderr() { usage() } else { verdict::GOOD });
         }
     };
     let Arguments { directories, color, verb } = arguments;
@@ -57,7 +59,9 @@ pub fn main() -> ExitCode {
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Trace(arguments) => trace::run(&arguments),
         Verb::Status(arguments) => status::run(&arguments, &directories, color),
+        Verb::CheckSite(arguments) => return check_site::run(&arguments, &directories),
         Verb::Show(arguments) => show::run(&arguments, &directories, color),
+        Verb::Gather(arguments) => gather::run(&arguments, &directories),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories),
         Verb::Crds => crds::run(),
@@ -66,4 +70,11 @@ pub fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
     };
     verdict::end(result)
+}
+
+/// How a command that cannot be read ends. A monitoring system would take the usual 2
+/// for a site that is down.
+fn usage() -> u8 {
+    let is_plugin = std::env::args_os().any(|argument| argument == "check-site");
+    if is_plugin { check_site::UNKNOWN } else { verdict::USAGE }
 }

@@ -103,26 +103,3 @@ pub(super) fn state(state: SiteState) -> Cell {
         }
     }
 }
-
-/// A number of bytes with three digits and a binary unit (IEC 80000-13).
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if count < 1_000 {
-        return format!("{count} B");
-    }
-    let mut value = count as f64 / 1_024.0;
-    let mut unit = 0;
-    // Up to 999.5, so that no number has four digits.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    let decimals = if value < 9.995 {
-        2
-    } else if value < 99.95 {
-        1
-    } else {
-        0
-    };
-    format!("{value:.decimals$} {}", UNITS.get(unit).unwrap_or(&"EiB"))
-}

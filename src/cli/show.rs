@@ -7,7 +7,7 @@ use super::show_bgp;
 use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
 use crate::net::{Prefix, TenantName};
-use crate::status::{Ago, Count, RouteSnapshot, SiteState, Snapshot};
+use crate::status::{Ago, Bytes, Count, RouteSnapshot, SiteState, Snapshot};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -150,8 +150,8 @@ fn draw_peers(rows: &[Peer], style: Style) -> String {
             output::state(row.state),
             text(row.endpoint.map_or_else(|| "—".to_owned(), |at| at.to_string())),
             text(&row.age),
-            number(output::bytes(row.received_bytes.0)),
-            number(output::bytes(row.sent_bytes.0)),
+            number(Bytes(row.received_bytes.0)),
+            number(Bytes(row.sent_bytes.0)),
         ]);
     }
     output::fit(&mut table, style, &DISPENSABLE_OF_PEERS);

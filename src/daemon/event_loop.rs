@@ -25,7 +25,7 @@ use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
 use crate::net::{Mtu, Now, TenantName, Timestamp};
-use crate::status::{Offloads, Snapshot};
+use crate::status::{Offloads, RateMeter, Snapshot};
 use crate::wireguard::Sample;
 use notify::RecommendedWatcher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +139,7 @@ pub(super) struct EventLoop {
     /// When the next snapshot may be published.
     publishing: Publishing,
     journal: Journal,
+    rates: RateMeter,
     /// The names that have no address.
     unresolved: BTreeSet<String>,
     /// The generation after which memory was given back last.
@@ -182,6 +183,7 @@ impl EventLoop {
             legs_asked: BTreeSet::new(),
             publishing: Publishing::new(Instant::now()),
             journal: Journal::default(),
+            rates: RateMeter::default(),
             unresolved: BTreeSet::new(),
             given_back: 0,
             is_crowded: false,
@@ -637,7 +639,9 @@ impl EventLoop {
         if self.publishing.due().is_none_or(|due| begun < due) {
             return;
         }
-        let snapshot = self.parts.gateway.snapshot(self.now());
+        let now = self.now();
+        let mut snapshot = self.parts.gateway.snapshot(now);
+        self.rates.fill(&mut snapshot, now.mono);
         self.journal.write(&snapshot);
         self.parts.snapshots.send_replace(Arc::new(snapshot));
         self.publishing.done(begun, Instant::now());

@@ -6,22 +6,29 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What there is not. Written in snake_case.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Missing {
+    /// There is nothing at this path.
     Page,
+    /// There is no such tenant.
     Tenant,
+    /// The tenant has no such site.
     Site,
+    /// The tenant has no BGP.
     Bgp,
 }
 
-#[derive(Serialize)]
-struct NotFound {
+/// What is said of something that is not there.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NotFound {
+    /// What is missing.
     missing: Missing,
 }
 

@@ -1,4 +1,5 @@
-//! The snapshot as Prometheus metrics, text format 0.0.4.
+//! The snapshot as Prometheus metrics, text format 0.0.4 (and as OpenMetrics, see
+//! `open_metrics`).
 //!
 //! The families are built from the snapshot at each scrape: what is shown is
 //! one moment, and nothing is kept that a tenant's end would have to clear.
@@ -10,14 +11,14 @@
 //! `device` is the tenant's network namespace, which unlike the link's name is
 //! no other tenant's.
 
-use super::Views;
+use super::{Views, open_metrics};
 use crate::net::Timestamp;
 use crate::status::{
     BfdState, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState, NotificationCount,
     PrefixCounts, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{TEXT_FORMAT, TextEncoder};
@@ -25,11 +26,19 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 /// The media type of what [`render`] writes.
 pub const METRICS_TYPE: &str = TEXT_FORMAT;
 
-pub(super) async fn metrics(State(views): State<Views>) -> Response {
+pub(super) async fn metrics(State(views): State<Views>, headers: HeaderMap) -> Response {
     let snapshot = views.snapshot();
+    let is_open = open_metrics::is_preferred(&headers);
+    let write = move || {
+        let text = render(&snapshot)?;
+        Ok::<_, prometheus::Error>(if is_open { open_metrics::from_text(&text) } else { text })
+    };
+    let kind = if is_open { open_metrics::OPEN_METRICS_TYPE } else { METRICS_TYPE };
     // Ten thousand sites are some megabytes of text; other answers go on.
-    match tokio::task::spawn_blocking(move || render(&snapshot)).await {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+    match tokio::task::spawn_blocking(write).await {
+        Ok(Ok(text)) => {
+            ([(header::CONTENT_TYPE, kind), (header::VARY, "Accept")], text).into_response()
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, "cannot write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -9,18 +9,27 @@
 //! only to names it knows (`guard`).
 //!
 //! In reading order: [`Views`] (what is shown, and to whom), [`Listener`]
-//! (where), [`serve`]; then `guard`, `health`, `api`, `metrics`, `page`.
+//! (where), [`serve`]; then `guard`, `health`, `api` (and `openapi`), `live` (what happens, as it happens,
+//! out of `recent`), `metrics` (and `open_metrics`),
+//! `page`.
 
 mod api;
 mod guard;
 mod health;
 mod listener;
+mod live;
 mod metrics;
+mod open_metrics;
+mod openapi;
 mod page;
+mod recent;
 mod server;
 mod views;
 
 pub use listener::{ListenError, Listener};
 pub use metrics::{METRICS_TYPE, render as render_metrics};
+pub use open_metrics::{OPEN_METRICS_TYPE, from_text as to_open_metrics};
+pub use openapi::document as openapi_document;
+pub use page::Ticket;
 pub use server::serve;
 pub use views::{RibQuestion, Views};

@@ -2,8 +2,10 @@
 
 use super::guard::{self, LocalAddress};
 use super::listener::Kind;
-use super::{Listener, Views, api, health, metrics, page};
+use super::live::Live;
+use super::{Listener, Views, api, health, live, metrics, openapi, page};
 use crate::model::limits;
+use axum::extract::FromRef;
 use axum::{Extension, Router, middleware, routing::get};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,7 +41,9 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
     let mut tasks = JoinSet::new();
     tasks.spawn(health::feel(views.clone(), stopping.clone()));
-    let routes = router(views);
+    let (live, recent) = live::begin(&views.snapshot());
+    tasks.spawn(live::follow(views.snapshots.clone(), recent, stopping.clone()));
+    let routes = router(views, live);
     for listener in listeners {
         tasks.spawn(accept(listener, routes.clone(), Arc::clone(&slots), stopping.clone()));
     }
@@ -48,20 +52,45 @@ pub async fn serve(
     while tasks.join_next().await.is_some() {}
 }
 
-fn router(views: Views) -> Router {
+fn router(views: Views, live: Live) -> Router {
     let routes = Router::new()
-        .route("/", get(page::page))
+        .route("/", get(page::all))
+        .route("/tenants/{namespace}/{tenant}", get(page::tenant))
+        .route("/tenants/{namespace}/{tenant}/sites/{site}", get(page::site))
         .route("/style.css", get(page::style))
+        .route("/app.js", get(page::script))
+        .route("/icon.svg", get(page::icon))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/events", get(live::events))
         .route("/api/v1/tenants/{namespace}/{tenant}", get(api::tenant))
         .route("/api/v1/tenants/{namespace}/{tenant}/rib", get(api::rib))
         .route("/api/v1/tenants/{namespace}/{tenant}/sites/{site}", get(api::site))
         .fallback(api::nothing_here);
     let guard = middleware::from_fn_with_state(views.clone(), guard::guard);
-    routes.layer(guard).with_state(views)
+    routes.layer(guard).with_state(Shown { views, live })
+}
+
+/// What the routes show.
+#[derive(Clone, Debug)]
+struct Shown {
+    views: Views,
+    live: Live,
+}
+
+impl FromRef<Shown> for Views {
+    fn from_ref(shown: &Shown) -> Self {
+        shown.views.clone()
+    }
+}
+
+impl FromRef<Shown> for Live {
+    fn from_ref(shown: &Shown) -> Self {
+        shown.live.clone()
+    }
 }
 
 /// Accepts until told to stop, then waits a little for its connections.

@@ -152,6 +152,13 @@ pub const LOOKUPS: usize = 16;
 /// below the 1,024 descriptors a process may have open by default.
 pub const HTTP_CONNECTIONS: usize = 256;
 
+/// Readers that follow what happens, of those connections: what is left is for scrapes
+/// and for people.
+pub const HTTP_STREAMS: usize = 128;
+
+/// Events that are kept for readers who come back, of all tenants.
+pub const HTTP_EVENTS: usize = 1_024;
+
 /// Bytes of the head of a request to the status endpoint.
 pub const HTTP_HEAD_BYTES: usize = 16 << 10;
 

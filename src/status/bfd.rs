@@ -2,12 +2,24 @@
 
 use super::text::{self, Count};
 use crate::net::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Where a session stands (RFC 5880 §6.2).
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum BfdState {
     /// Someone has it down on purpose.
@@ -40,7 +52,7 @@ impl fmt::Display for BfdState {
 }
 
 /// Packets that changed nothing, for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BfdDiscard {
     /// Why, in snake_case.
@@ -50,13 +62,14 @@ pub struct BfdDiscard {
 }
 
 /// The BFD session that watches a neighbor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BfdSnapshot {
     /// Where it stands.
     pub state: BfdState,
     /// Since when.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub since: Timestamp,
     /// Why it came there, in the words of RFC 5880 §4.1.
     pub diagnostic: String,

@@ -5,11 +5,14 @@
 
 use super::text;
 use crate::net::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a condition is about, in the order they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum ConditionType {
     /// The document is valid and was taken.
     Accepted,
@@ -68,7 +71,18 @@ impl fmt::Display for ConditionType {
 
 /// Whether a condition holds.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum ConditionStatus {
     /// It holds.
@@ -105,7 +119,18 @@ impl fmt::Display for ConditionStatus {
 
 /// Why a condition has its status: one word, in CamelCase as Kubernetes wants.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum ConditionReason {
     /// Not found out yet.
@@ -205,7 +230,7 @@ impl fmt::Display for ConditionReason {
 }
 
 /// One condition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What it is about.
@@ -220,13 +245,14 @@ pub struct Condition {
     pub message: String,
     /// When `status` last changed.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub last_transition_time: Timestamp,
     /// The generation of the config this was judged with.
     pub observed_generation: u64,
 }
 
 /// The conditions of one tenant or site: each type at most once, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Conditions(Vec<Condition>);
 

@@ -2,12 +2,15 @@
 
 use super::text::{self, Count};
 use crate::net::{SiteName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 
 /// What kind of thing happened. Written in snake_case in every view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventReason {
     /// The gateway began to serve the tenant.
@@ -75,21 +78,24 @@ impl fmt::Display for EventReason {
 }
 
 /// Something that happened, perhaps several times running.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Counts up within one history; never used again.
     pub id: Count,
     /// When it happened first.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub first: Timestamp,
     /// When it happened last.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub last: Timestamp,
     /// How many times running it happened.
     pub count: Count,
     /// At which site, when it was at one.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub site: Option<SiteName>,
     /// What happened.
     pub reason: EventReason,

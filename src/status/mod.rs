@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
 //! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
-//! [`Check`] (readiness), [`RibPage`] (asked for apart), [`Count`], [`Ago`] and [`Visible`] (how numbers, times and texts are
+//! [`RateMeter`], [`Check`] (readiness), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
@@ -17,6 +17,8 @@ mod bfd;
 mod condition;
 mod history;
 mod neighbor;
+mod quantity;
+mod rate;
 mod ready;
 mod rib;
 mod site;
@@ -33,6 +35,8 @@ pub use neighbor::{
     BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
     PrefixCounts, RangeSnapshot,
 };
+pub use quantity::{BitRate, Bytes};
+pub use rate::RateMeter;
 pub use ready::Check;
 pub use rib::{RibNetwork, RibPage, RibPath};
 pub use site::{AttachmentKind, PrefixSource, SitePrefixStatus, SiteSnapshot};

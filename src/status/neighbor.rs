@@ -3,13 +3,25 @@
 use super::bfd::BfdSnapshot;
 use super::text::{self, Count};
 use crate::net::{Asn, Prefix, SiteName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Where a session stands (RFC 4271 §8.2.2).
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum NeighborState {
     /// Nothing is tried: it waits after an error, or is not to be up.
@@ -48,7 +60,9 @@ impl fmt::Display for NeighborState {
 }
 
 /// What a neighbor is to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum NeighborKind {
     /// A router of the fabric of another AS.
     #[serde(rename = "fabric, external")]
@@ -83,7 +97,7 @@ impl fmt::Display for NeighborKind {
 }
 
 /// How many networks were said in a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrefixCounts {
     /// By the neighbor, whatever became of them; each path counts.
@@ -117,7 +131,7 @@ impl PrefixCounts {
 }
 
 /// NOTIFICATIONs of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationCount {
     /// Whether we said it.
@@ -132,7 +146,7 @@ pub struct NotificationCount {
 
 /// Networks and attributes that were not taken as the neighbor said them, for one
 /// reason (RFC 7606).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlawCount {
     /// Why: `malformed_attribute`, `attribute_discarded`, `as_loop` and so on.
@@ -142,7 +156,7 @@ pub struct FlawCount {
 }
 
 /// One neighbor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NeighborSnapshot {
     /// Its name in the documents; of a site's router `site/` and the site's, of one that
@@ -150,6 +164,7 @@ pub struct NeighborSnapshot {
     pub name: String,
     /// The site it is at, when it is a customer's.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub site: Option<SiteName>,
     /// The range it connected out of, when it did.
     #[serde(default)]
@@ -172,12 +187,14 @@ pub struct NeighborSnapshot {
     pub state: NeighborState,
     /// Since when.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub since: Timestamp,
     /// What went wrong last, for a person.
     #[serde(default)]
     pub last_error: Option<String>,
     /// When that was.
     #[serde(with = "text::time_option", default)]
+    #[schemars(with = "Option<text::Moment>")]
     pub last_error_time: Option<Timestamp>,
     /// Networks.
     #[serde(default)]
@@ -197,13 +214,14 @@ pub struct NeighborSnapshot {
 }
 
 /// A range that neighbors connect out of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeSnapshot {
     /// Its name in the documents.
     pub name: String,
     /// The network.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub range: Prefix,
     /// The AS of its neighbors.
     #[serde(rename = "remoteASN")]
@@ -228,7 +246,7 @@ pub struct RangeSnapshot {
 }
 
 /// A tenant's BGP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpSnapshot {
     /// Our AS.

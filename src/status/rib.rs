@@ -3,26 +3,29 @@
 
 use super::text;
 use crate::net::Prefix;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// A page of what was said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RibPage {
     /// Networks in order.
     pub networks: Vec<RibNetwork>,
     /// Where the next page begins: after this network; `None` when there is none.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub next: Option<Prefix>,
 }
 
 /// One network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RibNetwork {
     /// As the tenant's namespace knows it.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub prefix: Prefix,
     /// The route made of it: `dev lg-fabric via 10.1.0.8`.
     #[serde(default)]
@@ -32,13 +35,14 @@ pub struct RibNetwork {
 }
 
 /// One path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RibPath {
     /// Who said it.
     pub neighbor: String,
     /// The network as it was heard: a customer's own where there is an alias.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub heard: Prefix,
     /// The path identifier (RFC 7911); 0 where there is none.
     pub path_id: u32,

@@ -3,12 +3,15 @@
 use super::text::{self, Count};
 use super::{Conditions, SiteReason, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 
 /// How a site reaches the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum AttachmentKind {
     /// A WireGuard tunnel.
     WireGuard,
@@ -27,7 +30,9 @@ impl fmt::Display for AttachmentKind {
 }
 
 /// Where a prefix comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum PrefixSource {
     /// The site's document.
     Static,
@@ -37,14 +42,16 @@ pub enum PrefixSource {
 }
 
 /// A network of a site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SitePrefixStatus {
     /// As the customer has it.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub cidr: Prefix,
     /// As the apps see it instead.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub alias: Option<Prefix>,
     /// Where it comes from.
     pub source: PrefixSource,
@@ -53,11 +60,12 @@ pub struct SitePrefixStatus {
 }
 
 /// One site. The counters are since the gateway started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteSnapshot {
     /// Its name within the tenant's namespace.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub name: SiteName,
     /// How it reaches the gateway.
     #[serde(rename = "type")]
@@ -70,24 +78,30 @@ pub struct SiteSnapshot {
     pub message: String,
     /// When it came into this state.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub since: Timestamp,
     /// The customer's public key; none for a VLAN.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub public_key: Option<PublicKey>,
     /// Its link in the tenant's namespace, of a VLAN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// Where the peer was last heard, or where we send.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub endpoint: Option<SocketAddr>,
     /// When the last handshake completed, absolute.
     #[serde(with = "text::time_option", default)]
+    #[schemars(with = "Option<text::Moment>")]
     pub last_handshake_time: Option<Timestamp>,
     /// When something authentic was last received.
     #[serde(with = "text::time_option", default)]
+    #[schemars(with = "Option<text::Moment>")]
     pub last_received_time: Option<Timestamp>,
     /// When a packet was last sent.
     #[serde(with = "text::time_option", default)]
+    #[schemars(with = "Option<text::Moment>")]
     pub last_sent_time: Option<Timestamp>,
     /// Bytes received, headers of the tunnel included.
     #[serde(default)]
@@ -95,6 +109,13 @@ pub struct SiteSnapshot {
     /// Bytes sent, headers of the tunnel included.
     #[serde(default)]
     pub sent_bytes: Count,
+    /// Bits received in a second, over the last five seconds or more; none yet for a site
+    /// that is new.
+    #[serde(default)]
+    pub received_bits_per_second: Option<u64>,
+    /// Bits sent in a second.
+    #[serde(default)]
+    pub sent_bits_per_second: Option<u64>,
     /// Packets received, where they are counted: the kernel's WireGuard does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_packets: Option<Count>,
@@ -133,6 +154,8 @@ impl SiteSnapshot {
             last_sent_time: None,
             received_bytes: Count(0),
             sent_bytes: Count(0),
+            received_bits_per_second: None,
+            sent_bits_per_second: None,
             received_packets: None,
             sent_packets: None,
             handshakes: Count(0),

@@ -4,6 +4,7 @@ use super::TenantSnapshot;
 use super::text;
 use crate::model;
 use crate::net::{TenantName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,7 +13,7 @@ use std::fmt;
 pub const SCHEMA: &str = "lockgate.dev/status/v1";
 
 /// Everything anyone can see of the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// [`SCHEMA`].
@@ -21,9 +22,11 @@ pub struct Snapshot {
     pub version: String,
     /// When it began to run.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub started: Timestamp,
     /// The moment this snapshot is of; ages are counted from here.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub taken: Timestamp,
     /// What carries the tunnels of all tenants; `Userspace` when it is not the
     /// kernel's WireGuard for all. Each tenant has its own.
@@ -65,7 +68,7 @@ impl Snapshot {
 }
 
 /// What carries tunnels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Backend {
     /// This process.
     #[default]
@@ -100,7 +103,7 @@ impl fmt::Display for Backend {
 }
 
 /// Which offloads are in force.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Offloads {
     /// The TUN hands over and takes TCP segments of up to 64 KiB.
@@ -114,7 +117,7 @@ pub struct Offloads {
 }
 
 /// Which config is in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigSnapshot {
     /// Where the documents come from.
@@ -125,6 +128,7 @@ pub struct ConfigSnapshot {
     pub applied_generation: u64,
     /// When it was programmed in full.
     #[serde(with = "text::time_option")]
+    #[schemars(with = "Option<text::Moment>")]
     pub last_applied: Option<Timestamp>,
     /// How long the last apply took, in microseconds.
     pub apply_duration_micros: Option<u64>,
@@ -133,11 +137,12 @@ pub struct ConfigSnapshot {
 }
 
 /// One reading of the documents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reload {
     /// When.
     #[serde(with = "text::time")]
+    #[schemars(with = "text::Moment")]
     pub at: Timestamp,
     /// What came of it.
     pub outcome: ReloadOutcome,
@@ -147,7 +152,7 @@ pub struct Reload {
 }
 
 /// What came of a reading of the documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReloadOutcome {
     /// The set is in force.
     Accepted,
@@ -156,7 +161,7 @@ pub enum ReloadOutcome {
 }
 
 /// A document that is not served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedDocument {
     /// Where it stands, as far as there is such a place: a file.

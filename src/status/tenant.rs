@@ -3,12 +3,15 @@
 use super::text::{self, Count};
 use super::{Backend, BgpSnapshot, Conditions, Event, SiteSnapshot, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, TenantName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 
 /// Where packets were dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DropPlace {
     /// In the WireGuard device.
@@ -30,7 +33,7 @@ impl fmt::Display for DropPlace {
 }
 
 /// Packets dropped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DropSnapshot {
     /// Where.
@@ -43,7 +46,7 @@ pub struct DropSnapshot {
 
 /// How full a tenant's connection tracking table is. Only conversations that `allow`
 /// rules or the gateway itself have to know are tracked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConntrackSnapshot {
     /// Conversations that are tracked, of this tenant alone.
@@ -73,7 +76,9 @@ impl ConntrackSnapshot {
 }
 
 /// Where a route comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum RouteSource {
     /// A site's document.
     Static,
@@ -108,11 +113,12 @@ impl fmt::Display for RouteSource {
 }
 
 /// A route of the tenant's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSnapshot {
     /// To where.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub prefix: Prefix,
     /// By which router, when not directly.
     #[serde(default)]
@@ -121,6 +127,7 @@ pub struct RouteSnapshot {
     pub link: String,
     /// Whose network it is, when it is a site's.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub site: Option<SiteName>,
     /// Where it comes from.
     pub source: RouteSource,
@@ -129,11 +136,12 @@ pub struct RouteSnapshot {
 }
 
 /// One tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantSnapshot {
     /// Its name: `namespace/name`.
     #[serde(with = "text::display")]
+    #[schemars(with = "String")]
     pub name: TenantName,
     /// The network namespace that is its alone.
     pub netns: String,
@@ -153,9 +161,11 @@ pub struct TenantSnapshot {
     pub endpoint_host: Option<String>,
     /// Who we are to its customers.
     #[serde(with = "text::display_option", default)]
+    #[schemars(with = "Option<String>")]
     pub public_key: Option<PublicKey>,
     /// The applications' networks.
     #[serde(with = "prefixes", default)]
+    #[schemars(with = "Vec<String>")]
     pub app_prefixes: Vec<Prefix>,
     /// Its conditions.
     #[serde(default)]

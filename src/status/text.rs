@@ -5,7 +5,9 @@
 //! 2⁵³ is not what was sent once JavaScript has read it (RFC 8259 §6).
 
 use crate::net::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -28,6 +30,37 @@ impl AddAssign<u64> for Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{1,20}$",
+            "description": "A counter, 0 to 2⁶⁴−1, in decimal digits.",
+        })
+    }
+}
+
+/// A moment as it is written: its schema, and nothing else.
+pub(super) enum Moment {}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "description": "RFC 3339, in UTC, whole seconds.",
+        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The snapshot: what it says, and how it is written and read.
 
 use crate::sample::{NOW, ago, snapshot};
-use lockgate::net::Timestamp;
+use lockgate::net::{Instant, Timestamp};
 use lockgate::status::{
     Ago, ConditionReason, ConditionStatus, ConditionType, Conditions, Count, EventReason, History,
-    SiteReason, SiteState, Snapshot,
+    RateMeter, SiteReason, SiteState, Snapshot,
 };
 use lockgate::wireguard::{PeerReason, PeerState};
 
@@ -204,4 +204,38 @@ fn no_type_of_the_status_room_can_hold_a_secret() {
         files += 1;
     }
     assert!(files > 5);
+}
+
+/// A meter that sees the first tenant's first site with `bytes` received, each time so
+/// many seconds after the first; and what it gives at last.
+fn rate_after(readings: &[(u64, u64)]) -> Option<u64> {
+    let mut meter = RateMeter::default();
+    let mut rate = None;
+    for (seconds, bytes) in readings {
+        let mut snapshot = snapshot();
+        snapshot.tenants[0].sites[0].received_bytes = Count(*bytes);
+        meter.fill(&mut snapshot, Instant::from_secs(1_000 + seconds));
+        rate = snapshot.tenants[0].sites[0].received_bits_per_second;
+        assert!(snapshot.tenants[1].sites[0].received_bits_per_second.is_none_or(|rate| rate == 0));
+    }
+    rate
+}
+
+#[test]
+fn a_rate_is_of_the_last_five_seconds_or_more() {
+    assert_eq!(rate_after(&[(0, 1_000)]), None);
+    assert_eq!(rate_after(&[(0, 1_000), (4, 9_000)]), None);
+    assert_eq!(rate_after(&[(0, 1_000), (5, 2_000)]), Some(1_600));
+    // Between two spans the last one stands.
+    assert_eq!(rate_after(&[(0, 1_000), (5, 2_000), (6, 90_000)]), Some(1_600));
+    assert_eq!(rate_after(&[(0, 1_000), (5, 2_000), (15, 2_000)]), Some(0));
+    // No snapshot for long: the mean of the time since.
+    assert_eq!(rate_after(&[(0, 0), (100, 100)]), Some(8));
+}
+
+#[test]
+fn a_counter_that_went_back_is_no_rate_of_eighteen_quintillions() {
+    assert_eq!(rate_after(&[(0, u64::MAX), (5, 10)]), None);
+    assert_eq!(rate_after(&[(0, 1_000), (5, 2_000), (10, 0), (15, 5_000)]), Some(8_000));
+    assert_eq!(rate_after(&[(0, 0), (5, u64::MAX)]), Some(u64::MAX));
 }

@@ -2,9 +2,10 @@
 //!
 //! The story, act by act: a stage nobody else sees ([`stage`]), the gateway,
 //! the customers' routers ([`router`]), everyone asked who they are
-//! ([`cast`]), throughput, and one cable pulled. What is seen is [`story`]'s. Nothing shown is made up: each
+//! ([`cast`]), throughput, and one cable pulled; then [`cables`], for whoever stays. What is seen is [`story`]'s. Nothing shown is made up: each
 //! line is a measurement, and `--once` turns them into an exit code.
 
+mod cables;
 mod cast;
 mod home;
 mod page;
@@ -70,9 +71,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Verdict, Failure> {
         .map_err(|error| interrupted.check().err().unwrap_or(error));
     if played.is_ok() && !arguments.once && !interrupted.is_set() {
         story.say(&format!("the status page is at http://{address}/ until Ctrl-C"));
-        while !interrupted.is_set() {
-            pause(Duration::from_millis(100));
-        }
+        cables::play(&story, &home.socket(), &interrupted)?;
     }
     drop(home);
     story.say("everything is taken down; nothing is left behind");

@@ -5,7 +5,7 @@ use super::overview::age;
 use crate::cli::output::{self, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
-use crate::status::{Ago, AttachmentKind, Count};
+use crate::status::{Ago, AttachmentKind, BitRate, Bytes, Count};
 
 pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
     let mut out = facts(place, now, style);
@@ -31,7 +31,7 @@ fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> Str
     };
     let traffic = |bytes: u64, packets: Option<Count>, at: Option<Timestamp>| {
         let packets = packets.map(|count| format!(" in {count} packets")).unwrap_or_default();
-        format!("{}{packets}, last {}", output::bytes(bytes), age(at, now))
+        format!("{}{packets}, last {}", Bytes(bytes), age(at, now))
     };
     let backend = match site.kind {
         AttachmentKind::WireGuard => format!("{}: {}", tenant.backend, tenant.backend_reason),
@@ -59,6 +59,14 @@ fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> Str
             traffic(site.received_bytes.0, site.received_packets, site.last_received_time),
         ),
         ("sent", traffic(site.sent_bytes.0, site.sent_packets, site.last_sent_time)),
+        (
+            "now",
+            format!(
+                "{} in, {} out",
+                BitRate(site.received_bits_per_second),
+                BitRate(site.sent_bits_per_second)
+            ),
+        ),
     ];
     let mut table = output::table(style, &[]);
     table.add_row([text("state"), output::state(site.state)]);

@@ -41,9 +41,9 @@ pub struct StatusArguments {
 
 /// A site with the tenant it is of.
 #[derive(Clone, Copy, Debug)]
-struct Place<'a> {
-    tenant: &'a TenantSnapshot,
-    site: &'a SiteSnapshot,
+pub(super) struct Place<'a> {
+    pub(super) tenant: &'a TenantSnapshot,
+    pub(super) site: &'a SiteSnapshot,
 }
 
 pub(super) fn run(
@@ -180,16 +180,19 @@ fn render_site(
     Ok((text, verdict))
 }
 
-/// The one site `wanted` names.
-fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Place<'a>, Failure> {
-    let (namespace, name) = match wanted.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
+/// The one site `wanted` names: `NAME`, `NAMESPACE/NAME` or `NAMESPACE/GATEWAY/NAME`.
+pub(super) fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Place<'a>, Failure> {
+    let (tenant, name) = match wanted.rsplit_once('/') {
+        Some((tenant, name)) => (Some(tenant), name),
         None => (None, wanted),
+    };
+    let is_wanted = |tenant: &TenantSnapshot, wanted: &str| {
+        tenant.name.namespace() == wanted || tenant.name.to_string() == wanted
     };
     let places: Vec<Place<'_>> = snapshot
         .tenants
         .iter()
-        .filter(|tenant| namespace.is_none_or(|wanted| tenant.name.namespace() == wanted))
+        .filter(|of| tenant.is_none_or(|wanted| is_wanted(of, wanted)))
         .flat_map(|tenant| tenant.sites.iter().map(move |site| Place { tenant, site }))
         .filter(|place| place.site.name.as_str() == name)
         .collect();

@@ -5,8 +5,8 @@ use crate::cli::output::{self, number, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
 use crate::status::{
-    Ago, ConditionStatus, ConditionType, ConntrackSnapshot, ReloadOutcome, SiteState, Snapshot,
-    TenantSnapshot, Visible,
+    Ago, BitRate, Bytes, ConditionStatus, ConditionType, ConntrackSnapshot, ReloadOutcome,
+    SiteState, Snapshot, TenantSnapshot, Visible,
 };
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -69,7 +69,7 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
     let mut header =
         vec!["STATE", "SITE", "TENANT", "WHY", "SINCE", "HANDSHAKE", "RECEIVED", "SENT"];
     if is_wide {
-        header.extend(["TYPE", "ENDPOINT", "HANDSHAKES", "PREFIXES"]);
+        header.extend(["IN", "OUT", "TYPE", "ENDPOINT", "HANDSHAKES", "PREFIXES"]);
     }
     let mut table = output::table(style, &header);
     for Place { tenant, site } in places {
@@ -80,8 +80,8 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
             text(site.reason),
             text(Ago::between(site.since, snapshot.taken)),
             text(age(site.last_handshake_time, snapshot.taken)),
-            number(output::bytes(site.received_bytes.0)),
-            number(output::bytes(site.sent_bytes.0)),
+            number(Bytes(site.received_bytes.0)),
+            number(Bytes(site.sent_bytes.0)),
         ];
         if is_wide {
             let prefixes: Vec<String> = site
@@ -92,6 +92,8 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
                     None => prefix.cidr.to_string(),
                 })
                 .collect();
+            row.push(number(BitRate(site.received_bits_per_second)));
+            row.push(number(BitRate(site.sent_bits_per_second)));
             row.push(text(site.kind));
             row.push(text(site.endpoint.map_or_else(|| "—".to_owned(), |at| at.to_string())));
             row.push(number(site.handshakes));

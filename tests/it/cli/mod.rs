@@ -1,5 +1,6 @@
 //! The command line, as the built program shows it.
 
+mod gather;
 mod keys;
 mod program;
 mod running;

@@ -287,24 +287,24 @@ fn status_shows_more_when_wide() {
         &["status", "-o", "wide"],
         1,
         expect![[r#"
-        lockgate 0.1.0, running since 2026-11-24T00:55:00Z (2 h 5 min ago)
-        config config/two-tenants.yaml, generation 3 applied 1 h ago
-        tenants 2, sites: 1 Down, 1 Blackholed, 1 NeverConnected, 1 Stale, 2 Up
+            lockgate 0.1.0, running since 2026-11-24T00:55:00Z (2 h 5 min ago)
+            config config/two-tenants.yaml, generation 3 applied 1 h ago
+            tenants 2, sites: 1 Down, 1 Blackholed, 1 NeverConnected, 1 Stale, 2 Up
 
-        STATE             SITE     TENANT   WHY                   SINCE          HANDSHAKE      RECEIVED  SENT      TYPE       ENDPOINT            HANDSHAKES  PREFIXES
-        ✖ Down            krakow   acme/gw  handshake_timeout     2 h 5 min ago  4 d 8 h ago         0 B       0 B  WireGuard  —                            0  192.168.1.0/24
-        ◍ Blackholed      lodz     acme/gw  no_reply              2 h 5 min ago  1 min ago           0 B       0 B  WireGuard  —                            0  192.168.1.0/24
-        ○ NeverConnected  wroclaw  acme/gw  waiting_for_customer  2 h 5 min ago  never               0 B       0 B  WireGuard  —                            0  192.168.1.0/24
-        ◐ Stale           gdansk   acme/gw  session_expired       2 h 5 min ago  2 h 5 min ago       0 B       0 B  WireGuard  —                            0  192.168.1.0/24
-        ● Up              poznan   acme/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
-        ● Up              poznan   beta/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
+            STATE             SITE     TENANT   WHY                   SINCE          HANDSHAKE      RECEIVED  SENT      IN  OUT  TYPE       ENDPOINT            HANDSHAKES  PREFIXES
+            ✖ Down            krakow   acme/gw  handshake_timeout     2 h 5 min ago  4 d 8 h ago         0 B       0 B   —    —  WireGuard  —                            0  192.168.1.0/24
+            ◍ Blackholed      lodz     acme/gw  no_reply              2 h 5 min ago  1 min ago           0 B       0 B   —    —  WireGuard  —                            0  192.168.1.0/24
+            ○ NeverConnected  wroclaw  acme/gw  waiting_for_customer  2 h 5 min ago  never               0 B       0 B   —    —  WireGuard  —                            0  192.168.1.0/24
+            ◐ Stale           gdansk   acme/gw  session_expired       2 h 5 min ago  2 h 5 min ago       0 B       0 B   —    —  WireGuard  —                            0  192.168.1.0/24
+            ● Up              poznan   acme/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB   —    —  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
+            ● Up              poznan   beta/gw  session_alive         2 h 5 min ago  12 s ago       1.15 GiB  16.0 EiB   —    —  WireGuard  198.51.100.7:51820          63  192.168.1.0/24 as 10.200.1.0/24
 
-        The documents were refused 30 s ago; the set before stays in force:
-          acme.yaml: SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+            The documents were refused 30 s ago; the set before stays in force:
+              acme.yaml: SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
 
-        Not served:
-          SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
-    "#]],
+            Not served:
+              SiteAttachment/hq: spec.vlan.id: 4095 is reserved (1–4094)
+        "#]],
     );
 }
 
@@ -329,6 +329,7 @@ fn status_of_a_site_shows_everything_about_it() {
             handshakes    63, unanswered 0
             received      1.15 GiB in 1000000 packets, last 1 s ago
             sent          16.0 EiB in 17 packets, last now
+            now           — in, — out
 
             PREFIX          SEEN AS        INSTALLED
             192.168.1.0/24  10.200.1.0/24  yes
@@ -365,6 +366,7 @@ fn status_of_a_site_that_is_down_is_a_finding() {
             handshakes    0, unanswered 40
             received      0 B, last never
             sent          0 B, last never
+            now           — in, — out
 
             PREFIX          SEEN AS         INSTALLED
             192.168.1.0/24  192.168.1.0/24  yes
@@ -403,6 +405,8 @@ fn a_site_as_yaml() {
             lastSentTime: null
             receivedBytes: "0"
             sentBytes: "0"
+            receivedBitsPerSecond: null
+            sentBitsPerSecond: null
             handshakes: "0"
             handshakeTimeouts: "40"
             prefixes:
@@ -671,4 +675,93 @@ fn a_verb_that_nobody_knows_is_code_2() {
     assert_eq!(run(&["status", "-o", "xml"]).code, 2);
     assert_eq!(run(&["status", "--interval", "5"]).code, 2);
     assert_eq!(run(&[]).code, 2);
+}
+
+/// What a monitoring system is told of `site`, and the exit code.
+fn check_plugin(arguments: &[&str], code: i32, stdout: Expect) {
+    check(&[&["check-site"], arguments].concat(), code, stdout);
+}
+
+#[test]
+fn a_monitoring_system_is_told_of_a_site_as_by_any_plugin() {
+    check_plugin(
+        &["acme/poznan"],
+        0,
+        expect![[r#"
+        LOCKGATE OK - acme/gw/poznan is Up (session_alive) | state_age=7500s received=1234567890c sent=18446744073709551615c handshakes=63c handshake_timeouts=0c handshake_age=12s heard_age=1s
+    "#]],
+    );
+    check_plugin(
+        &["acme/gw/krakow"],
+        2,
+        expect![[r#"
+        LOCKGATE CRITICAL - acme/gw/krakow is Down (handshake_timeout): It was connected; handshakes are no longer answered. | state_age=7500s received=0c sent=0c handshakes=0c handshake_timeouts=40c handshake_age=375000s
+    "#]],
+    );
+    check_plugin(
+        &["lodz"],
+        2,
+        expect![[r#"
+        LOCKGATE CRITICAL - acme/gw/lodz is Blackholed (no_reply): Packets are sent and nothing comes back: the customer's router may have lost its routes, its key or its uplink. | state_age=7500s received=0c sent=0c handshakes=0c handshake_timeouts=0c handshake_age=90s
+    "#]],
+    );
+    check_plugin(
+        &["gdansk"],
+        1,
+        expect![[r#"
+        LOCKGATE WARNING - acme/gw/gdansk is Stale (session_expired): No traffic for more than three minutes; the next packet opens a new session. | state_age=7500s received=0c sent=0c handshakes=0c handshake_timeouts=0c handshake_age=7500s
+    "#]],
+    );
+    check_plugin(
+        &["gdansk", "--stale", "ok"],
+        0,
+        expect![[r#"
+        LOCKGATE OK - acme/gw/gdansk is Stale (session_expired) | state_age=7500s received=0c sent=0c handshakes=0c handshake_timeouts=0c handshake_age=7500s
+    "#]],
+    );
+    check_plugin(
+        &["wroclaw", "--never-connected", "critical"],
+        2,
+        expect![[r#"
+        LOCKGATE CRITICAL - acme/gw/wroclaw is NeverConnected (waiting_for_customer): No endpoint is configured, so the customer's router has to begin; nothing has come from it. | state_age=7500s received=0c sent=0c handshakes=0c handshake_timeouts=0c
+    "#]],
+    );
+    check_plugin(
+        &["elsewhere"],
+        3,
+        expect![[r#"
+        LOCKGATE UNKNOWN - the gateway has no site "elsewhere"; `lockgate status` shows those it has
+    "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_found_out_is_unknown_and_never_critical() {
+    let nowhere = std::path::Path::new("/nonexistent/lockgate.sock");
+    let ended = ask(nowhere, &["check-site", "acme/poznan"]);
+    assert_eq!(ended.code, 3);
+    assert!(ended.stdout.starts_with("LOCKGATE UNKNOWN - cannot reach the gateway"));
+    assert_eq!(run(&["check-site"]).code, 3, "a usage error is not CRITICAL");
+    assert_eq!(run(&["check-site", "a", "--stale", "maybe"]).code, 3);
+    let server = Server::with(snapshot(), Duration::from_millis(50));
+    for _ in 0..1_000 {
+        if server.ask("/livez").status() == 503 {
+            let ended = ask(&server.socket, &["check-site", "acme/poznan"]);
+            assert_eq!(ended.code, 3);
+            assert!(ended.stdout.contains("control loop hangs"), "{}", ended.stdout);
+            return;
+        }
+    }
+    panic!("the loop never hung");
+}
+
+#[test]
+fn hostile_text_cannot_be_read_as_a_plugins_numbers() {
+    let mut hostile = snapshot();
+    for site in &mut hostile.tenants[0].sites {
+        site.message = format!("{HOSTILE} | x=1 \n second line");
+    }
+    let server = Server::with(hostile, Duration::from_secs(60));
+    let ended = ask(&server.socket, &["check-site", "krakow"]);
+    assert_eq!((ended.stdout.matches('|').count(), ended.stdout.lines().count()), (1, 1));
 }

@@ -1,0 +1,91 @@
+//! The pages for people, written here in full: what they show, they show without
+//! JavaScript. With it they follow what happens, and lists can be searched while
+//! typing.
+//!
+//! Nothing comes from elsewhere: one style sheet, one script, one icon. No text is
+//! written but through [`html::Text`], and no `style` attribute, which the policy of
+//! every answer forbids.
+//!
+//! In reading order: `overview` (all tenants), `tenant`, `site`, `neighbors`, `ticket`
+//! (a site as text for others), `filter` (what of it is asked for), `html`.
+
+mod filter;
+mod html;
+mod neighbors;
+mod overview;
+mod site;
+mod tenant;
+mod ticket;
+
+pub use ticket::Ticket;
+
+use super::Views;
+use crate::net::{SiteName, TenantName};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use filter::Filter;
+use html::Frame;
+
+pub(super) async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
+}
+
+pub(super) async fn script() -> Response {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("app.js"))
+        .into_response()
+}
+
+pub(super) async fn icon() -> Response {
+    ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("icon.svg")).into_response()
+}
+
+pub(super) async fn all(State(views): State<Views>, Query(filter): Query<Filter>) -> Html<String> {
+    let snapshot = views.snapshot();
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = overview::write(&mut out, &snapshot, &filter, views.pulse.is_felt());
+    Html(out)
+}
+
+pub(super) async fn tenant(
+    State(views): State<Views>,
+    Path((namespace, tenant)): Path<(String, String)>,
+) -> Response {
+    let snapshot = views.snapshot();
+    let name = TenantName::new(&namespace, &tenant).ok();
+    let Some(tenant) = name.and_then(|name| snapshot.tenant(&name)) else {
+        return not_found("There is no such tenant here.");
+    };
+    let mut out = String::new();
+    let _ = tenant::write(&mut out, &snapshot, tenant, views.pulse.is_felt());
+    Html(out).into_response()
+}
+
+pub(super) async fn site(
+    State(views): State<Views>,
+    Path((namespace, tenant, site)): Path<(String, String, String)>,
+) -> Response {
+    let snapshot = views.snapshot();
+    let name = TenantName::new(&namespace, &tenant).ok();
+    let Some(tenant) = name.and_then(|name| snapshot.tenant(&name)) else {
+        return not_found("There is no such tenant here.");
+    };
+    let name = site.parse::<SiteName>().ok();
+    let Some(site) = name.and_then(|name| tenant.site(&name)) else {
+        return not_found("The tenant has no such site.");
+    };
+    let mut out = String::new();
+    let _ = site::write(&mut out, &snapshot, tenant, site, views.pulse.is_felt());
+    Html(out).into_response()
+}
+
+fn not_found(why: &str) -> Response {
+    let mut out = String::new();
+    let frame = Frame { title: "Not found", is_wall: false };
+    let _ = frame.write(&mut out, |out| {
+        use std::fmt::Write;
+        write!(out, "<h1>Not found</h1><p>{why} <a href=\"/\">All tenants</a></p>")
+    });
+    (StatusCode::NOT_FOUND, Html(out)).into_response()
+}

@@ -1,0 +1,203 @@
+//! `/api/v1/events`: what happens, as it happens.
+
+use super::server::Server;
+use crate::sample::{NOW, snapshot};
+use lockgate::net::Timestamp;
+use lockgate::status::{Count, Event, EventReason, Snapshot};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A reader of the stream.
+struct Reader {
+    lines: BufReader<std::net::TcpStream>,
+}
+
+/// One message of it.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    event: String,
+    id: Option<String>,
+    data: String,
+}
+
+impl Reader {
+    /// Opens the stream; `last` is the id of the message heard last.
+    fn open(server: &Server, query: &str, last: Option<&str>) -> Self {
+        let mut stream = server.connect();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let request =
+            format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(lines.read_line(&mut head).unwrap(), 0, "it ended after {head}");
+        }
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        Self { lines }
+    }
+
+    /// The next message. The chunks' own lines (RFC 9112 §7.1) have no colon.
+    fn next(&mut self) -> Message {
+        let mut message = Message::default();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "the stream ended");
+            match line.trim_end().split_once(": ") {
+                Some(("event", event)) => message.event = event.to_owned(),
+                Some(("id", id)) => message.id = Some(id.to_owned()),
+                Some(("data", data)) => message.data = data.to_owned(),
+                _ if line == "\n" && !message.event.is_empty() => return message,
+                _ => {}
+            }
+        }
+    }
+
+    /// The next that is called `event`.
+    fn wait(&mut self, event: &str) -> Message {
+        (0..100).map(|_| self.next()).find(|message| message.event == event).unwrap()
+    }
+}
+
+fn happen(snapshot: &mut Snapshot, tenant: usize, message: &str) {
+    let events = &mut snapshot.tenants[tenant].events;
+    let id = events.last().map_or(0, |last| last.id.0 + 1);
+    events.push(Event {
+        id: Count(id),
+        first: NOW,
+        last: NOW,
+        count: Count(1),
+        site: Some("poznan".parse().unwrap()),
+        reason: EventReason::SiteStateChanged,
+        message: message.to_owned(),
+    });
+}
+
+#[test]
+fn a_reader_is_told_what_happens_and_not_what_happened_before() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    assert_eq!(reader.next().event, "snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 0, "Up → Down");
+    server.snapshots.send_replace(Arc::new(now));
+    let change = reader.wait("change");
+    let said: serde_json::Value = serde_json::from_str(&change.data).unwrap();
+    assert_eq!(
+        (&said["tenant"], &said["site"], &said["message"], &said["reason"]),
+        (&"acme/gw".into(), &"poznan".into(), &"Up → Down".into(), &"site_state_changed".into())
+    );
+}
+
+#[test]
+fn the_same_thing_again_is_told_again() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    now.tenants[1].events.last_mut().unwrap().count = Count(2);
+    server.snapshots.send_replace(Arc::new(now));
+    let said: serde_json::Value = serde_json::from_str(&reader.wait("change").data).unwrap();
+    assert_eq!((&said["tenant"], &said["count"]), (&"beta/gw".into(), &"2".into()));
+}
+
+#[test]
+fn a_reader_of_one_tenant_hears_nothing_of_another() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "?tenant=beta/gw", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 0, "of acme");
+    happen(&mut now, 1, "of beta");
+    server.snapshots.send_replace(Arc::new(now));
+    assert!(reader.wait("change").data.contains("of beta"));
+    assert_eq!(server.ask("/api/v1/events?tenant=nonsense").status(), 400);
+}
+
+#[test]
+fn a_reader_that_comes_back_goes_on_where_it_was() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 0, "first");
+    server.snapshots.send_replace(Arc::new(now.clone()));
+    let first = reader.wait("change").id.unwrap();
+    drop(reader);
+    happen(&mut now, 0, "second");
+    server.snapshots.send_replace(Arc::new(now));
+    let mut again = Reader::open(&server, "", Some(&first));
+    let second = again.wait("change");
+    assert!(second.data.contains("second"), "{second:?}");
+    assert_ne!(second.id, Some(first));
+}
+
+#[test]
+fn a_reader_that_missed_something_is_told_so() {
+    let server = Server::start();
+    let started = snapshot().started.seconds();
+    for last in [
+        "garbage".to_owned(),
+        "1-1".to_owned(),
+        String::new(),
+        format!("{started}-18446744073709551615"),
+        format!("{started}-77"),
+        "\u{fffd}".repeat(100),
+    ] {
+        assert_eq!(Reader::open(&server, "", Some(&last)).next().event, "gap", "{last}");
+    }
+    // More than is kept.
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 0, "known");
+    server.snapshots.send_replace(Arc::new(now.clone()));
+    let known = reader.wait("change").id.unwrap();
+    for n in 0..2_000 {
+        happen(&mut now, 0, &n.to_string());
+    }
+    server.snapshots.send_replace(Arc::new(now));
+    reader.wait("gap");
+    assert_eq!(Reader::open(&server, "", Some(&known)).next().event, "gap");
+}
+
+#[test]
+fn a_new_process_does_not_take_numbers_of_another_for_its_own() {
+    let mut other = snapshot();
+    other.started = Timestamp::new(other.started.seconds() - 1_000, 0);
+    let server = Server::with(other.clone(), Duration::from_secs(60));
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    happen(&mut other, 0, "there");
+    server.snapshots.send_replace(Arc::new(other));
+    let id = reader.wait("change").id.unwrap();
+    let server = Server::start();
+    assert_eq!(Reader::open(&server, "", Some(&id)).next().event, "gap");
+}
+
+#[test]
+fn readers_leave_room_for_others_and_are_let_go_when_they_do_not_read() {
+    let server = Server::start();
+    let readers: Vec<_> = (0..128).map(|_| Reader::open(&server, "", None)).collect();
+    let refused = server.ask("/api/v1/events");
+    assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("10")));
+    assert_eq!(server.ask("/api/v1/status").status(), 200);
+    drop(readers);
+    for _ in 0..300 {
+        // A reader that is gone is found out when it is told something.
+        server.snapshots.send_replace(Arc::new(snapshot()));
+        let mut stream = server.connect();
+        let request = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        if head == *b"HTTP/1.1 200" {
+            return;
+        }
+        std::sync::mpsc::sync_channel::<()>(0).1.recv_timeout(Duration::from_millis(50)).ok();
+    }
+    panic!("no place became free");
+}
