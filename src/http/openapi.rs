@@ -40,9 +40,9 @@ pub fn document() -> Value {
 }
 
 fn paths(schemas: &mut SchemaGenerator) -> Map<String, Value> {
-    let namespace = name("namespace", "The tenant's namespace.");
-    let tenant = name("tenant", "The name of its gateway.");
-    let site = name("site", "The site's name.");
+    let namespace = name("namespace", "acme", "The tenant's namespace.");
+    let tenant = name("tenant", "gw", "The name of its gateway.");
+    let site = name("site", "hq", "The site's name.");
     let network = |name: &str, what: &str| {
         let prefix = json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$", "examples": ["192.0.2.0/24"]});
         json!({"name": name, "in": "query", "required": false, "schema": prefix, "description": what})
@@ -176,8 +176,8 @@ impl Operation<'_> {
     }
 }
 
-fn name(name: &str, what: &str) -> Value {
-    json!({"name": name, "in": "path", "required": true, "description": what,
+fn name(name: &str, example: &str, what: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "description": what, "example": example,
         "schema": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63}})
 }
 
