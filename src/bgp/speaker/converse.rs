@@ -15,13 +15,34 @@ impl Speaker {
     /// Works off what the sessions have to tell, and what follows from it.
     pub(super) fn pump(&mut self, now: Instant) {
         let names: Vec<NeighborName> = self.neighbors.keys().cloned().collect();
-        for name in names {
-            while let Some(output) =
-                self.neighbors.get_mut(&name).and_then(|it| it.session.poll_output())
-            {
-                self.handle_output(&name, output, now);
-            }
+        self.wake = None;
+        for name in &names {
+            self.work_off(name, now);
         }
+        self.conclude();
+        self.forget_gone();
+    }
+
+    /// As [`Self::pump`], where only this neighbor's session was touched: of a thousand
+    /// neighbors one has always just said something.
+    pub(super) fn pump_one(&mut self, name: &NeighborName, now: Instant) {
+        self.work_off(name, now);
+        self.conclude();
+        self.forget_if_gone(name);
+    }
+
+    fn work_off(&mut self, name: &NeighborName, now: Instant) {
+        while let Some(output) =
+            self.neighbors.get_mut(name).and_then(|it| it.session.poll_output())
+        {
+            self.handle_output(name, output, now);
+        }
+        let due = self.neighbors.get(name).and_then(|it| it.session.poll_timeout());
+        self.wake = [self.wake, due].into_iter().flatten().min();
+    }
+
+    /// What follows for the routes from what was said.
+    fn conclude(&mut self) {
         self.rib.settle();
         while let Some((key, route)) = self.rib.poll_route() {
             self.changed.insert(key);
@@ -36,7 +57,6 @@ impl Speaker {
         if self.deferred.is_some() && is_known && self.neighbors.values().all(has_said) {
             self.deferred = None;
         }
-        self.forget_gone();
     }
 
     fn handle_output(&mut self, name: &NeighborName, output: Output, now: Instant) {

@@ -117,6 +117,9 @@ pub struct Speaker {
     /// Until when neighbors are not told that they have heard all: sites that were
     /// up for an earlier process have not come back yet.
     rejoining: Option<Instant>,
+    /// No session is due before this, and none at all when it is `None`: to look at all
+    /// of a thousand whenever one has spoken would take longer than what it said.
+    wake: Option<Instant>,
     /// The last connection of sessions that are no more.
     last_id: ConnectionId,
     io: VecDeque<Io>,
@@ -147,6 +150,7 @@ impl Speaker {
             changed: BTreeSet::new(),
             deferred: restarted.then(|| now + DEFERRAL),
             rejoining: (restarted && !tenant.sites.is_empty()).then(|| now + REJOIN),
+            wake: None,
             last_id: after,
             io: VecDeque::new(),
             events: VecDeque::new(),
@@ -265,7 +269,7 @@ impl Speaker {
     pub fn bfd_down(&mut self, name: &NeighborName, control_plane_independent: bool, now: Instant) {
         if let Some(neighbor) = self.neighbors.get_mut(name) {
             neighbor.session.bfd_down(control_plane_independent, now);
-            self.pump(now);
+            self.pump_one(name, now);
         }
     }
 
@@ -284,7 +288,7 @@ impl Speaker {
         };
         let neighbor = self.neighbors.get_mut(&name)?;
         let id = neighbor.session.handle_incoming(local, remote, now);
-        self.pump(now);
+        self.pump_one(&name, now);
         Some((name, id))
     }
 
@@ -299,7 +303,7 @@ impl Speaker {
         if let Some(neighbor) = self.neighbors.get_mut(name) {
             let (local, remote) = (local.to_canonical(), remote.to_canonical());
             neighbor.session.handle_connected(id, local, remote, now);
-            self.pump(now);
+            self.pump_one(name, now);
         }
     }
 
@@ -313,7 +317,7 @@ impl Speaker {
     ) {
         if let Some(neighbor) = self.neighbors.get_mut(name) {
             neighbor.session.handle_closed(id, why, now);
-            self.pump(now);
+            self.pump_one(name, now);
         }
     }
 
@@ -330,7 +334,7 @@ impl Speaker {
             let Some(neighbor) = self.neighbors.get_mut(name) else { return };
             let taken = neighbor.session.handle_bytes(id, rest, now).max(1);
             rest = rest.get(taken..).unwrap_or_default();
-            self.pump(now);
+            self.pump_one(name, now);
         }
     }
 
@@ -344,7 +348,7 @@ impl Speaker {
     ) {
         if let Some(neighbor) = self.neighbors.get_mut(name) {
             neighbor.session.handle_written(id, count, now);
-            self.pump(now);
+            self.pump_one(name, now);
         }
     }
 
@@ -353,11 +357,11 @@ impl Speaker {
         self.neighbors.get(name).map_or(&[], |neighbor| neighbor.session.unsent(id))
     }
 
-    /// When [`Speaker::handle_timeout`] is due.
+    /// When [`Speaker::handle_timeout`] is to be called next. It may have nothing to do
+    /// then, where a session is due later than it was.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let sessions = self.neighbors.values().filter_map(|it| it.session.poll_timeout());
-        let own = [self.rib.poll_timeout(), self.deferred, self.rejoining];
-        sessions.chain(own.into_iter().flatten()).min()
+        let all = [self.wake, self.rib.poll_timeout(), self.deferred, self.rejoining];
+        all.into_iter().flatten().min()
     }
 
     /// Does what is due.

@@ -125,22 +125,28 @@ impl Speaker {
 
     /// Forgets neighbors out of ranges of whom nothing is left.
     pub(super) fn forget_gone(&mut self) {
-        let gone = self.neighbors.iter().filter_map(|(name, neighbor)| {
-            let range = name.range()?;
-            let is_gone = neighbor.session.is_idle() && self.rib.held(name) == 0;
-            is_gone.then(|| (name.clone(), range.to_owned()))
-        });
-        let gone: Vec<(NeighborName, String)> = gone.collect();
-        for (name, range) in gone {
-            let Some(mut neighbor) = self.neighbors.remove(&name) else { continue };
-            self.last_id = self.last_id.max(neighbor.session.last_id());
-            self.last_work(&name, &mut neighbor.session);
-            self.rib.remove_neighbor(&name);
-            self.by_address.remove(&neighbor.endpoint.address);
-            if let Some(range) = self.ranges.get_mut(&range) {
-                range.gone.add(&neighbor.session.sample().counters);
-                range.is_told = false;
-            }
+        let names = self.neighbors.keys().filter(|name| name.range().is_some());
+        let names: Vec<NeighborName> = names.cloned().collect();
+        for name in names {
+            self.forget_if_gone(&name);
+        }
+    }
+
+    /// Forgets this one, if it is such a neighbor.
+    pub(super) fn forget_if_gone(&mut self, name: &NeighborName) {
+        let Some(range) = name.range() else { return };
+        let is_idle = self.neighbors.get(name).is_some_and(|it| it.session.is_idle());
+        if !is_idle || self.rib.held(name) != 0 {
+            return;
+        }
+        let Some(mut neighbor) = self.neighbors.remove(name) else { return };
+        self.last_id = self.last_id.max(neighbor.session.last_id());
+        self.last_work(name, &mut neighbor.session);
+        self.rib.remove_neighbor(name);
+        self.by_address.remove(&neighbor.endpoint.address);
+        if let Some(range) = self.ranges.get_mut(range) {
+            range.gone.add(&neighbor.session.sample().counters);
+            range.is_told = false;
         }
     }
 
