@@ -6,6 +6,7 @@
 //! thing to write at a time. Whoever is slow is alone in it.
 
 use super::bgp_connection::{self, Order};
+use super::pace::Pace;
 use super::task::text;
 use crate::bgp::NeighborName;
 use crate::bgp::session::ConnectionId;
@@ -21,16 +22,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// Where BGP listens (RFC 4271 §8.2.1).
 pub(super) const PORT: u16 = 179;
 
 /// How soon it is tried again to listen: at first, and once that has failed.
 const LISTEN_RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
-
-/// The pause after a connection was accepted or could not be: no neighbor has reason
-/// to make more of them.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Orders that a connection has not taken yet: one to write, one to read, one to close.
 const ORDERS: usize = 4;
@@ -278,6 +276,7 @@ async fn accept(
     guards: &[Guard],
     input: &mpsc::Sender<BgpInput>,
 ) {
+    let mut pace = Pace::new(Guard::expected(guards), Instant::now());
     loop {
         if let Ok((stream, remote)) = listener.accept().await
             && let Some(guard) = Guard::of(guards, remote.ip().to_canonical())
@@ -289,6 +288,6 @@ async fn accept(
             // Fails only when the loop has ended.
             let _ = input.send(incoming).await;
         }
-        tokio::time::sleep(ACCEPT_PAUSE).await;
+        tokio::time::sleep_until(pace.take(Instant::now())).await;
     }
 }

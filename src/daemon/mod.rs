@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp` and `bgp_connection`, `bfd`,
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`,
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
 //! [`document_file`], `journal`, [`publishing`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
 //! [`Clock`].
@@ -24,6 +24,7 @@ pub mod keys;
 pub mod load;
 mod look;
 pub mod memory;
+pub mod pace;
 pub mod publishing;
 mod reload;
 mod run;

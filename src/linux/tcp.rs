@@ -5,15 +5,16 @@
 //! before it listens, on the other kind before it connects.
 
 use super::syscall;
+use crate::model::limits;
 use crate::net::{Prefix, TcpPassword};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
-/// Connections the kernel keeps for us before we accept them. A listening
-/// socket's neighbors are few; whoever else connects is turned away at once.
-const BACKLOG: i32 = 32;
+/// Connections the kernel keeps for us before we accept them, beside one of each
+/// neighbor that is waited for. Whoever else connects is turned away at once.
+const BACKLOG: usize = 32;
 
 /// The longest TTL there is.
 const MAXIMUM_TTL: u8 = 255;
@@ -66,6 +67,16 @@ impl Guard {
         let all = guards.iter().filter(|guard| guard.from.contains(address));
         all.max_by_key(|guard| guard.from.length())
     }
+
+    /// How many neighbors may connect in the same instant, as all of a range do that lost
+    /// their sessions together: at most as many as one range may have.
+    pub fn expected(guards: &[Self]) -> usize {
+        let of = |guard: &Self| {
+            let free = if guard.from.is_v4() { 32 } else { 128 } - u32::from(guard.from.length());
+            1_usize.checked_shl(free).unwrap_or(usize::MAX).min(limits::NEIGHBORS_PER_RANGE)
+        };
+        guards.iter().map(of).sum::<usize>().min(limits::NEIGHBORS_PER_RANGE)
+    }
 }
 
 /// A socket that listens at `local` for these neighbors.
@@ -102,7 +113,8 @@ pub fn listen(local: SocketAddr, neighbors: &[Guard]) -> io::Result<TcpListener>
         syscall::set_minimum_ttl(&socket, local.is_ipv4(), ttl)?;
     }
     socket.bind(&local.into())?;
-    socket.listen(BACKLOG)?;
+    let backlog = BACKLOG + Guard::expected(neighbors);
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 

@@ -36,6 +36,7 @@ mod gateway;
 mod http;
 mod isolation;
 mod netlink_answer;
+mod pace;
 mod packet;
 mod plan;
 mod publishing;
