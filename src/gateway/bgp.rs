@@ -1,5 +1,6 @@
 //! One tenant's BGP: its speaker, from the moment its namespace can carry a
-//! connection until the tenant goes, and how what is learned gets into the kernel.
+//! connection until the tenant goes. How what is learned gets into the kernel is
+//! `learned`'s.
 //!
 //! ```text
 //!   handle_observed ──▶ surround ─┐                       ┌─▶ Output::Bgp: listen, dial, write, close
@@ -7,12 +8,9 @@
 //!   set_up, sockets, timeouts ────┤                       └─▶ the history
 //!   BFD finds a neighbor dead ────┘
 //! ```
-//! While all else is in place, routes are made and removed one by one as they are
-//! said, without a look at the namespace before; one look follows for all that came
-//! within [`SETTLE`]. Otherwise the next plan takes them along.
 
 use super::bfd::Bfd;
-use super::tenant::{Phase, TenantMachine};
+use super::tenant::TenantMachine;
 use super::{BgpAction, Listening, Output, SocketEvent};
 use crate::bgp::NeighborName;
 use crate::bgp::session::{ConnectionId, StopReason};
@@ -21,16 +19,12 @@ use crate::bgp::speaker::{
 };
 use crate::model::Tenant;
 use crate::net::{Instant, ManagedName, Now, Prefix, SiteName};
-use crate::reconcile::{Device, Learnable, Namespace, RouteKey, Step};
+use crate::reconcile::{Device, Namespace, RouteKey};
 use crate::status::EventReason;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// How long after learned routes were changed the namespace is looked at.
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// How long neighbors have to find other ways before a session is ended (RFC 8326).
 const GRACE: Duration = Duration::from_secs(2);
@@ -57,7 +51,13 @@ pub(super) struct Bgp {
     /// Whether there is something that the last plan did not know of.
     pub(super) is_due: bool,
     /// Which routes that is; all that are not named here are as they were.
-    changed: BTreeSet<RouteKey>,
+    pub(super) changed: BTreeSet<RouteKey>,
+    /// Whether steps about learned routes are under way while the namespace is looked at.
+    pub(super) is_applying: bool,
+    /// The routes that were changed since that look began, which it may not show.
+    pub(super) meanwhile: BTreeSet<RouteKey>,
+    /// What was seen, while such steps are still under way.
+    pub(super) seen: Option<Option<Namespace>>,
     /// Whether routes that nobody has said yet were left alone.
     keeps: bool,
     /// Until when what our own routes stir up is not looked at.
@@ -360,68 +360,6 @@ impl TenantMachine {
             NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
         };
         self.history.push(reason, site, message, now.wall);
-    }
-
-    /// Makes and removes the routes that changed, when nothing else is under way.
-    /// Each of these steps may be repeated, so it need not be known what is there.
-    pub(super) fn program_learned(&mut self) {
-        let can = self.phase == Phase::Idle
-            && !self.bgp.changed.is_empty()
-            && self.is_in_sync()
-            && (!self.dirty || self.bgp.settle_at.is_some());
-        let Some(speaker) = self.bgp.speaker.as_ref().filter(|_| can) else { return };
-        let changed = std::mem::take(&mut self.bgp.changed);
-        let step = |key: RouteKey| match speaker.routes().get(&key) {
-            Some(route) => Step::ReplaceRoute(key, route.clone()),
-            None => Step::RemoveRoute(key),
-        };
-        let steps = changed.into_iter().map(step).collect();
-        self.bgp.is_due = false;
-        self.phase = Phase::ApplyingLearned;
-        self.outputs.push_back(Output::Apply(self.name.clone(), steps));
-    }
-
-    /// Learned routes were made and removed: they are looked at with those that
-    /// follow soon.
-    pub(super) fn settle_learned(&mut self, now: Now) {
-        self.bgp.settle_at.get_or_insert(now.mono + SETTLE);
-        self.dirty = true;
-        self.program_learned();
-    }
-
-    /// A plan takes all that was learned along.
-    pub(super) fn take_learned(&mut self) {
-        self.bgp.changed.clear();
-        self.bgp.is_due = false;
-    }
-
-    /// What the namespace is to hold with all that was learned, where it was observed
-    /// to hold `observed`.
-    pub(super) fn with_learned<'a>(
-        &self,
-        namespace: &'a Namespace,
-        tenant: &Tenant,
-        observed: Option<&Namespace>,
-    ) -> Cow<'a, Namespace> {
-        if tenant.fabric.bgp.is_none() {
-            return Cow::Borrowed(namespace);
-        }
-        let mut all = Cow::Borrowed(namespace);
-        if let Some(speaker) = self.bgp.speaker.as_ref().filter(|it| !it.routes().is_empty()) {
-            let learned = speaker.routes().iter().map(|(key, route)| (*key, route.clone()));
-            all.to_mut().routes.extend(learned);
-        }
-        // What an earlier process learned stays until neighbors had the time to say
-        // it again (RFC 4724 §4.1), as far as the documents still allow it.
-        if self.bgp.speaker.as_ref().is_none_or(Speaker::keeps_unsaid) {
-            let learnable = Learnable::of(tenant, namespace);
-            for (key, route) in observed.into_iter().flat_map(|held| learnable.of_held(held)) {
-                if !all.routes.contains_key(key) {
-                    all.to_mut().routes.insert(*key, route.clone());
-                }
-            }
-        }
-        all
     }
 
     /// A number of this tenant's own.

@@ -20,7 +20,7 @@
 //! It has one owner and no lock; it never reads a clock, and never waits.
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
-//! wanted), `bgp` (its speaker), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
+//! wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
 //! and `leg` (how a site is), `conntrack` (how full its table is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
 
 mod bfd;
@@ -28,6 +28,7 @@ mod bgp;
 mod bgp_view;
 mod conntrack;
 mod device;
+mod learned;
 mod leg;
 mod names;
 mod site;

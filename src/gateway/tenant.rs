@@ -12,17 +12,19 @@
 //!                         Observing ◀───────────┘
 //! ```
 //!
+//! Learned routes are made and removed meanwhile, see `learned`; while steps about them are
+//! under way no others are.
+//!
 //! Beside it the device: attached once its link is there, detached before the
 //! link goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
 //! It never touches another tenant's state: a failure here stays here.
 
 use super::Output;
 use super::bgp::Bgp;
-use crate::model::{Backend, Config, Placement, Tenant};
+use crate::model::{Backend, Placement, Tenant};
 use crate::net::{Instant, ManagedName, Now, TenantName};
 use crate::reconcile::{
-    Backoff, Borrowed, Device, KernelState, LinkKind, Namespace, Step, StepFailure, leaks,
-    plan_tenant,
+    Backoff, Borrowed, Device, LinkKind, Namespace, Step, StepFailure, leaks_of, plan_tenant,
 };
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
@@ -313,6 +315,7 @@ impl TenantMachine {
         if self.phase != Phase::Observing {
             return;
         }
+        let Some(observed) = self.keep_seen(observed) else { return };
         self.observed = observed;
         self.compare_rules();
         self.surround_bgp(now);
@@ -323,8 +326,8 @@ impl TenantMachine {
             self.advance(now);
             return;
         }
-        let steps = self.plan();
-        let is_learned = std::mem::take(&mut self.bgp.is_due);
+        let mut steps = self.plan();
+        let is_learned = self.leave_out_meanwhile(&mut steps);
         self.take_learned();
         if is_learned {
             // Neighbors may say something new with every round.
@@ -366,6 +369,9 @@ impl TenantMachine {
                 plan_tenant(Some(&self.borrowed.left(there)), observed, self.placement)
             }
             (None, placement, observed) => plan_tenant(None, observed, placement),
+            (Some(wanted), _, Some(there)) if self.holds_all(&wanted.namespace, there) => {
+                Vec::new()
+            }
             (Some(wanted), placement, observed) => {
                 let desired = self.with_learned(&wanted.namespace, wanted.served(), observed);
                 plan_tenant(Some(&desired), observed, placement)
@@ -384,6 +390,11 @@ impl TenantMachine {
 
     /// Takes what became of a plan: the steps that failed.
     pub(super) fn handle_applied(&mut self, failed: Vec<StepFailure>, now: Now) {
+        if self.bgp.is_applying {
+            self.handle_applied_meanwhile(failed.is_empty(), now);
+            self.advance(now);
+            return;
+        }
         match self.phase {
             Phase::Idle | Phase::Observing => return,
             Phase::ApplyingLearned if failed.is_empty() => {
@@ -518,10 +529,11 @@ impl TenantMachine {
                     self.history.push(EventReason::ConfigApplied, None, message, now.wall);
                 }
                 self.applied_generation = Some(wanted.generation);
-                self.leak = self
-                    .observed
-                    .as_ref()
-                    .and_then(|observed| first_leak(wanted.served(), observed, self.placement));
+                // What was read back, judged apart from the comparison with what is wanted.
+                let leak = self.observed.as_ref().and_then(|observed| {
+                    leaks_of(wanted.served(), observed, self.placement).into_iter().next()
+                });
+                self.leak = leak.map(|leak| leak.to_string());
             }
             None => self.gone = true,
         }
@@ -558,6 +570,9 @@ impl TenantMachine {
     fn observe(&mut self) {
         self.dirty = false;
         self.bgp.settle_at = None;
+        if !self.bgp.is_applying {
+            self.bgp.meanwhile.clear();
+        }
         self.phase = Phase::Observing;
         self.outputs.push_back(Output::Observe(self.name.clone()));
     }
@@ -611,13 +626,4 @@ impl TenantMachine {
         let wanted = self.wanted.as_ref().and_then(|it| it.namespace.ruleset.as_ref());
         self.rules_hold = wanted.is_some() && observed == wanted;
     }
-}
-
-/// Whether what was read back from the kernel lets pass what must not, judged
-/// apart from the comparison with what is wanted.
-fn first_leak(tenant: &Arc<Tenant>, observed: &Namespace, placement: Placement) -> Option<String> {
-    let config =
-        Config { tenants: [(tenant.name.clone(), Arc::clone(tenant))].into(), ..Config::default() };
-    let state = KernelState { tenants: [(tenant.name.clone(), observed.clone())].into() };
-    leaks(&config, &state, placement).first().map(ToString::to_string)
 }

@@ -19,6 +19,7 @@ use crate::net::{InterfaceAddress, LinkName, Prefix, SiteName, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A way in which a tenant's packets could go where they must not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl fmt::Display for Leak {
 pub fn leaks(config: &Config, state: &KernelState, placement: Placement) -> Vec<Leak> {
     let mut found = Vec::new();
     let mut owners: BTreeMap<LinkName, &TenantName> = BTreeMap::new();
-    let foreign = samples(config);
+    let foreign = samples(config.tenants.values().map(Arc::as_ref));
     for (name, namespace) in &state.tenants {
         let mut kinds = Vec::new();
         for link in handed(namespace) {
@@ -118,25 +119,40 @@ pub fn leaks(config: &Config, state: &KernelState, placement: Placement) -> Vec<
         }
         match config.tenants.get(name) {
             None => kinds.push(LeakKind::UnknownTenant),
-            Some(tenant) => {
-                let given = desired_tenant(tenant, placement);
-                links(&given, namespace, placement, &mut kinds);
-                routes(tenant, &given, namespace, &mut kinds);
-                match (&namespace.ruleset, &given.ruleset) {
-                    (Some(ruleset), Some(given_rules)) => {
-                        rules(&given, ruleset, &mut kinds);
-                        sets(given_rules, ruleset, &mut kinds);
-                    }
-                    (None, _) | (_, None) => kinds.push(LeakKind::NoRules),
-                }
-                if !given.links.values().any(|link| link.kind == LinkKind::Foreign) {
-                    kinds.extend(passing(tenant, namespace, &foreign).map(LeakKind::Passes));
-                }
-            }
+            Some(tenant) => inside(tenant, namespace, placement, &foreign, &mut kinds),
         }
         found.extend(kinds.into_iter().map(|kind| Leak { tenant: name.clone(), kind }));
     }
     found
+}
+
+/// As [`leaks`], in one tenant's namespace alone.
+pub fn leaks_of(tenant: &Tenant, namespace: &Namespace, placement: Placement) -> Vec<Leak> {
+    let mut kinds = Vec::new();
+    inside(tenant, namespace, placement, &samples([tenant]), &mut kinds);
+    kinds.into_iter().map(|kind| Leak { tenant: tenant.name.clone(), kind }).collect()
+}
+
+fn inside(
+    tenant: &Tenant,
+    namespace: &Namespace,
+    placement: Placement,
+    foreign: &BTreeSet<IpAddr>,
+    kinds: &mut Vec<LeakKind>,
+) {
+    let given = desired_tenant(tenant, placement);
+    links(&given, namespace, placement, kinds);
+    routes(tenant, &given, namespace, kinds);
+    match (&namespace.ruleset, &given.ruleset) {
+        (Some(ruleset), Some(given_rules)) => {
+            rules(&given, ruleset, kinds);
+            sets(given_rules, ruleset, kinds);
+        }
+        (None, _) | (_, None) => kinds.push(LeakKind::NoRules),
+    }
+    if !given.links.values().any(|link| link.kind == LinkKind::Foreign) {
+        kinds.extend(passing(tenant, namespace, foreign).map(LeakKind::Passes));
+    }
 }
 
 /// The links of the underlay that a namespace holds, or holds one end of.
@@ -302,8 +318,8 @@ fn sets(given: &Ruleset, held: &Ruleset, kinds: &mut Vec<LeakKind>) {
 }
 
 /// An address of each network that any tenant has, and a few that none should.
-fn samples(config: &Config) -> BTreeSet<IpAddr> {
-    let networks = config.tenants.values().flat_map(|tenant| {
+fn samples<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> BTreeSet<IpAddr> {
+    let networks = tenants.into_iter().flat_map(|tenant| {
         let sites = tenant.sites.values().flat_map(|site| &site.prefixes);
         sites.map(|prefix| prefix.visible()).chain(tenant.app_prefixes.iter().copied())
     });

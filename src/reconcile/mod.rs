@@ -48,7 +48,7 @@ pub use conntrack_sample::ConntrackSample;
 pub use desired::{
     Unprogrammable, UnprogrammableReason, desired, desired_tenant, unprogrammable, vlan_link,
 };
-pub use leaks::{Leak, LeakKind, leaks};
+pub use leaks::{Leak, LeakKind, leaks, leaks_of};
 pub use learned::Learnable;
 pub use leg_sample::{Answer, LegSample};
 pub use link::{Device, Link, LinkKind};

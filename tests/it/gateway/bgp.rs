@@ -7,7 +7,7 @@ use crate::sim_kernel::SimKernel;
 use lockgate::bgp::proto::{Offer, RestartOffer};
 use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig, SessionState};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
-use lockgate::gateway::{BgpAction, SocketEvent};
+use lockgate::gateway::{BgpAction, Output as Asked, SocketEvent};
 use lockgate::model::{BgpExport, BgpImport, Config, FabricBgp};
 use lockgate::net::{Asn, TenantName};
 use lockgate::status::{ConditionType, EventReason};
@@ -251,6 +251,60 @@ fn a_learned_route_that_somebody_takes_away_is_made_again() {
     assert_eq!(scene.learned(), [format!("10.140.1.0/24 {TO}")]);
     let events = scene.world.tenant(&acme).events;
     assert_eq!(events.last().unwrap().reason, EventReason::DriftRepaired);
+}
+
+/// What is asked for of this kind, and is then for the test to do.
+fn take(world: &mut World, which: impl Fn(&Asked) -> bool) -> Asked {
+    world.collect();
+    let at = world.pending.iter().position(which).expect("it was asked for");
+    world.pending.remove(at).unwrap()
+}
+
+#[test]
+fn a_route_said_during_a_look_waited_for_its_end() {
+    let mut scene = Scene::up();
+    scene.announce(&["10.140.1.0/24", "10.140.2.0/24"]);
+    scene.world.pass(Duration::from_secs(1));
+    let acme = scene.acme.clone();
+    let begin_look = |scene: &mut Scene| {
+        scene.world.gateway.handle_dirty(&acme, scene.world.now);
+        take(&mut scene.world, |it| matches!(it, Asked::Observe(_)));
+        scene.world.kernel.state.tenants.get(&acme).cloned()
+    };
+    let seen = begin_look(&mut scene);
+    scene.announce(&["10.140.3.0/24"]);
+    scene.say(withdraw("10.140.1.0/24"));
+    assert_eq!(scene.learned(), [2, 3].map(|n| format!("10.140.{n}.0/24 {TO}")));
+    // What it shows is older than what was done meanwhile.
+    scene.world.log();
+    scene.world.gateway.handle_observed(&acme, Ok(seen), scene.world.now);
+    scene.settle();
+    assert_eq!(scene.world.log(), [""; 0], "nothing is undone or done twice");
+    scene.world.pass(Duration::from_secs(1));
+    assert_eq!(scene.world.deeds(), ["observe acme/gw"], "and it is looked at once more");
+
+    // The look comes to its end while steps are under way.
+    let seen = begin_look(&mut scene);
+    let networks = vec![nlri("10.140.4.0/24")];
+    let mut update = announce(attributes("10.136.40.2", &[65_001]), networks);
+    scene.router.session.advertise(&mut update, scene.world.now.mono).unwrap();
+    let (ours, theirs) = scene.router.pipe.unwrap();
+    let bytes = scene.router.session.unsent(theirs).to_vec();
+    scene.router.session.handle_written(theirs, bytes.len(), scene.world.now.mono);
+    let event = SocketEvent::Bytes(bytes);
+    scene.world.gateway.handle_socket(&acme, &scene.tor, ours, &event, scene.world.now);
+    let apply = take(&mut scene.world, |it| matches!(it, Asked::Apply(..)));
+    let namespace = scene.world.kernel.state.tenants.get_mut(&acme).unwrap();
+    let lost = namespace.routes.keys().find(|key| key.metric == 32).copied().unwrap();
+    namespace.routes.remove(&lost);
+    let mut seen = seen.unwrap();
+    seen.routes.remove(&lost);
+    scene.world.gateway.handle_observed(&acme, Ok(Some(seen)), scene.world.now);
+    scene.world.collect();
+    assert!(scene.world.pending.is_empty(), "one list of steps at a time");
+    scene.world.act(apply);
+    scene.settle();
+    assert_eq!(scene.learned(), [2, 3, 4].map(|n| format!("10.140.{n}.0/24 {TO}")));
 }
 
 #[test]
