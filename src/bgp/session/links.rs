@@ -6,11 +6,17 @@ use crate::bgp::proto::{Fsm, Notification};
 use crate::net::Instant;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Cease/5: no connection is taken now (RFC 4486).
 const CONNECTION_REJECTED: u8 = 5;
 /// Cease/7: another connection is kept.
 const COLLISION: u8 = 7;
+
+/// How long after a session came up another connection is still taken for a dial that
+/// was under way then: a SYN that was lost twice arrives within this time. Who has
+/// really restarted so soon is taken when it tries again.
+const LATE_DIAL: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Its connections are numbered after this one: what sockets tell of an earlier
@@ -45,9 +51,12 @@ impl Session {
             Wanted::Up => {}
         }
         // A neighbor that restarts comes back before its old connection is known to
-        // be dead: that one goes once the new one is up.
+        // be dead: that one goes once the new one is up. But where both dialed, and we
+        // came up on one of the two before the other was here, the neighbor may not be up
+        // on it yet: offered the other, it would choose among the two, and drop ours.
         let agreed = self.established().and_then(|link| link.negotiated.as_ref());
-        if agreed.is_some_and(|agreed| agreed.restart.is_none()) {
+        let is_late = now.since(self.since) < LATE_DIAL;
+        if agreed.is_some_and(|agreed| agreed.restart.is_none() || is_late) {
             self.refuse(id, COLLISION);
             return id;
         }

@@ -75,6 +75,7 @@ fn one_that_is_up_is_not_disturbed() {
 #[test]
 fn a_neighbor_that_restarts_replaces_what_it_left_behind() {
     let mut alone = Alone::established(offer(), &bird_open());
+    alone.pass(Duration::from_secs(6));
     let old = alone.id;
     alone.id = alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
     alone.end.drain();
@@ -90,6 +91,7 @@ fn a_neighbor_that_restarts_replaces_what_it_left_behind() {
 #[test]
 fn a_late_dial_of_a_neighbor_that_is_up_replaces_nothing() {
     let mut alone = Alone::established(offer(), &bird_open());
+    alone.pass(Duration::from_secs(6));
     let late = alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
     let bytes = [bird_open(), message(3, &[6, 7])].concat();
     alone.end.session.handle_bytes(late, &bytes, alone.now);
@@ -98,6 +100,23 @@ fn a_late_dial_of_a_neighbor_that_is_up_replaces_nothing() {
     assert_eq!(alone.end.session.state(), SessionState::Established);
     assert_eq!(alone.end.session.sample().counters.flaps, 0);
     assert!(alone.end.session.negotiated().is_some());
+}
+
+/// One in twenty sessions of two ends that both dial went down as soon as it was up: the
+/// neighbor, which was not up yet, was offered its own dial as well, chose it, and ended
+/// the one that we were up on.
+#[test]
+fn a_dial_that_came_just_after_the_session_was_up_took_it_down_again() {
+    let mut alone = Alone::established(offer(), &bird_open());
+    alone.sent();
+    alone.pass(Duration::from_secs(4));
+    let late = alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
+    alone.end.drain();
+    let [(closed, last)] = &alone.end.closed[..] else { panic!("{:?}", alone.end.closed) };
+    assert_eq!((*closed, numbers(&last_words(last))), (late, (6, 7)));
+    assert!(alone.end.session.unsent(late).is_empty(), "no OPEN, which it could take up");
+    assert_eq!(alone.end.session.state(), SessionState::Established);
+    assert_eq!(alone.end.session.sample().counters.flaps, 0);
 }
 
 #[test]
