@@ -103,6 +103,11 @@ pub const DEFAULT_PREFIXES_PER_NEIGHBOR: u32 = 100_000;
 /// somebody's mistake here, fits; 100 MB.
 pub const PREFIXES_PER_NEIGHBOR: u32 = 1_000_000;
 
+/// Paths that all neighbors of one tenant may have announced between them: the whole
+/// Internet's table twice, 200 MB. Whoever says one more has its session ended, as for its
+/// own maximum.
+pub const PATHS_PER_TENANT: u32 = 2_000_000;
+
 /// Next hops the routes of one tenant may have between them: each is resolved
 /// again when a link or the way to it changes, and a cluster has one a node.
 pub const NEXT_HOPS_PER_TENANT: usize = 8_192;

@@ -7,9 +7,9 @@ use crate::bgp_scene::{
 };
 use lockgate::bgp::{
     AsPath, AsSegment, Attributes, CALICO_NORMAL, Candidate, Community, Limit, Lost, Multipath,
-    Nlri, Origin, RouteDistinguisher, Standing, preference, select,
+    Nlri, Origin, Retain, RouteDistinguisher, Standing, preference, select,
 };
-use lockgate::net::{ExtendedCommunity, RouteTarget};
+use lockgate::net::{ExtendedCommunity, Instant, RouteTarget};
 use std::net::{IpAddr, Ipv4Addr};
 
 #[test]
@@ -259,6 +259,22 @@ fn too_many_end_it_and_three_quarters_are_worth_a_word_once() {
         (0..9).map(|at| nlri(&format!("10.96.{at}.0/24"))).collect(),
     );
     assert_eq!(rib.update(&name("second"), &refused), Some(Limit::Over));
+}
+
+#[test]
+fn all_neighbors_together_have_a_maximum_too() {
+    let mut rib = rib().with_maximum(3);
+    let add = |rib: &mut lockgate::bgp::Rib, neighbor: &str, at: u8| {
+        let prefix = format!("192.168.{at}.0/26");
+        rib.update(&name(neighbor), &announce(attributes("10.1.0.6", &[]), vec![nlri(&prefix)]))
+    };
+    assert_eq!([1, 2, 2].map(|at| add(&mut rib, "peer", at)), [None; 3]);
+    assert_eq!(add(&mut rib, "second", 2), None, "a second path to the same counts");
+    assert_eq!(add(&mut rib, "second", 3), Some(Limit::Over), "of whom it was one too many");
+    let now = Instant::from_secs(1);
+    rib.neighbor_down(&name("second"), &Retain::default(), now);
+    assert_eq!(add(&mut rib, "peer", 3), None, "what is gone counts no more");
+    assert_eq!(add(&mut rib, "peer", 4), Some(Limit::Over));
 }
 
 #[test]

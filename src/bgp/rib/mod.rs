@@ -61,6 +61,9 @@ pub struct Rib {
     fabric: Surroundings,
     sites: BTreeMap<SiteName, Surroundings>,
     hops: BTreeMap<HopKey, Tracked>,
+    /// How many paths are held of all neighbors, and how many may be.
+    held: u32,
+    maximum: u32,
     /// Whether a learned route may lead elsewhere than it did.
     unsettled: bool,
     /// Networks whose route may have changed.
@@ -68,9 +71,15 @@ pub struct Rib {
 }
 
 impl Rib {
-    /// An empty one.
+    /// An empty one, of [`limits::PATHS_PER_TENANT`] paths at most.
     pub fn new(multipath: Multipath) -> Self {
-        Self { multipath, ..Self::default() }
+        Self { multipath, maximum: limits::PATHS_PER_TENANT, ..Self::default() }
+    }
+
+    /// With another maximum of paths.
+    #[must_use]
+    pub fn with_maximum(self, maximum: u32) -> Self {
+        Self { maximum, ..self }
     }
 
     /// Makes a neighbor known, or what may be taken from it another. Its routes
@@ -206,7 +215,7 @@ impl Rib {
     fn limit(&mut self, index: u16) -> Option<Limit> {
         let neighbor = self.neighbors.get_mut(&index)?;
         let most = neighbor.settings.maximum_prefixes;
-        if most < neighbor.held {
+        if most < neighbor.held || self.maximum < self.held {
             return Some(Limit::Over);
         }
         let is_near = u64::from(most) * 3 <= u64::from(neighbor.held) * 4;
@@ -273,6 +282,7 @@ impl Rib {
             None => {
                 if let Some(neighbor) = self.neighbors.get_mut(&index) {
                     neighbor.held += 1;
+                    self.held += 1;
                 }
             }
         }
@@ -299,6 +309,7 @@ impl Rib {
         }
         if let Some(neighbor) = self.neighbors.get_mut(&key.source.neighbor()) {
             neighbor.held = neighbor.held.saturating_sub(1);
+            self.held = self.held.saturating_sub(1);
         }
         self.let_go(&old);
         self.choose(prefix);
