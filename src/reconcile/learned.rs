@@ -67,16 +67,17 @@ impl Learnable {
             RouteTarget::Link { .. } | RouteTarget::Multipath(_) => true,
             RouteTarget::Blackhole | RouteTarget::Unreachable | RouteTarget::Unrecognized => false,
         };
-        let out: BTreeSet<&Device> = route.hops().map(|(device, _)| device).collect();
+        // No list is made of them, for it is asked of very many routes.
+        let mut out = route.hops().map(|(device, _)| device);
         if key.metric != RouteKey::LEARNED_METRIC || !is_way {
             return false;
         }
-        if out.iter().all(|device| self.fabric.contains(*device)) {
+        if out.all(|device| self.fabric.contains(device)) {
             return self.is_imported(key.prefix);
         }
         let covers = |networks: &PrefixMap<()>| networks.covering(key.prefix).next().is_some();
-        let is_declared = |device: &&Device| self.routers.get(*device).is_some_and(covers);
-        out.iter().all(is_declared) && !covers(&self.apps)
+        let is_declared = |device: &Device| self.routers.get(device).is_some_and(covers);
+        route.hops().all(|(device, _)| is_declared(device)) && !covers(&self.apps)
     }
 
     /// Of what a namespace holds the routes that may have been learned.

@@ -2,13 +2,15 @@
 //! and what they are called on the customer's side.
 //!
 //! Made once for a namespace and asked for each packet: a leak walk asks tens of
-//! thousands of times, and a tenant may have a hundred thousand networks.
+//! thousands of times, of a few dozen addresses, and a tenant may have a hundred thousand
+//! routes. So of those no map is made; which one an address has is found once.
 
 use super::serving::{serving, tunnelled, vlans};
 use super::trace::TraceStep;
 use super::{Device, Namespace, Route, RouteKey};
 use crate::model::Tenant;
 use crate::net::{Prefix, PrefixMap, SiteName};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -26,7 +28,11 @@ type Alias = (Prefix, Prefix);
 pub(super) struct Lookup<'a> {
     own: BTreeMap<IpAddr, &'a Device>,
     connected: PrefixMap<(&'a Device, Prefix)>,
-    routes: PrefixMap<(RouteKey, &'a Route)>,
+    routes: &'a BTreeMap<RouteKey, Route>,
+    /// The lengths of their networks, the longest first.
+    lengths: Vec<u8>,
+    /// Those that were asked for.
+    found: RefCell<BTreeMap<IpAddr, Option<(RouteKey, &'a Route)>>>,
     serving: PrefixMap<&'a SiteName>,
     far: BTreeMap<IpAddr, &'a SiteName>,
     vlans: PrefixMap<&'a SiteName>,
@@ -40,7 +46,9 @@ impl<'a> Lookup<'a> {
         let mut lookup = Self {
             own: BTreeMap::new(),
             connected: PrefixMap::default(),
-            routes: PrefixMap::default(),
+            routes: &namespace.routes,
+            lengths: lengths(namespace),
+            found: RefCell::default(),
             serving: serving(tenant).into_iter().map(|(net, site)| (net, &site.name)).collect(),
             far: BTreeMap::new(),
             vlans: PrefixMap::default(),
@@ -55,10 +63,6 @@ impl<'a> Lookup<'a> {
                     first(&mut lookup.connected, own.network(), (device, own.network()));
                 }
             }
-        }
-        // Of one network the lowest metric serves, and keys come in that order.
-        for (key, route) in &namespace.routes {
-            first(&mut lookup.routes, key.prefix, (*key, route));
         }
         for (site, peer) in tunnelled(tenant) {
             for far in peer.far_addresses() {
@@ -87,7 +91,7 @@ impl<'a> Lookup<'a> {
             return (Way::Local, Some(TraceStep::Local(device.clone())));
         }
         let connected = self.connected.longest_match(address);
-        let route = self.routes.longest_match(address);
+        let route = self.route(address);
         match (connected, route) {
             (Some((device, network)), route)
                 if route.is_none_or(|(key, _)| key.prefix.length() <= network.length()) =>
@@ -100,10 +104,27 @@ impl<'a> Lookup<'a> {
                 // takes is the kernel's to choose, and all are on one side.
                 let way = route.hops().next();
                 let way = way.map_or(Way::Nowhere, |(device, _)| Way::Out(device.clone()));
-                (way, Some(TraceStep::Route(*key, (*route).clone())))
+                (way, Some(TraceStep::Route(key, route.clone())))
             }
             (_, None) => (Way::Nowhere, None),
         }
+    }
+
+    /// The route with the longest network that has the address; of one network the lowest
+    /// metric serves, and keys come in that order.
+    fn route(&self, address: IpAddr) -> Option<(RouteKey, &'a Route)> {
+        let find = || {
+            let lengths = self.lengths.iter().copied();
+            let networks =
+                lengths.filter_map(|length| Prefix::containing_address(address, length).ok());
+            let mut lists = networks.map(|prefix| {
+                let first = RouteKey { prefix, metric: 0 };
+                let last = RouteKey { prefix, metric: u32::MAX };
+                self.routes.range(first..=last).next()
+            });
+            lists.find_map(|found| found.map(|(key, route)| (*key, route)))
+        };
+        *self.found.borrow_mut().entry(address).or_insert_with(find)
     }
 
     /// The site an address is of, for the reader; the rules decide by their own sets.
@@ -126,6 +147,18 @@ impl<'a> Lookup<'a> {
         let (real, alias) = self.by_alias.longest_match(address)?;
         Some(transplant(address, *alias, *real))
     }
+}
+
+/// The lengths of the networks that there are routes to, the longest first.
+fn lengths(namespace: &Namespace) -> Vec<u8> {
+    let mut is_there = [false; 129];
+    for key in namespace.routes.keys() {
+        if let Some(is_there) = is_there.get_mut(usize::from(key.prefix.length())) {
+            *is_there = true;
+        }
+    }
+    let lengths = (0..=128).rev().zip(is_there.into_iter().rev());
+    lengths.filter_map(|(length, is_there)| is_there.then_some(length)).collect()
 }
 
 /// Puts a value at `prefix` unless there is one.
