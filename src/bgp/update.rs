@@ -15,6 +15,9 @@ pub enum Family {
     Ipv4Vpn,
     /// AFI 2, SAFI 128 (RFC 4659).
     Ipv6Vpn,
+    /// AFI 1, SAFI 132: which VPN routes are wanted, by their route targets (RFC 4684).
+    /// No network is of it.
+    RouteTargets,
 }
 
 /// What keeps the same network of two VPNs apart on one session (RFC 4364 §4.2):

@@ -102,7 +102,9 @@ pub fn decode_update(message: &[u8], session: &Negotiated) -> Result<Received, N
         && let Some(family) = family::from_wire((reach.afi, reach.safi))
     {
         let (count, nlri) = networks(reach);
-        received.flaw(Flaw::MappedPrefix, count - nlri.len());
+        // What route targets the neighbor wants is of no network.
+        let unspelled = if family == Family::RouteTargets { 0 } else { count - nlri.len() };
+        received.flaw(Flaw::MappedPrefix, unspelled);
         routes.push(Routes { family, reach: Some(reach), nlri });
     }
     let said = Said::of(attributes);
@@ -113,7 +115,9 @@ pub fn decode_update(message: &[u8], session: &Negotiated) -> Result<Received, N
 
     let is_alone = attributes.len() == 1 && parsed.malformed.is_empty();
     received.end_of_rib = match unreach {
-        Some(unreach) if is_bare && is_alone && received.is_silent() => {
+        Some(unreach)
+            if is_bare && is_alone && received.is_silent() && unreach.rtc_withdrawn.is_empty() =>
+        {
             family::from_wire((unreach.afi, unreach.safi))
         }
         None if is_end => Some(Family::Ipv4Unicast),
@@ -241,6 +245,8 @@ impl Received {
 fn networks(reach: &MpReachNlri) -> (usize, Vec<Nlri>) {
     if reach.safi == Safi::MplsVpn {
         (reach.vpn_announced.len(), family::from_vpn(&reach.vpn_announced))
+    } else if reach.safi == Safi::RtConstrain {
+        (reach.rtc_announced.len(), Vec::new())
     } else {
         (reach.announced.len(), family::from_entries(&reach.announced))
     }

@@ -87,7 +87,7 @@ pub fn encode_next(
 pub fn encode_end_of_rib(family: Family) -> Vec<u8> {
     let attributes = match family {
         Family::Ipv4Unicast => Vec::new(),
-        Family::Ipv6Unicast | Family::Ipv4Vpn | Family::Ipv6Vpn => {
+        Family::Ipv6Unicast | Family::Ipv4Vpn | Family::Ipv6Vpn | Family::RouteTargets => {
             vec![unreach(family, Vec::new())]
         }
     };
@@ -109,7 +109,7 @@ fn withdraw(nlri: &mut Vec<Nlri>, session: &Negotiated) -> Result<Option<Vec<u8>
             let entries: Vec<_> = taken.iter().filter_map(family::to_body).collect();
             message(&[], &entries, &[], four_octet_as, maximum)
         }
-        Family::Ipv6Unicast | Family::Ipv4Vpn | Family::Ipv6Vpn => {
+        Family::Ipv6Unicast | Family::Ipv4Vpn | Family::Ipv6Vpn | Family::RouteTargets => {
             let taken = take(nlri, family, maximum - FIXED_BYTES - MP_BYTES);
             let entries = taken.iter().map(family::to_entry).collect();
             message(&[], &[], &[unreach(family, entries)], four_octet_as, maximum)
@@ -203,7 +203,7 @@ fn check_next_hop(
 }
 
 /// The attributes without a next hop: ORIGIN and AS_PATH, then by number.
-fn path_attributes(
+pub(super) fn path_attributes(
     attributes: &Attributes,
     session: &Negotiated,
 ) -> Result<Vec<PathAttribute>, EncodeError> {
@@ -301,7 +301,7 @@ fn unreach(family: Family, withdrawn: Vec<NlriEntry>) -> PathAttribute {
     }))
 }
 
-fn message(
+pub(super) fn message(
     announced: &[Ipv4NlriEntry],
     withdrawn: &[Ipv4NlriEntry],
     attributes: &[PathAttribute],

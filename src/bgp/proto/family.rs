@@ -14,12 +14,19 @@ pub(super) const fn to_wire(family: Family) -> (Afi, Safi) {
         Family::Ipv6Unicast => (Afi::Ipv6, Safi::Unicast),
         Family::Ipv4Vpn => (Afi::Ipv4, Safi::MplsVpn),
         Family::Ipv6Vpn => (Afi::Ipv6, Safi::MplsVpn),
+        Family::RouteTargets => (Afi::Ipv4, Safi::RtConstrain),
     }
 }
 
 /// Our word for a family, if it is one of ours.
 pub(super) fn from_wire(family: (Afi, Safi)) -> Option<Family> {
-    let all = [Family::Ipv4Unicast, Family::Ipv6Unicast, Family::Ipv4Vpn, Family::Ipv6Vpn];
+    let all = [
+        Family::Ipv4Unicast,
+        Family::Ipv6Unicast,
+        Family::Ipv4Vpn,
+        Family::Ipv6Vpn,
+        Family::RouteTargets,
+    ];
     all.into_iter().find(|ours| to_wire(*ours) == family)
 }
 

@@ -8,7 +8,7 @@
 //! In reading order: [`Offer`] (what our OPEN says and asks for) and
 //! [`Negotiated`] (what came of it), [`Notification`], `header` (where a message
 //! ends), `open`, `fsm` (one connection's states), [`decode_update`] and the
-//! rules of `verify` with their [`Flaw`]s, [`encode_next`].
+//! rules of `verify` with their [`Flaw`]s, [`encode_next`], [`encode_targets`].
 
 mod decode;
 mod encode;
@@ -20,6 +20,7 @@ mod notification;
 mod offer;
 mod open;
 mod refresh;
+mod targets;
 mod verify;
 
 pub use crate::net::Role;
@@ -31,3 +32,4 @@ pub use header::{MessageKind, next_message};
 pub use notification::Notification;
 pub use offer::{Negotiated, Offer, PeerRestart, RestartOffer};
 pub(in crate::bgp) use refresh::{Refresh, decode_refresh, encode_refresh};
+pub use targets::encode_targets;

@@ -54,6 +54,10 @@ pub(super) fn as_offered(mut open: OpenMessage, offer: &Offer) -> OpenMessage {
         open.capabilities.push(Capability::LongLivedGracefulRestart(kept(offer, stale_time)));
     }
     for capability in &mut open.capabilities {
+        if let Capability::AddPath(families) = capability {
+            families
+                .retain(|it| family::from_wire((it.afi, it.safi)) != Some(Family::RouteTargets));
+        }
         if let (
             Capability::GracefulRestart { restart_state, notification, restart_time, families },
             Some(restart),
@@ -92,7 +96,8 @@ fn kept(offer: &Offer, stale_time: u32) -> Vec<LlgrFamily> {
 /// The families an IPv6 next hop is offered for.
 fn extended_next_hops(offer: &Offer) -> Vec<ExtendedNextHopFamily> {
     let families = offer.families.iter().filter(|_| offer.extended_next_hop);
-    let wire = families.copied().map(family::to_wire).filter(|(afi, _)| *afi == Afi::Ipv4);
+    let networks = families.copied().filter(|family| *family != Family::RouteTargets);
+    let wire = networks.map(family::to_wire).filter(|(afi, _)| *afi == Afi::Ipv4);
     let tuples = wire.map(|(nlri_afi, nlri_safi)| ExtendedNextHopFamily {
         nlri_afi,
         nlri_safi,
@@ -194,7 +199,8 @@ pub(super) fn negotiated(
     let is_extended = offer.extended_messages && theirs.peer_extended_message;
     let families: Vec<Family> =
         theirs.negotiated_families.iter().copied().filter_map(family::from_wire).collect();
-    let add_path_receive = families.iter().copied().filter(|family| {
+    let several = families.iter().copied().filter(|family| *family != Family::RouteTargets);
+    let add_path_receive = several.filter(|family| {
         let mode = theirs.add_path_families.get(&family::to_wire(*family));
         matches!(mode, Some(AddPathMode::Receive | AddPathMode::Both))
     });

@@ -3,10 +3,11 @@
 use super::Session;
 use crate::bgp::proto::{
     EncodeError, MessageKind, Refresh, encode_end_of_rib, encode_next, encode_refresh,
+    encode_targets,
 };
 use crate::bgp::{Family, Update};
 use crate::model::limits::BGP_OUT_QUEUE_BYTES;
-use crate::net::Instant;
+use crate::net::{Instant, RouteTarget};
 
 /// Below this much there is room again: half of all, so that each round is worth
 /// its while.
@@ -65,6 +66,28 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Says that VPN routes of these targets are wanted, or not any more (RFC 4684). To who
+    /// does not carry [`Family::RouteTargets`] nothing is said.
+    ///
+    /// # Errors
+    /// [`AdvertiseError`].
+    pub fn advertise_targets(
+        &mut self,
+        targets: &[RouteTarget],
+        wanted: bool,
+        now: Instant,
+    ) -> Result<(), AdvertiseError> {
+        let Some(link) = self.established() else { return Err(AdvertiseError::Down) };
+        let Some(agreed) = link.negotiated.clone() else { return Err(AdvertiseError::Down) };
+        if targets.is_empty() || !agreed.families.contains(&Family::RouteTargets) {
+            return Ok(());
+        }
+        let id = link.id;
+        let message = encode_targets(targets, wanted, &agreed)?;
+        self.send(id, MessageKind::Update, &message, now);
+        Ok(())
     }
 
     /// Says that this was all of `family` (RFC 4724 §2).

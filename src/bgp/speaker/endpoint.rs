@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub maximum_prefixes: u32,
     /// Whether it is waited for and never dialed.
     pub passive: bool,
+    /// Whether it may have VPN routes for us.
+    pub has_vpn_routes: bool,
     /// What we are to it (RFC 9234), if that is said.
     pub role: Option<Role>,
     /// Whether it has to say what it is.
@@ -93,6 +95,7 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
         hold_time: HOLD_TIME,
         maximum_prefixes: bgp.import.maximum_prefixes,
         passive: neighbor.address().is_none(),
+        has_vpn_routes: !bgp.import.route_targets.is_empty(),
         role: neighbor.role,
         strict_role: neighbor.strict_role,
         allowed_own_as: neighbor.allow_own_asn,
@@ -120,6 +123,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         hold_time: router.hold_time,
         maximum_prefixes: router.maximum_prefixes,
         passive: false,
+        has_vpn_routes: false,
         role: router.role,
         strict_role: router.strict_role,
         allowed_own_as: 0,

@@ -471,7 +471,10 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get(name) else { return };
         let Some(wanted) = self.wanted(name, neighbor) else { return };
         let is_all = self.rejoining.is_none();
+        let bgp = self.tenant.fabric.bgp.as_ref();
+        let targets = bgp.map_or(&[][..], |bgp| &bgp.import.route_targets);
         if let Some(neighbor) = self.neighbors.get_mut(name) {
+            neighbor.tell_targets(targets, now);
             neighbor.tell(&wanted, is_all, now);
         }
     }

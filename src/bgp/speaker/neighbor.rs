@@ -6,7 +6,7 @@ use crate::bgp::rib::Retain;
 use crate::bgp::session::{AdvertiseError, Advertised, ConnectionId, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
 use crate::model::{FabricBgp, Tenant};
-use crate::net::{Instant, Prefix};
+use crate::net::{Instant, Prefix, RouteTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(super) struct Neighbor {
     pending: Option<Update>,
     /// Families whose End-of-RIB is owed.
     unended: BTreeSet<Family>,
+    /// The route targets that it was told we want.
+    targets: BTreeSet<RouteTarget>,
     /// Families that are being said again, and whether that was marked: a mark in
     /// the middle would have the neighbor drop what came before it (RFC 7313 §4).
     refreshing: BTreeMap<Family, bool>,
@@ -48,7 +50,7 @@ impl Neighbor {
         let mut session = Session::new(config(&endpoint, bgp), seed, now);
         session.number_after(after);
         if restarted {
-            session.set_restart(true, &families(bgp));
+            session.set_restart(true, &families(&endpoint));
         }
         session.start(now);
         Self {
@@ -57,6 +59,7 @@ impl Neighbor {
             out: AdjRibOut::new(),
             pending: None,
             unended: BTreeSet::new(),
+            targets: BTreeSet::new(),
             refreshing: BTreeMap::new(),
             said_all: BTreeSet::new(),
             retain: Retain::default(),
@@ -76,7 +79,9 @@ impl Neighbor {
     /// Whether it has said everything in its session.
     pub(super) fn has_said_all(&self) -> bool {
         self.session.negotiated().is_some_and(|agreed| {
-            agreed.families.iter().all(|family| self.said_all.contains(family))
+            // What targets it wants is not waited for.
+            let mut networks = agreed.families.iter().filter(|it| **it != Family::RouteTargets);
+            networks.all(|family| self.said_all.contains(family))
         })
     }
 
@@ -98,6 +103,7 @@ impl Neighbor {
     pub(super) fn handle_established(&mut self, agreed: &Negotiated) -> BTreeSet<Family> {
         self.out = AdjRibOut::new();
         self.pending = None;
+        self.targets.clear();
         self.refreshing.clear();
         self.said_all.clear();
         self.unended = agreed.families.iter().copied().collect();
@@ -128,6 +134,11 @@ impl Neighbor {
 
     /// The neighbor wants a family again.
     pub(super) fn repeat(&mut self, family: Family) {
+        if family == Family::RouteTargets {
+            // A few dozen at most, which nobody drops for want of a mark.
+            self.targets.clear();
+            return;
+        }
         self.out.repeat(matches!(family, Family::Ipv4Unicast | Family::Ipv4Vpn));
         self.refreshing.insert(family, false);
     }
@@ -138,6 +149,22 @@ impl Neighbor {
         for family in families {
             // To one that does not know how nothing is said.
             let _ = self.session.ask_refresh(family, now);
+        }
+    }
+
+    /// Says of which route targets VPN routes are wanted: at once, for the neighbor waits
+    /// for that before it says any (RFC 4684 §6).
+    pub(super) fn tell_targets(&mut self, wanted: &[RouteTarget], now: Instant) {
+        let wanted: BTreeSet<RouteTarget> = wanted.iter().copied().collect();
+        let new: Vec<RouteTarget> = wanted.difference(&self.targets).copied().collect();
+        let old: Vec<RouteTarget> = self.targets.difference(&wanted).copied().collect();
+        let is_said = self.session.advertise_targets(&new, true, now).is_ok()
+            && self.session.advertise_targets(&old, false, now).is_ok();
+        if is_said {
+            self.targets = wanted;
+        }
+        if self.unended.remove(&Family::RouteTargets) {
+            let _ = self.session.end_of_rib(Family::RouteTargets, now);
         }
     }
 
@@ -180,12 +207,12 @@ const fn unicast(is_v4: bool) -> Family {
     if is_v4 { Family::Ipv4Unicast } else { Family::Ipv6Unicast }
 }
 
-/// What is offered: what the tenant has, and VPN routes where it names route
-/// targets.
-fn families(bgp: &FabricBgp) -> Vec<Family> {
+/// What is offered: what the tenant has, and of the fabric VPN routes where it names
+/// route targets.
+fn families(endpoint: &Endpoint) -> Vec<Family> {
     let mut families = vec![Family::Ipv4Unicast, Family::Ipv6Unicast];
-    if !bgp.import.route_targets.is_empty() {
-        families.extend([Family::Ipv4Vpn, Family::Ipv6Vpn]);
+    if endpoint.has_vpn_routes {
+        families.extend([Family::Ipv4Vpn, Family::Ipv6Vpn, Family::RouteTargets]);
     }
     families
 }
@@ -198,7 +225,7 @@ pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
         router_id: bgp.router_id,
         hold_time: u16::try_from(endpoint.hold_time.as_secs()).unwrap_or(u16::MAX),
         least_hold_time: 0,
-        families: families(bgp),
+        families: families(endpoint),
         required_families: Vec::new(),
         add_path_receive: true,
         extended_messages: true,

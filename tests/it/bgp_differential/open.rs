@@ -25,6 +25,7 @@ const fn theirs(family: Family) -> AddressType {
         Family::Ipv6Unicast => AddressType::Ipv6Unicast,
         Family::Ipv4Vpn => AddressType::Ipv4MplsLabeledVpn,
         Family::Ipv6Vpn => AddressType::Ipv6MplsLabeledVpn,
+        Family::RouteTargets => AddressType::RouteTargetConstrains,
     }
 }
 
@@ -164,11 +165,13 @@ proptest! {
             }
         }
         prop_assert_eq!(asn, Some(offer.local_asn.value()));
-        let wanted: Vec<_> = offer.families.iter().map(|family| match family {
-            Family::Ipv4Unicast => (Afi::Ipv4, Safi::Unicast),
-            Family::Ipv6Unicast => (Afi::Ipv6, Safi::Unicast),
-            Family::Ipv4Vpn => (Afi::Ipv4, Safi::MplsVpn),
-            Family::Ipv6Vpn => (Afi::Ipv6, Safi::MplsVpn),
+        let wanted: Vec<_> = offer.families.iter().filter_map(|family| match family {
+            Family::Ipv4Unicast => Some((Afi::Ipv4, Safi::Unicast)),
+            Family::Ipv6Unicast => Some((Afi::Ipv6, Safi::Unicast)),
+            Family::Ipv4Vpn => Some((Afi::Ipv4, Safi::MplsVpn)),
+            Family::Ipv6Vpn => Some((Afi::Ipv6, Safi::MplsVpn)),
+            // It has no word for those.
+            Family::RouteTargets => None,
         }).collect();
         prop_assert_eq!(&carried, &wanted);
         prop_assert_eq!(several.is_empty(), !offer.add_path_receive);

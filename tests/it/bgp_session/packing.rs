@@ -2,13 +2,14 @@
 
 use super::bytes::*;
 use lockgate::bgp::proto::{
-    EncodeError, Negotiated, Role, decode_update, encode_end_of_rib, encode_next, next_message,
+    EncodeError, Negotiated, Received, Role, decode_update, encode_end_of_rib, encode_next,
+    encode_targets, next_message,
 };
 use lockgate::bgp::{
     Announcement, AsPath, AsSegment, Attributes, Community, Family, Nlri, Origin,
     RouteDistinguisher, Update,
 };
-use lockgate::net::Prefix;
+use lockgate::net::{Prefix, RouteTarget};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -232,4 +233,31 @@ fn a_long_path_and_an_old_neighbor() {
         let received = decode_update(&message, &theirs(&session)).unwrap();
         assert_eq!(received.update.announced[0].attributes.as_path, said.as_path);
     }
+}
+
+#[test]
+fn route_targets_are_wanted_and_not_wanted_any_more() {
+    let target: RouteTarget = "65001:40".parse().unwrap();
+    let ours = external();
+    let none = encode_targets(&[target], true, &ours);
+    assert_eq!(none, Err(EncodeError::Family(Family::RouteTargets)));
+    let ours = Negotiated { families: vec![Family::RouteTargets], ..ours };
+    let wanted = encode_targets(&[target], true, &ours).unwrap();
+    // 96 bits: the AS that wants it, and the whole target (RFC 4684 §4).
+    let membership = [&[96][..], &OUR_ASN.to_be_bytes(), &target.community().0].concat();
+    assert!(wanted.windows(13).any(|it| it == membership), "{wanted:x?}");
+    // What the neighbor wants is taken without a word, with the family and without.
+    assert_eq!(decode_update(&wanted, &theirs(&ours)), Ok(Received::default()));
+    let gone = encode_targets(&[target], false, &ours).unwrap();
+    assert!(gone.ends_with(&[&[0, 1, 132][..], &membership].concat()), "{gone:x?}");
+    let read = decode_update(&gone, &theirs(&ours)).unwrap();
+    assert_eq!(read, Received::default(), "and is not the end of what it has to say");
+    let end = decode_update(&encode_end_of_rib(Family::RouteTargets), &theirs(&ours)).unwrap();
+    assert_eq!(end.end_of_rib, Some(Family::RouteTargets));
+    // As many as a policy may have are one message.
+    let many: Vec<RouteTarget> =
+        (0..64).map(|value| RouteTarget::of_two_byte_asn(65_001, value)).collect();
+    assert!(encode_targets(&many, true, &ours).unwrap().len() < 1_000);
+    let internal = Negotiated { families: vec![Family::RouteTargets], ..internal() };
+    assert!(encode_targets(&many, true, &internal).is_ok());
 }
