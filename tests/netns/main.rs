@@ -29,6 +29,7 @@ mod bgp_stage;
 mod bgp_tcp;
 mod bgp_tenants;
 mod bgp_vpn;
+mod bgp_vpn_frr;
 mod bird;
 mod canary;
 mod capture;
