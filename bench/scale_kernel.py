@@ -38,8 +38,8 @@ def route_listener():
     return listener
 
 
-def wait_for_route(listener, network, until):
-    """When the kernel told of a new route to `network`."""
+def wait_for_route(listener, network, until, told=RTM_NEWROUTE):
+    """When the kernel told of a new route to `network`, or that it is gone."""
     wanted = socket.inet_aton(network)
     while True:
         listener.settimeout(max(until - time.monotonic(), 0.001))
@@ -49,7 +49,7 @@ def wait_for_route(listener, network, until):
         while at + 16 <= len(datagram):
             length, kind = struct.unpack_from("=IH", datagram, at)
             attribute = at + 16 + 12
-            while kind == RTM_NEWROUTE and attribute + 4 <= at + length:
+            while kind == told and attribute + 4 <= at + length:
                 size, name = struct.unpack_from("=HH", datagram, attribute)
                 if name == RTA_DST and datagram[attribute + 4 : attribute + size] == wanted:
                     return heard
