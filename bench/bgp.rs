@@ -1,10 +1,11 @@
-//! How long a tenant's routes take: the choice among paths, the import policy,
-//! and a hundred thousand routes into an empty table and out again.
+//! How long a tenant's routes take: UPDATEs written and read, the choice among paths, the
+//! import policy, and a hundred thousand routes into an empty table and out again.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use lockgate::bgp::proto::{Negotiated, decode_update, encode_next};
 use lockgate::bgp::{
-    Announcement, AsPath, AsSegment, Attributes, Candidate, ImportPolicy, Multipath, NeighborName,
-    NeighborSettings, Nlri, Origin, Rib, Surroundings, Update, select,
+    Announcement, AsPath, AsSegment, Attributes, Candidate, Family, ImportPolicy, Multipath,
+    NeighborName, NeighborSettings, Nlri, Origin, Rib, Surroundings, Update, select,
 };
 use lockgate::config::{Allocations, Documents, Options, Secrets, validate};
 use lockgate::model::Tenant;
@@ -80,6 +81,31 @@ fn updates() -> Vec<Update> {
     numbers.chunks(500).map(message).collect()
 }
 
+/// A session from one of its ends.
+fn session(local_asn: u32, remote_asn: u32) -> Negotiated {
+    Negotiated {
+        local_asn,
+        remote_asn,
+        local_id: Ipv4Addr::new(1, 1, 1, 1),
+        remote_id: Ipv4Addr::new(2, 2, 2, 2),
+        local_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 2)),
+        remote_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 1)),
+        hold_time: None,
+        families: vec![Family::Ipv4Unicast],
+        four_octet_as: true,
+        maximum_message: 4_096,
+        route_refresh: true,
+        enhanced_refresh: false,
+        add_path_receive: Vec::new(),
+        extended_next_hop: Vec::new(),
+        restart: None,
+        long_lived: Vec::new(),
+        local_role: None,
+        remote_role: None,
+        allowed_own_as: 0,
+    }
+}
+
 fn bench(criterion: &mut Criterion) {
     let Some(tenant) = tenant() else { return };
     let Some(bgp) = &tenant.fabric.bgp else { return };
@@ -125,6 +151,27 @@ fn bench(criterion: &mut Criterion) {
             },
             BatchSize::PerIteration,
         );
+    });
+    let (theirs, ours) = (session(64_512, 64_600), session(64_600, 64_512));
+    let pack = |updates: Vec<Update>| {
+        let mut messages = Vec::new();
+        for mut update in updates {
+            while let Ok(Some(message)) = encode_next(&mut update, &theirs) {
+                messages.push(message);
+            }
+        }
+        messages
+    };
+    let messages = pack(said.clone());
+    assert_eq!(messages.len(), said.len(), "five hundred networks fit a message");
+    group.bench_function("pack_100k", |bencher| {
+        bencher.iter_batched(|| said.clone(), &pack, BatchSize::PerIteration);
+    });
+    group.bench_function("read_100k", |bencher| {
+        bencher.iter(|| {
+            let read = messages.iter().map(|message| decode_update(black_box(message), &ours));
+            read.filter(Result::is_ok).count()
+        });
     });
     group.throughput(Throughput::Elements(1));
     let one = attributes(7);
