@@ -128,14 +128,25 @@ fn bfd(session: Option<&BfdSnapshot>) -> Cell {
 fn info(neighbor: &NeighborSnapshot) -> String {
     let stale = neighbor.prefixes.stale;
     match neighbor.state {
-        NeighborState::Established if 0 < stale => format!("{stale} of an earlier session"),
-        NeighborState::Established => String::new(),
+        NeighborState::Established => {
+            let stale = (0 < stale).then(|| format!("{stale} of an earlier session"));
+            [roles(neighbor), stale].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        }
         NeighborState::Idle
         | NeighborState::Connect
         | NeighborState::Active
         | NeighborState::OpenSent
         | NeighborState::OpenConfirm => neighbor.last_error.clone().unwrap_or_default(),
     }
+}
+
+/// What both ends are to each other (RFC 9234), where a document says what we are.
+fn roles(neighbor: &NeighborSnapshot) -> Option<String> {
+    let ours = neighbor.role.as_ref()?;
+    Some(match &neighbor.remote_role {
+        Some(theirs) => format!("we are {ours}, it is {theirs}"),
+        None => format!("we are {ours}"),
+    })
 }
 
 /// A network and whose it is.
