@@ -98,6 +98,8 @@ fn landmarks(rule: &Rule) -> Vec<String> {
         | Match::SourcePorts(_)
         | Match::DestinationPorts(_)
         | Match::Syn
+        | Match::Begun
+        | Match::Quotes(..)
         | Match::Icmp(..)
         | Match::FromLink
         | Match::Conntrack(_)

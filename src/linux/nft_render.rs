@@ -14,7 +14,7 @@ use crate::model::Ports;
 use crate::model::limits::NEIGHBORS_MET_SECONDS;
 use crate::reconcile::{
     Base, Chain, ChainName, Conntrack, Device, Family, Icmp, Match, Membership, PrefixSet, Rule,
-    Ruleset, SetName, Side, TABLE, Verdict,
+    Ruleset, SetName, Side, TABLE, Transport, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
@@ -327,6 +327,20 @@ fn write_match(f: &mut fmt::Formatter<'_>, condition: &Match) -> fmt::Result {
         Match::SourcePorts(ports) => write_ports(f, "sport", ports),
         Match::DestinationPorts(ports) => write_ports(f, "dport", ports),
         Match::Syn => f.write_str("tcp flags & (syn | rst) == syn "),
+        Match::Begun => f.write_str("tcp flags & (syn | ack) != syn "),
+        Match::Quotes(family, transport) => {
+            // Behind eight bytes of ICMP: byte 9 of IPv4's header, and 6 of IPv6's.
+            let offset = match family {
+                Family::V4 => (8 + 9) * 8,
+                Family::V6 => (8 + 6) * 8,
+            };
+            let protocol = match transport {
+                Transport::Sctp => 132,
+                Transport::Tcp => 6,
+                Transport::Udp => 17,
+            };
+            write!(f, "@th,{offset},8 {protocol} ")
+        }
         Match::Icmp(family, icmp) => write_icmp(f, *family, *icmp),
         Match::FromLink => f.write_str("ip6 hoplimit 255 "),
         Match::Conntrack(Conntrack::Established) => f.write_str("ct state established "),

@@ -8,34 +8,30 @@
 //! that kind, and is not tracked at all; what passes by them is, and answers pass
 //! only as answers to what is still allowed: an `allow` taken away also ends the
 //! conversations it began.
+//! What we say ourselves passes its chain before tracking too, for some of it is not to
+//! be tracked.
 
 use super::desired::{Legs, SiteLeg};
-use super::desired_sets::{
-    direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors, watched_neighbors,
+use super::desired_sets::{direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors};
+use super::desired_speaking::{Speaking, watched_ports};
+use super::desired_words::{
+    SetOf, accept, between, drop, dst, dst_of, loopback, membership, not_dst, not_dst_of, not_src,
+    not_src_of, regular, related, rule, src, src_of,
 };
 use super::serving::parts;
 use super::{
     Base, Chain, ChainName, Conntrack, Device, Dispatch, DropReason, Family, Hook, Icmp, List,
-    Match, Membership, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
+    Match, Policy, PrefixSet, Rule, Ruleset, SetName, Side, Transport, Verdict,
 };
 use crate::model::limits::{
     ECHOES_PER_SECOND, FABRIC_SOLICITATIONS_PER_SECOND, SITE_SOLICITATIONS_PER_SECOND,
 };
 use crate::model::{Allow, Direction, Placement, Ports, Protocol, Site, Tenant};
-use crate::net::{LinkName, Prefix};
+use crate::net::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Before connection tracking (`NF_IP_PRI_RAW`).
 const RAW: i32 = -300;
-
-/// Where BGP listens (RFC 4271 §8.2.1).
-const BGP: Ports = Ports { first: 179, last: 179 };
-
-/// Where BFD listens for neighbors on a link (RFC 5881 §4), and for those that are
-/// routers away (RFC 5883 §5).
-const BFD: Ports = Ports { first: 3_784, last: 3_784 };
-const BFD_MULTIHOP: Ports = Ports { first: 4_784, last: 4_784 };
 
 /// Where filters stand (`NF_IP_PRI_FILTER`).
 const FILTER: i32 = 0;
@@ -100,7 +96,7 @@ impl Shape<'_> {
         base(ChainName::Prerouting, Hook::Prerouting, RAW, self.prerouting());
         base(ChainName::Input, Hook::Input, FILTER, self.input());
         base(ChainName::Forward, Hook::Forward, FILTER, self.forward());
-        base(ChainName::Output, Hook::Output, FILTER, self.output());
+        base(ChainName::Output, Hook::Output, RAW, self.output());
         for leg in &self.legs.sites {
             chains.insert(ChainName::FromSite(leg.tag()), regular(self.site_sources(leg)));
             if self.legs.fabric().is_some() {
@@ -164,6 +160,9 @@ impl Shape<'_> {
                 rules.push(drop(others, DropReason::WrongLink));
             }
         }
+        if let Some(speaking) = self.site_speaking(leg) {
+            rules.extend(Family::BOTH.into_iter().flat_map(|family| speaking.heard(family)));
+        }
         if self.legs.is_pod() {
             // The pod's own addresses may be among the applications'; what is
             // for them is `input`'s, and tracked.
@@ -201,11 +200,17 @@ impl Shape<'_> {
         for family in Family::BOTH {
             rules.extend(self.own_of_sites(family).map(|own| drop([own], DropReason::WrongLink)));
         }
+        let speaking = self.fabric_speaking();
+        let heard = |family| speaking.iter().flat_map(move |it| it.heard(family));
         if self.legs.is_pod() {
+            rules.extend(Family::BOTH.into_iter().flat_map(heard));
             rules.push(accept([Match::Local]));
         }
         for family in Family::BOTH {
             rules.extend(martian(family, (List::OwnFabric, None)));
+            if !self.legs.is_pod() {
+                rules.extend(heard(family));
+            }
             let (near, errors) = (src(List::Near, family), Match::Icmp(family, Icmp::Errors));
             for leg in &self.legs.sites {
                 let open = dst_of(leg, List::Open, family);
@@ -254,30 +259,20 @@ impl Shape<'_> {
             let iif = Match::Iif(leg.device.clone());
             rules.extend(neighbor_input(&iif, SITE_SOLICITATIONS_PER_SECOND));
         }
+        let speaking = self.speaking();
+        for (speaking, family) in both(&speaking) {
+            rules.extend(speaking.taken(family));
+            rules.extend(speaking.errors(family));
+        }
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
-        let sites = self.legs.sites.iter().map(|leg| {
-            let speaks = site_neighbors(self.tenant, self.legs, leg).next().is_some();
-            let neighbors = speaks.then_some(List::SiteNeighbors);
-            (&leg.device, (List::Own, leg.tag()), neighbors)
-        });
-        let speaks = fabric_neighbors(self.tenant).next().is_some();
-        let neighbors = speaks.then_some(List::Neighbors);
-        let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None), neighbors));
-        for (device, (list, leg), neighbors) in sites.chain(fabric) {
+        let sites = self.legs.sites.iter().map(|leg| (&leg.device, (List::Own, leg.tag())));
+        let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None)));
+        for (device, (list, leg)) in sites.chain(fabric) {
             let iif = || Match::Iif(device.clone());
             rules.push(accept([iif(), Match::Conntrack(Conntrack::Established)]));
             for family in Family::BOTH {
                 rules.push(accept([iif(), Match::Icmp(family, Icmp::Errors), related()]));
                 let own = Match::Destination(membership(list, leg.clone(), family, true));
-                if let Some(neighbors) = neighbors {
-                    let from = Match::Source(membership(neighbors, leg.clone(), family, true));
-                    let tcp = Match::Transport(Transport::Tcp);
-                    let bgp = Match::DestinationPorts(vec![BGP]);
-                    rules.push(accept([iif(), from, own.clone(), tcp, bgp]));
-                }
-                if self.legs.fabric() == Some(device) {
-                    rules.extend(self.bfd(device, family, own.clone()));
-                }
                 let echo = Match::Icmp(family, Icmp::Echo);
                 let rate = Match::Rate(ECHOES_PER_SECOND);
                 rules.push(accept([iif(), own, echo, rate]));
@@ -287,19 +282,34 @@ impl Shape<'_> {
         rules
     }
 
-    /// BFD of the neighbors on the fabric that it watches, where it listens for them.
-    fn bfd(&self, fabric: &Device, family: Family, own: Match) -> Option<Rule> {
-        let on_link = |neighbor: IpAddr| {
-            let mut own = self.tenant.fabric.addresses.iter();
-            own.any(|own| own.network().contains(neighbor))
-        };
-        let ports: BTreeSet<Ports> = watched_neighbors(self.tenant)
-            .map(|neighbor| if on_link(neighbor) { BFD } else { BFD_MULTIHOP })
-            .collect();
-        let from = src(List::BfdNeighbors, family);
-        let ports = Match::DestinationPorts((!ports.is_empty()).then(|| Vec::from_iter(ports))?);
-        let udp = Match::Transport(Transport::Udp);
-        Some(accept([Match::Iif(fabric.clone()), from, own, udp, ports]))
+    /// All with whom we speak.
+    fn speaking(&self) -> Vec<Speaking<'_>> {
+        let sites = self.legs.sites.iter().filter_map(|leg| self.site_speaking(leg));
+        sites.chain(self.fabric_speaking()).collect()
+    }
+
+    /// The customers' BGP routers on a link to sites, where there are any.
+    fn site_speaking<'b>(&self, leg: &'b SiteLeg<'_>) -> Option<Speaking<'b>> {
+        site_neighbors(self.tenant, self.legs, leg).next()?;
+        Some(Speaking {
+            link: &leg.device,
+            neighbors: (List::SiteNeighbors, leg.tag()),
+            own: Some((List::Own, leg.tag())),
+            routers: (List::SiteNeighbors, leg.tag()),
+            watched: Vec::new(),
+        })
+    }
+
+    /// The neighbors of the fabric, where there are any.
+    fn fabric_speaking(&self) -> Option<Speaking<'_>> {
+        fabric_neighbors(self.tenant).next()?;
+        Some(Speaking {
+            link: self.legs.fabric()?,
+            neighbors: (List::Neighbors, None),
+            own: (!self.legs.is_pod()).then_some((List::OwnFabric, None)),
+            routers: (List::Near, None),
+            watched: watched_ports(self.tenant),
+        })
     }
 
     fn forward(&self) -> Vec<Rule> {
@@ -331,6 +341,8 @@ impl Shape<'_> {
                 rules.push(drop(sealed, DropReason::FromGateway));
             }
         }
+        let speaking = self.speaking();
+        rules.extend(both(&speaking).flat_map(|(speaking, family)| speaking.said(family)));
         for leg in &self.legs.sites {
             if leg.vlan.is_some() {
                 rules.push(accept([oif(&leg.device)].into_iter().chain(discovery())));
@@ -439,6 +451,11 @@ impl Shape<'_> {
     }
 }
 
+/// Each in both families.
+fn both<T>(all: &[T]) -> impl Iterator<Item = (&T, Family)> {
+    all.iter().flat_map(|one| Family::BOTH.map(|family| (one, family)))
+}
+
 /// One `allow`: what may begin `from` one link `to` the other, and its answers.
 fn allowed(allow: &Allow, from: &Device, to: &Device, rules: &mut Vec<Rule>) {
     let mut both = |there: &[Match], back: &[Match]| {
@@ -501,71 +518,4 @@ fn neighbor_input(link: &Match, rate: u32) -> [Rule; 2] {
     let message = |icmp| [link.clone(), Match::Icmp(Family::V6, icmp), Match::FromLink];
     let asked = message(Icmp::Solicitation).into_iter().chain([Match::Rate(rate)]);
     [accept(message(Icmp::Advertisement)), accept(asked)]
-}
-
-fn loopback() -> Device {
-    Device::Foreign(LinkName::loopback())
-}
-
-fn between(from: &Device, to: &Device) -> impl Iterator<Item = Match> {
-    [Match::Iif(from.clone()), Match::Oif(to.clone())].into_iter()
-}
-
-fn regular(rules: Vec<Rule>) -> Chain {
-    Chain { base: None, rules }
-}
-
-fn rule(matches: impl IntoIterator<Item = Match>, verdict: Verdict) -> Rule {
-    Rule { matches: matches.into_iter().collect(), verdict }
-}
-
-fn accept(matches: impl IntoIterator<Item = Match>) -> Rule {
-    rule(matches, Verdict::Accept)
-}
-
-fn drop(matches: impl IntoIterator<Item = Match>, reason: DropReason) -> Rule {
-    rule(matches, Verdict::Drop(reason))
-}
-
-const fn related() -> Match {
-    Match::Conntrack(Conntrack::Related)
-}
-
-/// A set in both families: what it lists, and of which link.
-type SetOf = (List, Option<Device>);
-
-const fn membership(list: List, leg: Option<Device>, family: Family, inside: bool) -> Membership {
-    Membership { set: SetName { list, family, leg }, inside }
-}
-
-const fn src(list: List, family: Family) -> Match {
-    Match::Source(membership(list, None, family, true))
-}
-
-const fn not_src(list: List, family: Family) -> Match {
-    Match::Source(membership(list, None, family, false))
-}
-
-const fn dst(list: List, family: Family) -> Match {
-    Match::Destination(membership(list, None, family, true))
-}
-
-const fn not_dst(list: List, family: Family) -> Match {
-    Match::Destination(membership(list, None, family, false))
-}
-
-fn src_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
-    Match::Source(membership(list, leg.tag(), family, true))
-}
-
-fn not_src_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
-    Match::Source(membership(list, leg.tag(), family, false))
-}
-
-fn dst_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
-    Match::Destination(membership(list, leg.tag(), family, true))
-}
-
-fn not_dst_of(leg: &SiteLeg<'_>, list: List, family: Family) -> Match {
-    Match::Destination(membership(list, leg.tag(), family, false))
 }

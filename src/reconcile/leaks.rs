@@ -259,6 +259,8 @@ fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
             | Match::SourcePorts(_)
             | Match::DestinationPorts(_)
             | Match::Syn
+            | Match::Begun
+            | Match::Quotes(..)
             | Match::Icmp(..)
             | Match::FromLink
             | Match::Conntrack(_)

@@ -21,6 +21,8 @@ mod conntrack_sample;
 mod desired;
 mod desired_rules;
 mod desired_sets;
+mod desired_speaking;
+mod desired_words;
 mod diff;
 mod leaks;
 mod learned;

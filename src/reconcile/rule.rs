@@ -43,6 +43,11 @@ pub enum Match {
     DestinationPorts(Vec<Ports>),
     /// A TCP packet with SYN set and RST not (`tcp flags & (syn | rst) == syn`).
     Syn,
+    /// A TCP packet that does not begin a connection (`tcp flags & (syn | ack) != syn`).
+    Begun,
+    /// An ICMP (v4) or ICMPv6 error about a packet of this protocol, which it quotes
+    /// (RFC 792, RFC 4443 §3); asked after the type (`@th,136,8` or `@th,112,8`).
+    Quotes(Family, Transport),
     /// An ICMP (v4) or ICMPv6 message of certain types.
     Icmp(Family, Icmp),
     /// The hop limit is 255: no router was passed (`ip6 hoplimit 255`).

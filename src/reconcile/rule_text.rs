@@ -35,6 +35,8 @@ impl fmt::Display for Match {
             Self::SourcePorts(ports) => write!(f, "sport {}", PortList(ports)),
             Self::DestinationPorts(ports) => write!(f, "dport {}", PortList(ports)),
             Self::Syn => f.write_str("syn"),
+            Self::Begun => f.write_str("begun"),
+            Self::Quotes(family, transport) => write!(f, "quotes{family} {transport}"),
             Self::Icmp(family, icmp) => write!(f, "icmp{family} {}", icmp.word()),
             Self::FromLink => f.write_str("hoplimit 255"),
             Self::Conntrack(conntrack) => write!(f, "ct {}", conntrack.word()),
@@ -210,10 +212,17 @@ fn verdict_of(word: &str, object: &str) -> Option<Verdict> {
 fn lone_match(word: &str) -> Option<Match> {
     Some(match word {
         "local" => Match::Local,
-        "sctp" => Match::Transport(Transport::Sctp),
-        "tcp" => Match::Transport(Transport::Tcp),
-        "udp" => Match::Transport(Transport::Udp),
         "syn" => Match::Syn,
+        "begun" => Match::Begun,
+        _ => return transport(word).map(Match::Transport),
+    })
+}
+
+fn transport(word: &str) -> Option<Transport> {
+    Some(match word {
+        "sctp" => Transport::Sctp,
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
         _ => return None,
     })
 }
@@ -238,6 +247,8 @@ fn match_of(word: &str, object: &str) -> Option<Match> {
         "dport" => Match::DestinationPorts(ports(object)?),
         "icmp4" => icmp(Family::V4)?,
         "icmp6" => icmp(Family::V6)?,
+        "quotes4" => Match::Quotes(Family::V4, transport(object)?),
+        "quotes6" => Match::Quotes(Family::V6, transport(object)?),
         "hoplimit" if object == "255" => Match::FromLink,
         "ct" => Match::Conntrack(Conntrack::ALL.into_iter().find(|ct| ct.word() == object)?),
         "rate" => Match::Rate(object.strip_suffix("/s")?.parse().ok()?),

@@ -298,6 +298,18 @@ impl Walk<'_, '_> {
                 let begins = conversation == Conversation::New;
                 begins && matches!(payload, Payload::Ports { transport, .. } if transport == tcp)
             }
+            Match::Begun => {
+                let tcp = Transport::Tcp;
+                let begins = conversation == Conversation::New;
+                !begins && matches!(payload, Payload::Ports { transport, .. } if transport == tcp)
+            }
+            // Which of ours it is about is TCP's to find.
+            Match::Quotes(family, _) => {
+                let is_error = payload == Payload::IcmpError;
+                *family == Family::of(destination)
+                    && is_error
+                    && conversation == Conversation::Related
+            }
             Match::Icmp(family, icmp) => {
                 *family == Family::of(destination)
                     && match icmp {

@@ -5,8 +5,8 @@ use crate::bgp_scene::{import, namespace, tenant};
 use lockgate::config::{Documents, Options, Secrets, validate};
 use lockgate::model::{Config, Placement, Tenant};
 use lockgate::reconcile::{
-    Cause, Conversation, DropReason, Fate, KernelState, LeakKind, Leg, Namespace, Packet, Payload,
-    Transport, desired_tenant, expected, leaks, trace,
+    Cause, ChainName, Conversation, DropReason, Fate, KernelState, LeakKind, Leg, Namespace,
+    Packet, Payload, TraceStep, Transport, Verdict, desired_tenant, expected, leaks, trace,
 };
 
 const PER_TENANT: Placement = Placement::PerTenant;
@@ -46,6 +46,67 @@ fn neighbors_alone_may_connect_and_to_bgp_alone() {
     // One that stands elsewhere is not let in by another's link.
     let elsewhere = syn(Leg::Fabric, "10.255.30.1", "10.1.0.20", 179);
     assert_ne!(trace(&namespace, &tenant, &elsewhere).fate, Fate::Delivered);
+}
+
+/// What is said with a neighbor passes connection tracking by, both ways, and no rule
+/// that lets it in asks what is tracked. Nothing else passes it by.
+#[test]
+fn a_customer_who_filled_the_table_ended_the_sessions_of_all() {
+    let mut tenant = tenant();
+    let mut near = crate::bgp_scene::fabric_neighbor("near", "10.1.0.99", 65_001);
+    near.bfd = true;
+    tenant.fabric.bgp.as_mut().unwrap().neighbors.push(near);
+    let namespace = desired_tenant(&tenant, PER_TENANT);
+    let lab = || Leg::Vlan("lab".parse().unwrap());
+    let with = |leg, (source, destination), transport, [from, to]: [u16; 2], conversation| Packet {
+        payload: Payload::Ports { transport, source: from, destination: to },
+        conversation,
+        ..syn(leg, source, destination, to)
+    };
+    let (tcp, udp) = (Transport::Tcp, Transport::Udp);
+    let (new, reply) = (Conversation::New, Conversation::Reply);
+    let tor = ("10.1.0.113", "10.1.0.20");
+    let router = ("172.30.0.2", "172.30.0.1");
+    let peer = ("10.255.30.1", "10.255.30.0");
+    for (packet, is_tracked, is_taken) in [
+        (with(Leg::Fabric, tor, tcp, [40_000, 179], new), false, true),
+        (with(Leg::Fabric, tor, tcp, [179, 40_000], reply), false, true),
+        (with(lab(), router, tcp, [40_000, 179], new), false, true),
+        (with(lab(), router, tcp, [179, 40_000], reply), false, true),
+        (with(Leg::Tunnel, peer, tcp, [179, 40_000], reply), false, true),
+        (with(Leg::Fabric, ("10.1.0.99", tor.1), udp, [50_000, 3784], new), false, true),
+        // Its port is no key to another of ours.
+        (with(Leg::Fabric, tor, tcp, [179, 22], new), true, false),
+        (with(lab(), router, tcp, [179, 8080], new), true, false),
+        (with(Leg::Fabric, tor, udp, [179, 40_000], new), true, false),
+        (with(Leg::Fabric, tor, udp, [50_000, 3784], new), true, false),
+        // An answer to something else of ours, and who is no neighbor.
+        (with(Leg::Fabric, tor, udp, [53, 40_000], reply), true, true),
+        (with(lab(), ("172.30.0.3", router.1), tcp, [179, 40_000], new), true, false),
+        (with(lab(), ("172.30.0.3", router.1), tcp, [40_000, 179], new), true, false),
+    ] {
+        let traced = trace(&namespace, &tenant, &packet);
+        let untracks = |step: &TraceStep| matches!(step, TraceStep::Rule(_, rule) if rule.verdict == Verdict::Untrack);
+        assert_eq!(!traced.steps.iter().any(untracks), is_tracked, "{traced}");
+        assert_eq!(traced.fate == Fate::Delivered, is_taken, "{traced}");
+        assert_eq!(traced.fate, expected(&tenant, &packet), "{traced}");
+    }
+    let output = &namespace.ruleset.as_ref().unwrap().chains[&ChainName::Output];
+    // Before tracking (`NF_IP_PRI_CONNTRACK` is -200).
+    assert!(output.base.unwrap().priority < -200);
+    let said = output.rules.iter().filter(|rule| rule.verdict == Verdict::Untrack);
+    let said: Vec<String> =
+        said.map(ToString::to_string).filter(|text| text.contains("s4")).collect();
+    expect_test::expect![[r#"
+        oif lg-wg dst @site-neighbors4 tcp dport 179 untrack
+        oif lg-wg dst @site-neighbors4 tcp sport 179 untrack
+        oif ens2 dst @site-neighbors4.ens2 tcp dport 179 untrack
+        oif ens2 dst @site-neighbors4.ens2 tcp sport 179 untrack
+        oif ens1 dst @neighbors4 tcp dport 179 untrack
+        oif ens1 dst @neighbors4 tcp sport 179 untrack
+        oif ens1 dst @bfd-neighbors4 udp dport 3784 untrack
+    "#]]
+    .assert_eq(&(said.join("\n") + "\n"));
 }
 
 /// Each neighbor that BFD watches comes in where it is listened for it, and nobody else.

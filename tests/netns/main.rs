@@ -28,6 +28,7 @@ mod bgp_sites;
 mod bgp_stage;
 mod bgp_tcp;
 mod bgp_tenants;
+mod bgp_untracked;
 mod bgp_vpn;
 mod bgp_vpn_frr;
 mod bird;

@@ -1,6 +1,7 @@
 //! [`RawSpeaker`]: one end of a BGP session written by hand, for what no stock
 //! router can be made to say. It opens a session as it should be and then sends
 //! the bytes it is given.
+#![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
 
 use crate::lab::{Lab, PATIENCE, slowness, wait_until};
 use std::io::{ErrorKind, Read, Write};
