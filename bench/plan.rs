@@ -72,6 +72,7 @@ fn config() -> Config {
         listen_port: 20_000 + u16::try_from(index).unwrap(),
         tunnel_mtu: Mtu::new(1420).unwrap(),
         backend: BackendChoice::default(),
+        bounds_arp: true,
         app_prefixes: vec!["10.136.40.0/24".parse().unwrap(), "2001:db8:40::/64".parse().unwrap()],
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("app{index}").parse().unwrap() },

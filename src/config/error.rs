@@ -5,7 +5,7 @@
 //! None ever holds a secret.
 
 use super::document::ObjectName;
-use crate::model::limits;
+use crate::model::{KernelFeatures, limits};
 use crate::net::{CommunityError, KeyError, NameError, NumberError, Prefix, PrefixError};
 use std::fmt;
 use std::net::IpAddr;
@@ -273,6 +273,8 @@ pub enum Problem {
         "this machine's kernel has no 802.1Q support: load the module `8021q`, or the link stays down"
     )]
     NoKernelVlan,
+    #[error("{}", KernelFeatures::NO_ARP)]
+    NoKernelArp,
     #[error("{0} is not in any network of its link")]
     NotOnLink(IpAddr),
     #[error(

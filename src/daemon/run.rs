@@ -13,7 +13,7 @@ use crate::datapath::{self, Datapath};
 use crate::gateway::Gateway;
 use crate::http::Views;
 use crate::linux::{self, Kernel, KernelOptions, Offload};
-use crate::model::{Backend, Config, Placement, limits};
+use crate::model::{Ability, Backend, Config, KernelFeatures, Placement, limits};
 use crate::net::TenantName;
 use crate::status::Snapshot;
 use crate::wireguard::Sample;
@@ -75,6 +75,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     if let Some(first) = missing.first() {
         bail!("{first}");
+    }
+
+    if linux::features().arp == Ability::Missing {
+        tracing::warn!("{}", KernelFeatures::NO_ARP);
     }
 
     let (datapath, events) =

@@ -2,7 +2,7 @@
 
 use super::tenant::TenantMachine;
 use super::{Gateway, bgp_view, conntrack::Conntrack, site::Sites};
-use crate::model::{Attachment, RefusalReason, Site, Tenant};
+use crate::model::{Attachment, KernelFeatures, RefusalReason, Site, Tenant};
 use crate::net::{ManagedName, Now, Prefix, SiteName, TenantName};
 use crate::reconcile::{Device, Namespace, RouteKey, UnprogrammableReason, vlan_link};
 use crate::status::{
@@ -396,8 +396,12 @@ fn isolated(machine: &TenantMachine) -> Verdict {
             leak.to_owned(),
         );
     }
+    let is_unbounded = machine
+        .wanted()
+        .is_some_and(|wanted| !wanted.tenant.bounds_arp && wanted.tenant.hears_arp());
     let (status, reason, message) = if machine.rules_hold() {
-        (ConditionStatus::True, ConditionReason::Verified, "")
+        let message = if is_unbounded { KernelFeatures::NO_ARP } else { "" };
+        (ConditionStatus::True, ConditionReason::Verified, message)
     } else {
         let message = "new rules are being put in place; the old ones hold";
         (ConditionStatus::Unknown, ConditionReason::Programming, message)

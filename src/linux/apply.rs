@@ -285,7 +285,10 @@ impl<'a> Shell<'a> {
                 self.reading = nft::replace(&mut netfilter, ruleset, before)?;
                 Ok(())
             }
-            Step::DeleteRuleset => Ok(nft::delete()?),
+            Step::DeleteRuleset => {
+                let mut netfilter = Netlink::netfilter().map_err(NftError::from)?;
+                Ok(nft::delete(&mut netfilter)?)
+            }
             Step::SetLoopbackUp => {
                 // The loopback is always the first link of a namespace.
                 rtnl::set_up(&mut self.route, 1).map_err(netlink("set up link", "lo"))

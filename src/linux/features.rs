@@ -6,11 +6,13 @@
 
 use super::answer::NetlinkError;
 use super::netlink::Netlink;
+use super::nft;
 use super::rtnl;
 use super::wireguard;
 use crate::model::{Ability, KernelFeatures};
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What the kernel can do, as far as this process may find out.
 pub fn features() -> KernelFeatures {
@@ -25,7 +27,22 @@ pub fn features() -> KernelFeatures {
     KernelFeatures {
         vlan: vlan.unwrap_or_else(|| module("8021q")),
         wireguard: wireguard.unwrap_or_else(|| module("wireguard")),
+        arp: arp(),
     }
+}
+
+/// Whether there may be rules about ARP. It stays as it is while the kernel runs, and
+/// costs a process to find out.
+fn arp() -> Ability {
+    static KNOWN: OnceLock<Ability> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return *known;
+    }
+    let found = nft::takes_arp();
+    if found != Ability::Unknown {
+        KNOWN.get_or_init(|| found);
+    }
+    found
 }
 
 fn known(asked: Result<bool, NetlinkError>) -> Option<Ability> {

@@ -9,6 +9,7 @@ use super::answer::NetlinkError;
 use super::netlink::Netlink;
 use super::nf_tables::{self, UNTOUCHED};
 use super::{nft_arp, nft_parse, nft_render};
+use crate::model::Ability;
 use crate::reconcile::{Ruleset, TABLE};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -71,6 +72,23 @@ fn run(arguments: &[&str], input: Option<&str>) -> Result<Output, NftError> {
     }
     Ok(output)
 }
+
+/// Whether the kernel takes a table of ARP, tried without making one.
+pub(super) fn takes_arp() -> Ability {
+    let chain = "chain trial { type filter hook input priority 0; }";
+    let trial = format!("table arp {TABLE} {{ {chain} }}\n");
+    match run(&["--check", "-f", "-"], Some(&trial)) {
+        Ok(output) if output.status.success() => Ability::Present,
+        // EOPNOTSUPP (nf_tables_newtable) of a family that it was built without.
+        Ok(output) if output.stderr.windows(UNSUPPORTED.len()).any(|it| it == UNSUPPORTED) => {
+            Ability::Missing
+        }
+        Ok(_) | Err(_) => Ability::Unknown,
+    }
+}
+
+/// What `nft` says of EOPNOTSUPP.
+const UNSUPPORTED: &[u8] = b"Operation not supported";
 
 fn refused(what: &'static str, output: &Output) -> NftError {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -152,7 +170,8 @@ pub(super) fn replace(
         Some(_) => nf_tables::counters(netfilter, libc::NFPROTO_INET)?,
         None => BTreeMap::new(),
     };
-    let output = run(&["-f", "-"], Some(&nft_render::anew(desired, &counts)))?;
+    let has_arp = nf_tables::is_there(netfilter, libc::NFPROTO_ARP)?;
+    let output = run(&["-f", "-"], Some(&nft_render::anew(desired, &counts, has_arp)))?;
     if !output.status.success() {
         return Err(refused("replace the rules", &output));
     }
@@ -174,7 +193,8 @@ fn put(
 }
 
 /// Removes our tables, as far as they are there.
-pub(super) fn delete() -> Result<(), NftError> {
-    let output = run(&["-f", "-"], Some(&nft_render::delete()))?;
+pub(super) fn delete(netfilter: &mut Netlink) -> Result<(), NftError> {
+    let has_arp = nf_tables::is_there(netfilter, libc::NFPROTO_ARP)?;
+    let output = run(&["-f", "-"], Some(&nft_render::delete(has_arp)))?;
     if output.status.success() { Ok(()) } else { Err(refused("delete the rules", &output)) }
 }

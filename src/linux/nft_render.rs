@@ -34,9 +34,10 @@ pub(super) fn refill(desired: &Ruleset, present: &Ruleset) -> Option<String> {
 }
 
 /// The transaction that puts `desired` in the place of whatever stands there.
-/// `counts` are the values the counters begin with.
-pub(super) fn anew(desired: &Ruleset, counts: &BTreeMap<String, Count>) -> String {
-    let mut text = delete();
+/// `counts` are the values the counters begin with; `has_arp` is whether our table of
+/// ARP is there.
+pub(super) fn anew(desired: &Ruleset, counts: &BTreeMap<String, Count>, has_arp: bool) -> String {
+    let mut text = delete(has_arp);
     line(&mut text, format_args!("table inet {TABLE} {{"));
     for reason in &desired.counters {
         let Count { packets, bytes } = counts.get(reason.as_str()).copied().unwrap_or_default();
@@ -45,13 +46,17 @@ pub(super) fn anew(desired: &Ruleset, counts: &BTreeMap<String, Count>) -> Strin
     line(&mut text, format_args!("}}"));
     declare(&mut text, desired, None);
     fill(&mut text, desired, None);
-    text += &nft_arp::render(&desired.arp);
+    if !desired.arp.is_empty() {
+        text += &nft_arp::render(&desired.arp);
+    }
     text
 }
 
-/// The transaction that removes our tables, also when there are none.
-pub(super) fn delete() -> String {
-    format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n") + &nft_arp::delete()
+/// The transaction that removes our tables, also when there is none of `inet`. Of ARP
+/// nothing is said that need not be: a kernel may know nothing of it.
+pub(super) fn delete(has_arp: bool) -> String {
+    let inet = format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n");
+    inet + &if has_arp { nft_arp::delete() } else { String::new() }
 }
 
 /// Whether the chains and sets of `present` can stay as they are.

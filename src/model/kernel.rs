@@ -19,4 +19,13 @@ pub struct KernelFeatures {
     pub vlan: Ability,
     /// WireGuard (module `wireguard`).
     pub wireguard: Ability,
+    /// Rules about ARP (`CONFIG_NF_TABLES_ARP`, which no module brings).
+    pub arp: Ability,
+}
+
+impl KernelFeatures {
+    /// What it means when there are no rules about ARP.
+    pub const NO_ARP: &str = "this machine's kernel takes no rules about ARP \
+        (CONFIG_NF_TABLES_ARP): nothing bounds how many on a VLAN or a fabric link are \
+        remembered for asking, in a table that all tenants share";
 }

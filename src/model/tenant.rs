@@ -1,6 +1,6 @@
 //! A tenant, and all of them together.
 
-use super::{Attachment, BackendChoice, Fabric, Refusal, Site};
+use super::{Attachment, BackendChoice, Fabric, FabricLink, Refusal, Site};
 use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,10 +64,21 @@ pub struct Tenant {
     pub tunnel_mtu: Mtu,
     /// What carries its tunnels.
     pub backend: BackendChoice,
+    /// Whether rules may bound who asks by ARP: not every kernel takes such.
+    pub bounds_arp: bool,
     /// The applications' networks: all that its sites may reach.
     pub app_prefixes: Vec<Prefix>,
     /// How the applications are reached.
     pub fabric: Fabric,
     /// Its sites by name.
     pub sites: BTreeMap<SiteName, Site>,
+}
+
+impl Tenant {
+    /// Whether others ask by ARP on a link of its own: a VLAN, or applications that are
+    /// not reached by the pod's link.
+    pub fn hears_arp(&self) -> bool {
+        let is_vlan = |site: &Site| matches!(site.attachment, Attachment::Vlan(_));
+        !matches!(self.fabric.link, FabricLink::Pod(_)) || self.sites.values().any(is_vlan)
+    }
 }

@@ -56,7 +56,7 @@ pub(super) fn ruleset(tenant: &Tenant, legs: &Legs<'_>, placement: Placement) ->
     Ruleset {
         met: met(tenant, legs, &parts),
         sets: sets(tenant, legs, &parts),
-        arp: arp(legs),
+        arp: if tenant.bounds_arp { arp(legs) } else { BTreeMap::new() },
         legs: (placement == Placement::Current).then(|| legs.devices().cloned().collect()),
         sites: Dispatch::new(sites),
         chains,

@@ -49,6 +49,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
         listen_port: 51_820,
         tunnel_mtu: Mtu::new(1420).unwrap(),
         backend: BackendChoice::default(),
+        bounds_arp: true,
         app_prefixes: Vec::new(),
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("{name}-app").parse().unwrap() },

@@ -51,6 +51,7 @@ mod lab;
 mod many_routes;
 mod matrix;
 mod neighbours;
+mod no_kernel_arp;
 mod no_kernel_vlan;
 mod no_kernel_wireguard;
 mod path_mtu;

@@ -21,6 +21,8 @@ pub(super) struct CheckedGateway {
     pub(super) backend: Option<Backend>,
     /// Whether the kernel can.
     pub(super) kernel: Ability,
+    /// Whether the kernel takes rules about ARP.
+    pub(super) bounds_arp: bool,
     pub(super) private_key: Option<PrivateKey>,
     /// Its public key, where that is known here.
     pub(super) public_key: Option<PublicKey>,
@@ -75,6 +77,7 @@ pub(super) fn check(
         tunnel_mtu: tunnel_mtu?,
         backend,
         kernel: inputs.options.kernel.wireguard,
+        bounds_arp: inputs.options.kernel.arp != Ability::Missing,
         private_key,
         public_key,
         app_prefixes_written,

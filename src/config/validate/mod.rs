@@ -26,7 +26,7 @@ use super::document::{Document, Documents, Kind, ObjectName};
 use super::error::{ConfigError, Errors, Problem};
 use super::schema::{ConnectivityClassSpec, SecretKeyRef};
 use super::secrets::Secrets;
-use crate::model::{Config, KernelFeatures, Placement, Refusal, RefusalReason, limits};
+use crate::model::{Ability, Config, KernelFeatures, Placement, Refusal, RefusalReason, limits};
 use crate::net::{KeyError, Mtu, PasswordError, PublicKey, SiteName, TenantName};
 pub use checked::Checked;
 use checked::Known;
@@ -182,6 +182,7 @@ fn judge(
             Err(refusals) => config.refused.extend(refusals),
         }
     }
+    set.note_what_the_kernel_lacks(&config);
     set.errors.sort();
     config.refused.sort();
     config.refused.dedup();
@@ -369,6 +370,16 @@ impl Set<'_> {
                 let problem = Problem::NotServed("nothing is probed");
                 self.notes.push(document.error("spec.probes", problem));
             }
+        }
+    }
+
+    /// What the kernel cannot do for any tenant is said once, of the first of them.
+    fn note_what_the_kernel_lacks(&mut self, config: &Config) {
+        let hears_arp = config.tenants.values().any(|tenant| tenant.hears_arp());
+        if let (Ability::Missing, true, [first, ..]) =
+            (self.kernel.arp, hears_arp, self.documents.gateways.as_slice())
+        {
+            self.notes.push(first.error("spec", Problem::NoKernelArp));
         }
     }
 

@@ -175,6 +175,7 @@ impl Draft {
             listen_port,
             tunnel_mtu: gateway.tunnel_mtu,
             backend,
+            bounds_arp: gateway.bounds_arp,
             app_prefixes: gateway.app_prefixes_written.iter().map(|(_, prefix)| *prefix).collect(),
             fabric: gateway.fabric.clone(),
             sites,
