@@ -31,6 +31,11 @@ pub(super) const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// Messages a session carries at most. The replay window must fit behind it.
 pub(super) const REJECT_AFTER_MESSAGES: u64 = u64::MAX - super::replay::WINDOW - 1;
 
+/// How long what comes from where a peer was, before its document said that it is
+/// elsewhere, does not take it back there. Longer than anything is on its way, and as
+/// long as the peer takes to begin a handshake with where we send now.
+pub(super) const LATE: Duration = REKEY_TIMEOUT;
+
 /// How long a cookie we got is used: the 120 s its maker keeps the secret, less
 /// 5 s for the way.
 pub(super) const COOKIE_USABLE: Duration = Duration::from_secs(115);

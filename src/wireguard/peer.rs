@@ -3,7 +3,7 @@
 //! A device may have ten thousand of them, most of them idle, so what is large
 //! (keys, a running handshake) is boxed and goes with its use.
 
-use super::constants::REKEY_TIMEOUT;
+use super::constants::{LATE, REKEY_TIMEOUT};
 use super::cookie::Stamper;
 use super::handshake::{Initiator, STAMP_LEN};
 use super::messages::RESPONSE_LEN;
@@ -59,6 +59,8 @@ pub(super) struct Peer {
     pub(super) endpoint: Option<SocketAddr>,
     /// The address of ours it last wrote to.
     pub(super) local: Option<IpAddr>,
+    /// Where it was when its document last said that it is elsewhere, and when that was.
+    pub(super) left: Option<Box<(SocketAddr, Instant)>>,
 
     /// The session before the one in use; what was on its way still arrives.
     pub(super) previous: Option<Box<Session>>,
@@ -102,6 +104,7 @@ impl Peer {
             endpoint: config.endpoint.or(config.last_endpoint),
             config,
             local: None,
+            left: None,
             previous: None,
             current: None,
             next: None,
@@ -130,9 +133,25 @@ impl Peer {
     }
 
     /// Takes the source of something authenticated for where the peer is.
-    pub(super) fn roam(&mut self, from: SocketAddr, to: Option<IpAddr>) {
+    ///
+    /// Not where it was until a document said something else: what had been on its way
+    /// from there would take the peer back, and as it answers to where it is written to,
+    /// it would stay.
+    pub(super) fn roam(&mut self, from: SocketAddr, to: Option<IpAddr>, now: Instant) {
+        match self.left.as_deref() {
+            Some((left, at)) if *left == from && now.since(*at) < LATE => return,
+            Some(_) => self.left = None,
+            None => {}
+        }
         self.endpoint = Some(from);
         self.local = to;
+    }
+
+    /// Takes where its document says it is now.
+    pub(super) fn move_to(&mut self, endpoint: SocketAddr, now: Instant) {
+        let left = self.endpoint.replace(endpoint).filter(|left| *left != endpoint);
+        self.left = left.map(|left| Box::new((left, now)));
+        self.local = None;
     }
 
     /// The handshake we began with our index `local`. Of a call back no answer

@@ -59,11 +59,19 @@ fn kernel_gateway_and_our_customer(lab: &Lab) {
     assert_eq!(gateway.tenant(TENANT).backend, Backend::Kernel);
     let endpoint = Some(socket(V6.gateway, PORT));
     let customer = Customer { keepalive: 1, endpoint, ..customer(&gateway) };
-    let _router = Router::start(lab, "router", Engine::Lockgate, &customer);
+    let mut router = Router::start(lab, "router", Engine::Lockgate, &customer);
     gateway.wait_state(TENANT, SITE, SiteState::Up);
     let shown = || peer(lab, key(CUSTOMER).public());
     let handshake = shown().handshake;
     moves(&stage, V6, || shown().endpoint);
+    // Its document says that the gateway is elsewhere, in the middle of a conversation:
+    // what was on its way from where it had been took it back there.
+    let _talk = lab.spawn("app", &["ping", "-i", "0.002", "-q", V6.device]);
+    for there in [V4, V6] {
+        let endpoint = Some(socket(there.gateway, PORT));
+        router.redirect(&Customer { endpoint, ..customer.clone() });
+        is_at(&stage, &|| shown().endpoint, there.router[0]);
+    }
     assert_eq!(shown().handshake, handshake, "it is the same session");
     is_renewed(&stage, || shown().handshake);
 }

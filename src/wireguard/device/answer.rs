@@ -96,7 +96,7 @@ impl Device {
         }
         peer.cookies.stamp(&peer.key, &mut response, now.mono);
         peer.owed.response = Some(Box::new(response));
-        peer.roam(from, to);
+        peer.roam(from, to, now.mono);
         peer.handshake_sent = Some(now.mono);
         peer.counters.received_bytes += message.len() as u64;
         peer.counters.last_received = Some(now.mono);
@@ -139,7 +139,7 @@ impl Device {
         for gone in peer.install_begun(session).into_iter().flatten() {
             self.indices.free(gone.local);
         }
-        peer.roam(from, to);
+        peer.roam(from, to, now.mono);
         peer.handshake_done(now);
         peer.counters.received_bytes += message.len() as u64;
         peer.counters.last_received = Some(now.mono);

@@ -120,14 +120,18 @@ impl Device {
                 self.allowed.insert(*prefix, index);
             }
         }
-        if old.endpoint != wanted.endpoint && wanted.endpoint.is_some() {
-            peer.endpoint = wanted.endpoint;
-            peer.local = None;
+        if let Some(endpoint) = peer.config.endpoint.filter(|it| old.endpoint != Some(*it)) {
+            peer.move_to(endpoint, now);
+            // It answers to where it last heard of us.
+            if peer.can_send(now) {
+                peer.owed.keepalive = true;
+                enqueue(&mut self.queue, peer);
+            }
         }
         if peer.endpoint.is_none() {
-            peer.endpoint = wanted.last_endpoint;
+            peer.endpoint = peer.config.last_endpoint;
         }
-        if old.preshared_key != wanted.preshared_key {
+        if old.preshared_key != peer.config.preshared_key {
             start = is_wanted(peer);
             forget_sessions(peer, &mut self.indices);
             forget_begun(peer, &mut self.indices);

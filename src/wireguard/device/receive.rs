@@ -44,7 +44,7 @@ impl Device {
 
         // A message that was overtaken says where the peer was, not where it is.
         if opened.is_newest {
-            peer.roam(from, to);
+            peer.roam(from, to, now.mono);
         }
         let (is_first, gone) = peer.confirm(local);
         if let Some(gone) = gone {

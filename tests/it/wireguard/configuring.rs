@@ -36,12 +36,53 @@ fn a_learned_endpoint_stays_until_another_one_is_configured() {
         net.sample(0, 2).endpoint
     };
     assert_eq!(set(&mut net, Some(endpoint(7))), Some(endpoint(7)));
+    // Whatever was on its way is there by then.
+    net.pass(secs(5));
     net.send(1, &there());
     net.settle();
     assert_eq!(learned(&net), Some(endpoint(1)));
     assert_eq!(set(&mut net, Some(endpoint(7))), Some(endpoint(1)));
     assert_eq!(set(&mut net, None), Some(endpoint(1)));
     assert_eq!(set(&mut net, Some(endpoint(8))), Some(endpoint(8)));
+}
+
+/// A peer answers to where it is written to: one packet that had been on its way from
+/// there was enough for both to stay with the old address for good.
+#[test]
+fn a_late_packet_took_a_peer_back_to_where_it_had_been() {
+    let mut net = Net::connected();
+    let mut from_there = || net.seal(0, &back()).unwrap().unwrap();
+    let (late, later) = (from_there(), from_there());
+    net.configure(1, |config| {
+        config.peers.get_mut(&public(1)).unwrap().endpoint = Some(endpoint(9));
+    });
+    let said: Vec<_> = net.drain(1).iter().map(|flight| flight.to).collect();
+    assert_eq!(said, [endpoint(9)], "it hears of us from there, without a packet to send");
+    net.deliver(1, &late);
+    assert_eq!(net.sample(1, 1).endpoint, Some(endpoint(9)));
+    assert_eq!(net.take_inbox(1).len(), 1, "what is in it is as good as ever");
+    // Who is still there when that long is over is believed.
+    net.pass_losing(secs(5), |_| true);
+    net.deliver(1, &later);
+    assert_eq!(net.sample(1, 1).endpoint, Some(endpoint(0)));
+}
+
+/// From anywhere else a peer moves as ever, and then back too.
+#[test]
+fn a_peer_that_was_heard_from_elsewhere_may_come_back() {
+    let mut net = Net::connected();
+    let mut from = |node: u8| {
+        let flight = net.seal(0, &back()).unwrap().unwrap();
+        super::net::Flight { from: endpoint(node), ..flight }
+    };
+    let (elsewhere, back) = (from(8), from(0));
+    net.configure(1, |config| {
+        config.peers.get_mut(&public(1)).unwrap().endpoint = Some(endpoint(9));
+    });
+    for flight in [elsewhere, back] {
+        net.deliver(1, &flight);
+        assert_eq!(net.sample(1, 1).endpoint, Some(flight.from));
+    }
 }
 
 #[test]
