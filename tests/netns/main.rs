@@ -8,6 +8,7 @@
 )]
 mod aging;
 mod answerer;
+mod asymmetric;
 mod bgp_bfd;
 mod bgp_bfd_frr;
 mod bgp_calico;

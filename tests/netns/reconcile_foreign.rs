@@ -1,5 +1,6 @@
 //! Other hands in a tenant's namespace: what is theirs stays, what they do to
 //! ours is noticed and put right.
+#![allow(clippy::disallowed_methods, reason = "a state is watched for some seconds")]
 
 use crate::lab::{self, At, Lab, PATIENCE};
 use crate::random_config::{site, tenant};
@@ -192,6 +193,72 @@ fn a_foreign_link_in_our_name_breaks_the_plan_off_and_stays() {
             assert!(matches!(error, ApplyError::ForeignLink(_)), "{error:?}");
         });
         assert!(lab.ip(NETNS, "-d link show lg-fabric").contains("bridge"));
+    });
+}
+
+/// N1, N2: more notices than the socket that hears them has room for.
+#[test]
+fn a_storm_of_changes_by_others_hides_none_of_ours() {
+    lab::run(|lab| {
+        let (kernel, desired) = (kernel(), with_veth());
+        let mut watch = kernel.watch().unwrap();
+        lab.block_on(async {
+            carry_out(&kernel, &desired).await;
+            quiet(&mut watch).await;
+            let theirs = |number: u32| {
+                let network = format!("10.{}.{}.{}/32", 100 + (number >> 16), number >> 8 & 255, number & 255);
+                let ours = if number == 10_000 { "route delete 192.168.1.0/24\n" } else { "" };
+                format!("{ours}route add {network} dev lg-wg table 100\nroute delete {network} table 100\n")
+            };
+            let storm: String = (0..20_000).map(theirs).collect();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), storm).unwrap();
+            let path = file.path().to_str().unwrap();
+            // The thread that hears is not to keep up with it.
+            lab.command_output(NETNS, &["ip", "-batch", path]);
+            told(&mut watch, "a storm").await;
+            quiet(&mut watch).await;
+            assert_ne!(todo(&kernel, &desired).await, []);
+            carry_out(&kernel, &desired).await;
+        });
+    });
+}
+
+/// N8: our address is on another link already, and on somebody else's machine: ours is
+/// usable at once, and theirs stays.
+#[test]
+fn an_address_that_another_has_too_is_ours_all_the_same() {
+    lab::run(|lab| {
+        let kernel = kernel();
+        let (v4, v6) = ("172.16.130.2/24", "2001:db8:f::2/64");
+        let mut acme_tenant = tenant("acme");
+        acme_tenant.app_prefixes = vec!["2001:db8:40::/64".parse().unwrap()];
+        acme_tenant.fabric.link = FabricLink::Interface("ens0".parse().unwrap());
+        acme_tenant.fabric.addresses = vec![v4.parse().unwrap(), v6.parse().unwrap()];
+        let mut config = Config::default();
+        config.tenants.insert(acme_tenant.name.clone(), acme_tenant.into());
+        let desired = desired(&config, Placement::PerTenant);
+        lab.add("world");
+        lab.veth((At::Underlay, "ens0"), (At::Netns("world"), "twin"));
+        lab.address("world", "twin", v6);
+        assert!(lab.block_on(kernel.apply(&acme(), vec![Step::CreateNetns])).is_ok());
+        lab.ip(NETNS, "link add theirs type bridge");
+        lab.ip(NETNS, "link set theirs up");
+        lab.address(NETNS, "theirs", v4);
+
+        lab.block_on(carry_out(&kernel, &desired));
+        for link in ["ens0", "theirs"] {
+            assert!(lab.ip(NETNS, &format!("address show {link}")).contains(v4), "{link}");
+        }
+        // Longer than it takes to find out who has an address (RFC 4862 §5.4).
+        let end = std::time::Instant::now() + Duration::from_secs(3);
+        lab::wait_until("three seconds to pass", PATIENCE, || {
+            let shown = lab.ip(NETNS, "-o -6 address show ens0");
+            let ours = shown.lines().find(|line| line.contains(v6)).expect("it is there");
+            assert!(!ours.contains("tentative") && !ours.contains("dadfailed"), "{ours}");
+            if end < std::time::Instant::now() { Ok(()) } else { Err(()) }
+        });
+        lab.block_on(async { assert_eq!(todo(&kernel, &desired).await, []) });
     });
 }
 
