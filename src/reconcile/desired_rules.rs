@@ -124,19 +124,12 @@ impl Shape<'_> {
         rules.push(accept([Match::Iif(loopback())]));
         if self.placement == Placement::Current {
             // An inner address is not to be reached by an outer link (CVE-2019-14899).
-            rules.extend(
-                Family::BOTH
-                    .map(|family| drop([dst(self.own_sites(), family)], DropReason::WrongLink)),
-            );
+            let inner = Family::BOTH.into_iter().filter_map(|family| self.own_of_sites(family));
+            rules.extend(inner.map(|inner| drop([inner], DropReason::WrongLink)));
             rules.push(accept([Match::FromElsewhere]));
         }
         rules.push(rule([], Verdict::Drop(DropReason::WrongLink)));
         rules
-    }
-
-    /// The list of our addresses on all links to sites.
-    const fn own_sites(&self) -> List {
-        if self.legs.are_several() { List::OwnSites } else { List::Own }
     }
 
     fn site_sources(&self, leg: &SiteLeg<'_>) -> Vec<Rule> {

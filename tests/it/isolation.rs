@@ -11,8 +11,8 @@ use lockgate::model::{
 };
 use lockgate::net::Asn;
 use lockgate::reconcile::{
-    Conversation, Fate, KernelState, Leg, Packet, Payload, Policy, PrefixSet, Rule, Transport,
-    desired, desired_tenant, expected, leaks, plan, trace,
+    Conversation, Fate, KernelState, Leg, Match, Packet, Payload, Policy, PrefixSet, Rule,
+    Transport, desired, desired_tenant, expected, leaks, plan, trace,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -255,6 +255,35 @@ fn answer(packet: &Packet, tenant: &Tenant) -> Packet {
     };
     let (source, destination) = (packet.destination, packet.source);
     Packet { source, destination, payload, conversation: Conversation::Reply, leg }
+}
+
+/// In a pod with one site, on a VLAN, the kernel refused the whole table: a rule named
+/// the tunnels' set of our addresses, and there were no tunnels.
+#[test]
+fn a_rule_named_a_set_that_was_not_there() {
+    for (seed, placement) in
+        (0..400).flat_map(|seed| [Placement::PerTenant, Placement::Current].map(|it| (seed, it)))
+    {
+        let mut lot = Lot(seed);
+        let mut config = random_config(&mut lot, placement);
+        for tenant in config.tenants.values_mut() {
+            let tenant = Arc::make_mut(tenant);
+            speak(&mut lot, tenant);
+            let ruleset = desired_tenant(tenant, placement).ruleset.unwrap();
+            for rule in ruleset.chains.values().flat_map(|chain| &chain.rules) {
+                let named = rule.matches.iter().filter_map(|one| match one {
+                    Match::Source(membership) | Match::Destination(membership) => {
+                        Some(&membership.set)
+                    }
+                    _ => None,
+                });
+                for set in named {
+                    let is_there = ruleset.sets.contains_key(set) || ruleset.met.contains_key(set);
+                    assert!(is_there, "seed {seed}, {placement:?}: {set} in {rule}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

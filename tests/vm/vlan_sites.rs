@@ -5,7 +5,8 @@ use crate::gateway::Gateway;
 use crate::lab::{At, Lab, PATIENCE, wait_until};
 use crate::links::{self, Tag, tags};
 use crate::vlan_stage::{
-    ACME, BOLT, Customer, DEVICE, app, connect, documents, readdress, set, socket, trunk, works,
+    ACME, BOLT, Customer, DEVICE, OWN, app, connect, documents, readdress, set, socket, trunk,
+    works,
 };
 use lockgate::status::{ConditionStatus, ConditionType, SiteReason, SiteSnapshot, SiteState};
 
@@ -252,5 +253,34 @@ fn an_interface_handed_in_is_used_and_given_back() {
         assert!(works(lab, &ACME));
         assert!(gateway.terminate().success());
         assert_eq!(index(At::Underlay), before, "it is the same, and back");
+    });
+}
+
+/// As in a pod: one namespace, into which the VLAN is put with an address already, or
+/// the trunk.
+#[test]
+fn in_a_single_namespace_the_vlan_or_its_trunk_may_be_handed_in() {
+    links::run(|lab| {
+        set(lab, &[ACME]);
+        for link in ["interface: net1", "parent: eth2, id: 30"] {
+            let is_handed_in = link.contains("net1");
+            if is_handed_in {
+                lab.vlan(At::Underlay, "eth2", "net1", Tag::C(30));
+                lab.address(At::Underlay, "net1", OWN[0]);
+            }
+            let mut gateway = Gateway::new(lab, At::Underlay);
+            gateway.argument(&["--netns", "current"]);
+            gateway.write("documents.yaml", &ACME.documents_with(link));
+            gateway.spawn();
+            gateway.wait_programmed();
+            app(lab, &ACME);
+            gateway.wait_state(&ACME.tenant(), "lab", SiteState::Up);
+            assert!(works(lab, &ACME), "{link}");
+            assert!(gateway.terminate().success());
+            assert_eq!(managed(lab), "", "{link}");
+            if is_handed_in {
+                lab.ip(At::Underlay, "link delete net1");
+            }
+        }
     });
 }
