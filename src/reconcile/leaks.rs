@@ -111,6 +111,8 @@ pub fn leaks(config: &Config, state: &KernelState, placement: Placement) -> Vec<
         let mut kinds = Vec::new();
         for link in handed(namespace) {
             match owners.get(&link) {
+                // Both ends of its pair, in a namespace that is not its alone.
+                Some(other) if *other == name => {}
                 Some(other) => kinds.push(LeakKind::SharedLink(link, (*other).clone())),
                 None => {
                     owners.insert(link, name);

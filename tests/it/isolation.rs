@@ -423,6 +423,20 @@ fn two_documents_with_one_other_end_share_a_link() {
     assert_eq!(found.iter().map(|leak| leak.kind.name()).collect::<Vec<_>>(), ["shared_link"]);
 }
 
+/// In a single namespace the other end of a veth pair is beside ours until somebody
+/// takes it away.
+#[test]
+fn a_tenant_was_said_to_share_a_link_with_itself() {
+    let mut config = Config::default();
+    let tenant = twin("acme");
+    config.tenants.insert(tenant.name.clone(), tenant.into());
+    let mut state = desired(&config, Placement::Current);
+    let text = "netns acme/gw\n link acme-app foreign up";
+    let more: KernelState = text.parse().unwrap();
+    acme(&mut state).links.extend(more.tenants.into_values().next().unwrap().links);
+    assert_eq!(leaks(&config, &state, Placement::Current), []);
+}
+
 /// Plants a fault in what two tenants should have, and names what is found.
 #[track_caller]
 fn check(plant: impl Fn(&mut KernelState), expected: &[&str]) {
