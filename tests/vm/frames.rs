@@ -20,6 +20,7 @@ pub(crate) const EVERYONE: Mac = [0xff; 6];
 
 pub(crate) const ARP: u16 = 0x0806;
 pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 pub(crate) const ICMP6: u8 = 58;
 
@@ -140,6 +141,15 @@ pub(crate) fn datagram(from: &str, to: &str, ports: [u16; 2], payload: &[u8]) ->
     let sum = checksum_with_addresses(from, to, UDP, &datagram);
     datagram[6..8].copy_from_slice(&sum);
     datagram
+}
+
+/// A packet with the first segment of a TCP connection, over IPv4.
+pub(crate) fn syn(from: &str, to: &str, ports: [u16; 2]) -> Vec<u8> {
+    let mut segment = ports.map(u16::to_be_bytes).concat();
+    segment.extend([0, 0, 0, 7, 0, 0, 0, 0, 5 << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
+    let sum = checksum_with_addresses(from, to, TCP, &segment);
+    segment[16..18].copy_from_slice(&sum);
+    V4::new(from, to, TCP).packet(&segment)
 }
 
 /// A packet of either family with a UDP datagram in it.

@@ -28,6 +28,8 @@ mod netem;
 mod netem_wireguard;
 #[path = "../netns/path_mtu.rs"]
 mod path_mtu;
+#[path = "../netns/raw_speaker.rs"]
+mod raw_speaker;
 mod vlan;
 mod vlan_hostile;
 mod vlan_mtu;

@@ -47,8 +47,6 @@ pub(crate) enum Fate {
     Counted(DropReason),
     /// It arrives there, and nowhere else.
     Arrives(Place),
-    /// It may arrive there, and nowhere else.
-    AtMost(Place),
     /// Acme's customer, and nobody else, gets an ICMP error about it from our
     /// address on its VLAN.
     Refused,
@@ -275,7 +273,6 @@ impl Row {
             && match self.fate {
                 Fate::Gone | Fate::Counted(_) => !is_elsewhere(Place::Trunk),
                 Fate::Arrives(place) => !is_elsewhere(place) && all.contains(&place),
-                Fate::AtMost(place) => !is_elsewhere(place),
                 Fate::Refused => {
                     let is_ours = |frame: &[u8]| OWN.iter().any(|own| is_from(frame, own));
                     !is_elsewhere(Place::AcmeSite)

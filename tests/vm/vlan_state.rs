@@ -83,7 +83,7 @@ fn fragments_and_storms(scene: &Scene<'_>) {
         halves6(3, 0, mark).map(|half| put(&[acme], &half)).to_vec()
     });
     // The ports are in no fragment that a rule could look at by itself.
-    table.add_all("a first one of eight bytes", Fate::AtMost(Place::AcmeApp), |mark| {
+    table.add_all("a first one of eight bytes", arrives, |mark| {
         halves(4, 8, mark).map(|half| put(&[acme], &half)).to_vec()
     });
     table.add_all("overlapping", Fate::Gone, |mark| {

@@ -64,11 +64,11 @@ fn stacks(scene: &Scene<'_>, table: &mut Table) {
     tagged(table, Fate::Gone, &[]);
     tagged(table, Fate::Gone, &words(&[Tag::C(0)]));
     tagged(table, Fate::Gone, &[[0x81, 0, 0xe0, 0]]);
-    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&[Tag::C(0), acme]));
-    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&[acme, Tag::C(0)]));
+    tagged(table, Fate::Arrives(Place::AcmeApp), &words(&[Tag::C(0), acme]));
+    tagged(table, Fate::Arrives(Place::AcmeApp), &words(&[acme, Tag::C(0)]));
     let mut deep = [Tag::C(0); 8];
     deep[0] = acme;
-    tagged(table, Fate::AtMost(Place::AcmeApp), &words(&deep));
+    tagged(table, Fate::Arrives(Place::AcmeApp), &words(&deep));
     deep[7] = bolt;
     tagged(table, Fate::Gone, &words(&deep));
     tagged(table, Fate::Gone, &words(&[Tag::C(0); 8]));

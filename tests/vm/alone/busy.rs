@@ -5,13 +5,14 @@
     reason = "how long an answer takes is measured, and said"
 )]
 
-use crate::frames::{Wire, udp};
+use crate::frames::{Wire, syn, udp};
 use crate::gateway::{Gateway, drops};
 use crate::lab::{At, Lab, PATIENCE, slowness, wait_until};
 use crate::links;
+use crate::raw_speaker::{KEEPALIVE, RawSpeaker, message, open};
 use crate::vlan_hostile::{PORTS, tag};
 use crate::vlan_stage::{ACME, APP, BOLT, Customer, DEVICE, app, documents, set, socket};
-use lockgate::status::{DropPlace, EventReason, SiteState};
+use lockgate::status::{DropPlace, EventReason, NeighborSnapshot, NeighborState, SiteState};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,9 +29,39 @@ fn serving<'lab>(lab: &'lab Lab, text: &str) -> Gateway<'lab> {
 
 /// Both customers' documents, with one port allowed; what passes is tracked.
 fn tracked() -> String {
-    let allow =
-        format!("  allow: [{{direction: FromSite, protocol: UDP, ports: [{}]}}]\n", PORTS[1]);
+    let one = |protocol: &str| {
+        format!("{{direction: FromSite, protocol: {protocol}, ports: [{}]}}", PORTS[1])
+    };
+    let allow = format!("  allow: [{}, {}]\n", one("UDP"), one("TCP"));
     [ACME, BOLT].iter().map(|customer| customer.documents() + &allow).collect()
+}
+
+/// Acme's speaker, and its neighbor where the application is.
+fn speaking(documents: &str) -> String {
+    let fabric = "    veth: {peer: apps-acme,";
+    let bgp = "    bgp:
+      localASN: 64600
+      routerID: 10.136.40.1
+      neighbors: [{name: tor, address: 10.136.40.10, remoteASN: 65001}]
+      import: {prefixes: [{cidr: 10.140.0.0/16, ge: 24, le: 32}]}
+";
+    assert!(documents.contains(fabric));
+    documents.replace(fabric, &format!("{bgp}{fabric}"))
+}
+
+fn neighbor(gateway: &Gateway<'_>) -> NeighborSnapshot {
+    gateway.tenant(&ACME.tenant()).bgp.unwrap().neighbors.remove(0)
+}
+
+/// The most conversations a tenant may have here, when that is few enough to have them.
+fn few(lab: &Lab) -> Option<u64> {
+    let most = tracking(lab, &ACME, "nf_conntrack_max");
+    if FEW < most {
+        assert!(std::env::var_os("REQUIRE_VM").is_none(), "REQUIRE_VM is set; {most} at most");
+        println!("skipped: {most} conversations are too many; `tests/run vm` allows few");
+        return None;
+    }
+    Some(most)
 }
 
 /// How long each of so many questions took to be answered, in order of length.
@@ -130,17 +161,18 @@ const FEW: u64 = 10_000;
 
 /// V22: one tenant has as many conversations as there may be. It begins no more
 /// until one ends; those it has go on, and the other tenant begins what it likes.
+/// Its sessions with its neighbors are none of them.
 /// N10: whoever looks is told, by the log, the status and the metrics.
 #[test]
 fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
     links::run(|lab| {
-        let gateway = serving(lab, &tracked());
-        let most = tracking(lab, &ACME, "nf_conntrack_max");
-        if FEW < most {
-            assert!(std::env::var_os("REQUIRE_VM").is_none(), "REQUIRE_VM is set; {most} at most");
-            println!("skipped: {most} conversations are too many; `tests/run vm` allows few");
-            return;
-        }
+        let gateway = serving(lab, &speaking(&tracked()));
+        let Some(most) = few(lab) else { return };
+        let mut raw = RawSpeaker::establish(lab, &ACME.app(), "10.136.40.1", &open(&[]));
+        gateway.wait("the session to be up", |_| {
+            neighbor(&gateway).state == NeighborState::Established
+        });
+        let since = neighbor(&gateway).since;
         let echoes = [ACME, BOLT].map(|it| lab.udp_echo(&it.app(), socket(APP[0], PORTS[1])));
         let asks = |customer: &Customer, client: &UdpSocket| {
             let echo = &echoes[usize::from(customer.name == BOLT.name)];
@@ -166,6 +198,7 @@ fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
             .collect();
         let bolts = tracking(lab, &BOLT, "nf_conntrack_count");
         wait_until("all to be taken", 3 * PATIENCE, || {
+            raw.send(&message(KEEPALIVE, &[]));
             for some in frames.chunks(200) {
                 wire.send(some);
                 // They are answered one by one.
@@ -185,6 +218,10 @@ fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
         assert!((0..20).all(|_| asks(&BOLT, &client(&BOLT))), "bolt begins what it likes");
         assert_eq!(turned_away(lab, &BOLT), 0);
         assert!(tracking(lab, &BOLT, "nf_conntrack_count") < bolts + 100);
+        let stands = neighbor(&gateway);
+        assert_eq!((stands.state, stands.since), (NeighborState::Established, since));
+        drop(raw);
+        let _raw = RawSpeaker::establish(lab, &ACME.app(), "10.136.40.1", &open(&[]));
         assert!(!asks(&ACME, &client(&ACME)), "acme's are full all the while");
 
         gateway.wait("acme's full table to be seen", |snapshot| {
@@ -205,5 +242,66 @@ fn a_tenant_whose_conversations_are_full_leaves_the_other_its_own() {
         assert!(metrics.contains(&limit), "{metrics}");
         let dropped = "place=\"conntrack\",reason=\"table_full\"";
         assert!(metrics.contains(dropped), "{metrics}");
+    });
+}
+
+/// V22: more connections are begun than there may be conversations, and nobody answers.
+/// They give way to what is meant in earnest; where a site has no rules nothing is kept
+/// of them in the first place.
+#[test]
+fn half_open_connections_without_number_keep_nobody_out() {
+    links::run(|lab| {
+        let gateway = serving(lab, &tracked());
+        let Some(most) = few(lab) else { return };
+        for customer in [ACME, BOLT] {
+            // Their first segments are met with silence.
+            let silent = "table inet silent {
+                chain input {
+                    type filter hook input priority 0
+                    tcp dport 9001 ip saddr 192.168.1.100-192.168.1.200 drop
+                }
+            }\n";
+            lab.nft(&customer.app(), silent);
+        }
+        let echoes = [ACME, BOLT].map(|it| lab.udp_echo(&it.app(), socket(APP[0], PORTS[1])));
+        let client = |customer: &Customer| lab.udp(&customer.site(), socket(DEVICE[0], 0));
+        let asks = |at: usize, client: &UdpSocket| {
+            lab.udp_ask(client, echoes[at].address, b"still there").is_some()
+        };
+        let old = [ACME, BOLT].map(|customer| client(&customer));
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(3) {
+            assert!(asks(0, &old[0]) && asks(1, &old[1]));
+        }
+        let wire = Wire::new(lab);
+        let frames: Vec<Vec<u8>> = (0..2 * most)
+            .map(|number| {
+                let from = format!("192.168.1.{}", 100 + number / 5_000);
+                let port = 10_000 + (number % 5_000) as u16;
+                wire.frame(&[tag(&ACME)], &syn(&from, APP[0], [port, PORTS[1]]))
+            })
+            .collect();
+        let bolts = tracking(lab, &BOLT, "nf_conntrack_count");
+        let acmes = || tracking(lab, &ACME, "nf_conntrack_count");
+        wait_until("the table to be full", PATIENCE, || {
+            wire.send(&frames);
+            let count = acmes();
+            if most * 9 / 10 < count { Ok(()) } else { Err(count) }
+        });
+        assert!(acmes() <= most);
+        assert!(asks(0, &old[0]), "what it had goes on");
+        wait_until("acme to begin another", PATIENCE, || {
+            if asks(0, &client(&ACME)) { Ok(()) } else { Err(acmes()) }
+        });
+        assert!(asks(1, &old[1]));
+        assert!((0..20).all(|_| asks(1, &client(&BOLT))), "bolt begins what it likes");
+        assert_eq!(turned_away(lab, &BOLT), 0);
+        assert!(tracking(lab, &BOLT, "nf_conntrack_count") < bolts + 100);
+
+        gateway.apply(&documents(&[ACME, BOLT]));
+        let before = acmes();
+        wire.send(&frames);
+        assert!(asks(0, &client(&ACME)));
+        assert!(acmes() <= before, "{before} became {}", acmes());
     });
 }
