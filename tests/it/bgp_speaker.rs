@@ -6,7 +6,7 @@ use lockgate::bgp::proto::{Flaw, Offer, RestartOffer};
 use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig, SessionState};
 use lockgate::bgp::speaker::{Happening, SocketWork, Speaker};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
-use lockgate::model::Tenant;
+use lockgate::model::{Attachment, Tenant};
 use lockgate::net::{Asn, Instant, Role, SiteName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -269,6 +269,24 @@ fn what_routers_say_becomes_routes_and_goes_with_them() {
         .stop(&lockgate::bgp::session::StopReason::Shutdown { text: "over".to_owned() }, scene.now);
     scene.settle();
     assert_eq!(scene.routes(), [""; 0], "a shutdown is meant so: nothing is kept");
+}
+
+/// The next hop of the other family than the session's was our address on the
+/// applications' link, where no customer can send to.
+#[test]
+fn a_customer_was_told_our_address_on_the_fabric_as_a_next_hop() {
+    let mut tenant = tenant();
+    tenant.app_prefixes.push("2001:db8:40::/64".parse().unwrap());
+    tenant.fabric.addresses.push("2001:db8:1::20/64".parse().unwrap());
+    for site in tenant.sites.values_mut() {
+        if let Attachment::WireGuard(peer) = &mut site.attachment {
+            peer.tunnel_addresses.push("2001:db8:30::/127".parse().unwrap());
+        }
+    }
+    let scene = Scene::connected(&tenant);
+    let told = |router: usize, network: &str| scene.routers[router].told[network].next_hop;
+    assert_eq!(told(2, "192.168.0.0/16"), scene.own(2));
+    assert_eq!(told(2, "2001:db8:40::/64"), "2001:db8:30::".parse::<IpAddr>().unwrap());
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub use sample::{NeighborSample, RangeSample, SpeakerSample};
 use super::rib::{Explained, Multipath, NeighborName, Rib};
 use super::session::{ConnectionId, DownReason, Output, Session, StopReason};
 use super::{Exporter, Surroundings, Wanted, wanted_by_fabric, wanted_by_site};
-use crate::model::{FabricBgp, Tenant, limits};
-use crate::net::{Instant, Prefix, SiteName};
+use crate::model::{Attachment, FabricBgp, Tenant, limits};
+use crate::net::{Instant, InterfaceAddress, Prefix, SiteName};
 use crate::reconcile::{Namespace, Route, RouteKey};
 use neighbor::Neighbor;
 use range::Range;
@@ -440,13 +440,27 @@ impl Speaker {
     }
 
     /// What a neighbor is to be told, in the session it has.
+    /// Our addresses on the link to a neighbor.
+    fn addresses(&self, name: &NeighborName) -> &[InterfaceAddress] {
+        match name {
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => &self.tenant.fabric.addresses,
+            NeighborName::Site(site) => {
+                match self.tenant.sites.get(site).map(|it| &it.attachment) {
+                    Some(Attachment::WireGuard(peer)) => &peer.tunnel_addresses,
+                    Some(Attachment::Vlan(vlan)) => &vlan.addresses,
+                    None => &[],
+                }
+            }
+        }
+    }
+
     fn wanted(&self, name: &NeighborName, neighbor: &Neighbor) -> Option<Wanted> {
         let bgp = self.bgp()?;
         let agreed = neighbor.session.negotiated()?;
         let exporter = Exporter {
             local_asn: bgp.local_asn,
             external: !agreed.is_internal(),
-            next_hop: neighbor.next_hops(&self.tenant, agreed),
+            next_hop: Neighbor::next_hops(self.addresses(name), agreed),
             stopping: self.stopping,
         };
         let mut wanted = match name {

@@ -6,7 +6,7 @@ use crate::bgp::rib::Retain;
 use crate::bgp::session::{AdvertiseError, Advertised, ConnectionId, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
 use crate::model::{FabricBgp, Tenant};
-use crate::net::{Instant, Prefix, RouteTarget};
+use crate::net::{Instant, InterfaceAddress, Prefix, RouteTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -85,11 +85,11 @@ impl Neighbor {
         })
     }
 
-    /// Where it is to send to us.
-    pub(super) fn next_hops(&self, tenant: &Tenant, agreed: &Negotiated) -> NextHopSelf {
+    /// Where it is to send to us, who have the addresses `own` on the link to it.
+    pub(super) fn next_hops(own: &[InterfaceAddress], agreed: &Negotiated) -> NextHopSelf {
         let ours = agreed.local_address;
         let beside = |is_v4: bool| {
-            let mut all = tenant.fabric.addresses.iter().map(|own| own.address());
+            let mut all = own.iter().map(|own| own.address());
             all.find(|address| address.is_ipv4() == is_v4)
         };
         if ours.is_ipv4() {
