@@ -87,6 +87,7 @@
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
 //! | what everyone sees | `status/`, `gateway/view.rs` |
+//! | what a customer is sent | `customer/connection.rs` (the facts), a file for each dialect |
 //! | a maximum | `model/limits.rs` |
 
 pub mod net;

@@ -10,7 +10,8 @@
 //!
 //! In reading order: `args` (the whole tree of arguments), `verdict` (how a
 //! verb ends), `client` (asking a gateway), `terminal` and `output` (what it
-//! is shown on, and in which form), `documents` (reading them), then the verbs.
+//! is shown on, and in which form), `documents` (reading them), `secret` (what nobody
+//! else may read), then the verbs.
 
 mod args;
 mod check;
@@ -27,6 +28,7 @@ mod keys;
 mod output;
 mod run;
 mod schema;
+mod secret;
 mod show;
 mod show_bgp;
 mod status;
@@ -63,7 +65,7 @@ pub fn main() -> ExitCode {
         Verb::Show(arguments) => show::run(&arguments, &directories, color),
         Verb::Gather(arguments) => gather::run(&arguments, &directories),
         Verb::Keys(verb) => keys::run(&verb),
-        Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories),
+        Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories, color),
         Verb::Crds => crds::run(),
         Verb::Schema => schema::run(),
         Verb::Completions(arguments) => completions::run(&arguments),

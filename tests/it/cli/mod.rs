@@ -2,7 +2,7 @@
 
 mod gather;
 mod keys;
-mod program;
+pub(crate) mod program;
 mod running;
 mod terminal;
 mod without;
