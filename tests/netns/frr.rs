@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 const BGPD: &str = "/usr/lib/frr/bgpd";
+const ZEBRA: &str = "/usr/lib/frr/zebra";
 
 /// Whether it is installed; says so when it is not.
 #[allow(clippy::print_stdout, reason = "a skip is said")]
@@ -22,19 +23,50 @@ pub(crate) struct Frr<'lab> {
     at: String,
     home: tempfile::TempDir,
     _process: Process,
+    _zebra: Option<Process>,
 }
 
 impl<'lab> Frr<'lab> {
     /// Starts one at `at` with this configuration, and waits until it answers.
     pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
         let home = tempfile::Builder::new().prefix("frr-").tempdir().unwrap();
+        Self::start_in(lab, at, config, home, None)
+    }
+
+    /// Starts one that knows the kernel's links and routes, and puts what it learns there.
+    pub(crate) fn start_with_zebra(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("frr-").tempdir().unwrap();
+        let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("zebra.conf"), format!("log file {}\n", path("zebra.log"))).unwrap();
+        let (conf, pid, sockets) = (path("zebra.conf"), path("zebra.pid"), path(""));
+        let words = [ZEBRA, "-f", &conf, "-i", &pid, "--vty_socket", &sockets];
+        let socket = path("zebra");
+        let words = [&words[..], &["-z", &socket, "-P", "0"]].concat();
+        // It gives up being root, and has no word against that.
+        let home_path = home.path().to_str().unwrap();
+        lab.command_output(at, &["chown", "-R", "frr:frr", home_path]);
+        let zebra = lab.spawn(at, &words);
+        wait_until("zebra to answer", PATIENCE, || {
+            if home.path().join("zebra").exists() { Ok(()) } else { Err(path("zebra")) }
+        });
+        Self::start_in(lab, at, config, home, Some(zebra))
+    }
+
+    fn start_in(
+        lab: &'lab Lab,
+        at: &str,
+        config: &str,
+        home: tempfile::TempDir,
+        zebra: Option<Process>,
+    ) -> Self {
         let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("conf"), format!("log file {}\n{config}", path("log"))).unwrap();
         let (conf, pid, sockets) = (path("conf"), path("pid"), path(""));
         let words = [BGPD, "-f", &conf, "-i", &pid, "--vty_socket", &sockets, "-z", &path("zebra")];
-        let words = [&words[..], &["-n", "-Z", "-S", "-P", "0"]].concat();
+        let alone: &[&str] = if zebra.is_some() { &[] } else { &["-Z"] };
+        let words = [&words[..], &["-n", "-S", "-P", "0"], alone].concat();
         let process = lab.spawn(at, &words);
-        let frr = Self { lab, at: at.to_owned(), home, _process: process };
+        let frr = Self { lab, at: at.to_owned(), home, _process: process, _zebra: zebra };
         wait_until("FRR to answer", PATIENCE, || {
             let said = frr.say("show bgp summary");
             if said.contains("router identifier") { Ok(()) } else { Err(said + &frr.log()) }
