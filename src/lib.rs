@@ -88,6 +88,7 @@
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
 //! | what everyone sees | `status/`, `gateway/view.rs` |
 //! | what a customer is sent | `customer/connection.rs` (the facts), a file for each dialect |
+//! | what is taken of somebody else's configuration | `config/import` |
 //! | a maximum | `model/limits.rs` |
 
 pub mod net;

@@ -2,8 +2,8 @@
 
 use super::terminal::ColorChoice;
 use super::{
-    check, check_site, completions, customer_config, demo, diff, gather, keys, run, show, status,
-    trace,
+    check, check_site, completions, customer_config, demo, diff, gather, import, keys, run, show,
+    status, trace,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -83,6 +83,8 @@ pub enum Verb {
     Keys(keys::KeysVerb),
     /// Write the configuration of the customer's end of a site
     CustomerConfig(customer_config::CustomerConfigArguments),
+    /// Make documents of a file for wg-quick
+    Import(import::ImportArguments),
     /// Print the custom resource definitions
     Crds,
     /// Print the JSON schema of the documents

@@ -24,6 +24,7 @@ mod demo;
 mod diff;
 mod documents;
 mod gather;
+mod import;
 mod keys;
 mod output;
 mod run;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Gather(arguments) => gather::run(&arguments, &directories),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories, color),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Crds => crds::run(),
         Verb::Schema => schema::run(),
         Verb::Completions(arguments) => completions::run(&arguments),

@@ -8,7 +8,8 @@
 //!
 //! In reading order: [`schema`] (documents as written), `yaml` and `node`
 //! (text), `shape` (which fields there are), `head`, `document` and `again`, `error`, `host`,
-//! `overlap`, `look`, `secrets`, [`validate()`], [`check_transition`], [`crds()`].
+//! `overlap`, `look`, `secrets`, [`validate()`], [`check_transition`], [`crds()`],
+//! [`import`] (somebody else's configuration into documents).
 
 mod again;
 mod crds;
@@ -16,6 +17,7 @@ mod document;
 mod error;
 mod head;
 mod host;
+pub mod import;
 mod look;
 mod node;
 mod overlap;

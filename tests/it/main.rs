@@ -34,6 +34,7 @@ mod datapath;
 mod fuzz;
 mod gateway;
 mod http;
+mod import;
 mod isolation;
 mod netlink_answer;
 mod pace;

@@ -9,7 +9,7 @@ fn completions_name_every_verb() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = run(&["completions", shell]);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-        for verb in ["status", "show", "keys", "customer-config", "demo"] {
+        for verb in ["status", "show", "keys", "customer-config", "import", "demo"] {
             assert!(ended.stdout.contains(verb), "{shell} does not know {verb}");
         }
     }
