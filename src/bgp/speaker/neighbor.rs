@@ -5,7 +5,7 @@ use crate::bgp::proto::{Negotiated, Offer, RestartOffer};
 use crate::bgp::rib::Retain;
 use crate::bgp::session::{AdvertiseError, Advertised, ConnectionId, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
-use crate::model::{FabricBgp, Tenant};
+use crate::model::FabricBgp;
 use crate::net::{Instant, InterfaceAddress, Prefix, RouteTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
