@@ -91,7 +91,10 @@ impl Rib {
         }
         // Ten thousand sites, sixty-four neighbors and all those of ranges fit in
         // fifteen bits.
-        let free = (0..u16::MAX >> 1).find(|index| !self.neighbors.contains_key(index));
+        let most = u16::MAX >> 1;
+        let next = self.neighbors.last_key_value().map_or(0, |(last, _)| last + 1);
+        let free = (next < most).then_some(next);
+        let free = free.or_else(|| (0..most).find(|index| !self.neighbors.contains_key(index)));
         let Some(index) = free else { return false };
         let neighbor = Neighbor {
             name: name.clone(),
@@ -328,6 +331,9 @@ impl Rib {
 
     /// Takes out every route of a neighbor for which `which` says so.
     fn sweep_paths(&mut self, index: u16, which: impl Fn(Prefix, &Path) -> bool) {
+        if self.neighbors.get(&index).is_none_or(|neighbor| neighbor.held == 0) {
+            return;
+        }
         let mut gone = Vec::new();
         for (prefix, paths) in &self.table {
             let paths = paths.as_slice().iter();

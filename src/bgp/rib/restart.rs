@@ -35,6 +35,11 @@ impl Rib {
         neighbor.warned = false;
         neighbor.router_id = router_id;
         neighbor.kept.retain(|family, _| preserved.contains(family));
+        // Of a thousand neighbors that come up each would else be looked for among all
+        // that the others said.
+        if neighbor.held == 0 {
+            return;
+        }
         self.sweep_marked(index, &[Mark::Stale, Mark::LongLived], |it| !preserved.contains(&it));
         self.choose_all(index);
     }
@@ -91,8 +96,10 @@ impl Rib {
     pub fn end_of_rib(&mut self, name: &NeighborName, of: Family) {
         let Some(index) = self.names.get(name).copied() else { return };
         let Some(neighbor) = self.neighbors.get_mut(&index).filter(|it| it.up) else { return };
-        neighbor.kept.remove(&of);
-        self.sweep_marked(index, &[Mark::Stale, Mark::LongLived], |it| it == of);
+        // Without that nothing of it is stale, and nothing need be looked for.
+        if neighbor.kept.remove(&of).is_some() {
+            self.sweep_marked(index, &[Mark::Stale, Mark::LongLived], |it| it == of);
+        }
     }
 
     /// The neighbor begins to say everything of a family again (BoRR, RFC 7313 §4).
