@@ -1,16 +1,17 @@
 //! How long a tenant's routes take: UPDATEs written and read, the choice among paths, the
 //! import policy, and a hundred thousand routes into an empty table and out again.
 
+#[path = "bgp_scene.rs"]
+mod bgp_scene;
+
+use bgp_scene::{namespace, session, tenant};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use lockgate::bgp::proto::{Negotiated, decode_update, encode_next};
+use lockgate::bgp::proto::{decode_update, encode_next};
 use lockgate::bgp::{
-    Announcement, AsPath, AsSegment, Attributes, Candidate, Family, ImportPolicy, Multipath,
-    NeighborName, NeighborSettings, Nlri, Origin, Rib, Surroundings, Update, select,
+    Announcement, AsPath, AsSegment, Attributes, Candidate, ImportPolicy, Multipath, NeighborName,
+    NeighborSettings, Nlri, Origin, Rib, Surroundings, Update, select,
 };
-use lockgate::config::{Allocations, Documents, Options, Secrets, validate};
-use lockgate::model::Tenant;
 use lockgate::net::Prefix;
-use lockgate::reconcile::{KernelState, Namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,33 +19,8 @@ use std::sync::Arc;
 
 const ROUTES: u32 = 100_000;
 
-const DOCUMENT: &str = "apiVersion: lockgate.dev/v1alpha1
-kind: TenantGateway
-metadata: {name: gw, namespace: acme}
-spec:
-  appPrefixes: [10.136.40.0/24]
-  fabric:
-    interface: {name: ens1, addresses: [172.16.0.2/24]}
-    bgp:
-      localASN: 64600
-      routerID: 172.16.0.2
-      neighbors: [{name: rr1, address: 172.16.0.1, remoteASN: 64512}]
-      import: {prefixes: [{cidr: 11.0.0.0/8, ge: 24, le: 32}], maximumPrefixes: 1000000}
-";
-
-fn tenant() -> Option<Tenant> {
-    let documents = Documents::parse([("gw.yaml", DOCUMENT.as_bytes())]);
-    let options = Options::default();
-    let outcome = validate(&documents, &Secrets::default(), &Allocations::new(), &options);
-    assert_eq!(outcome.errors.to_string(), "");
-    outcome.config.tenants.into_values().next().map(|tenant| (*tenant).clone())
-}
-
-fn namespace() -> Namespace {
-    let text = "netns acme/gw\n  link ens1 moved mtu 1500 up 172.16.0.2/24";
-    let state = text.parse::<KernelState>();
-    state.ok().and_then(|mut state| state.tenants.pop_first()).map(|it| it.1).unwrap_or_default()
-}
+/// What the tenant takes.
+const IMPORT: &str = "{cidr: 11.0.0.0/8, ge: 24, le: 32}";
 
 fn attributes(node: u8) -> Attributes {
     Attributes {
@@ -81,33 +57,8 @@ fn updates() -> Vec<Update> {
     numbers.chunks(500).map(message).collect()
 }
 
-/// A session from one of its ends.
-fn session(local_asn: u32, remote_asn: u32) -> Negotiated {
-    Negotiated {
-        local_asn,
-        remote_asn,
-        local_id: Ipv4Addr::new(1, 1, 1, 1),
-        remote_id: Ipv4Addr::new(2, 2, 2, 2),
-        local_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 2)),
-        remote_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 1)),
-        hold_time: None,
-        families: vec![Family::Ipv4Unicast],
-        four_octet_as: true,
-        maximum_message: 4_096,
-        route_refresh: true,
-        enhanced_refresh: false,
-        add_path_receive: Vec::new(),
-        extended_next_hop: Vec::new(),
-        restart: None,
-        long_lived: Vec::new(),
-        local_role: None,
-        remote_role: None,
-        allowed_own_as: 0,
-    }
-}
-
 fn bench(criterion: &mut Criterion) {
-    let Some(tenant) = tenant() else { return };
+    let Some(tenant) = tenant(64_512, IMPORT) else { return };
     let Some(bgp) = &tenant.fabric.bgp else { return };
     let Some(neighbor) = bgp.neighbors.first() else { return };
     let policy = ImportPolicy::fabric(&tenant, bgp, neighbor);

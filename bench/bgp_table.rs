@@ -9,77 +9,29 @@
     reason = "it measures, and says what it measured"
 )]
 
-use lockgate::bgp::proto::{MessageKind, Negotiated, decode_update, encode_next, next_message};
+#[path = "bgp_scene.rs"]
+mod bgp_scene;
+
+use bgp_scene::{namespace, session, tenant};
+use lockgate::bgp::proto::{MessageKind, decode_update, encode_next, next_message};
 use lockgate::bgp::{
-    Announcement, AsPath, AsSegment, Attributes, Family, ImportPolicy, Multipath, NeighborName,
+    Announcement, AsPath, AsSegment, Attributes, ImportPolicy, Multipath, NeighborName,
     NeighborSettings, Nlri, Origin, Rib, Surroundings, Update, Verdict,
 };
-use lockgate::config::{Allocations, Documents, Options, Secrets, validate};
 use lockgate::model::Tenant;
 use lockgate::net::Prefix;
-use lockgate::reconcile::{KernelState, Namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-const DOCUMENT: &str = "apiVersion: lockgate.dev/v1alpha1
-kind: TenantGateway
-metadata: {name: gw, namespace: acme}
-spec:
-  appPrefixes: [10.136.40.0/24]
-  fabric:
-    interface: {name: ens1, addresses: [172.16.0.2/24]}
-    bgp:
-      localASN: 64600
-      routerID: 172.16.0.2
-      neighbors: [{name: rr1, address: 172.16.0.1, remoteASN: 65001}]
-      import: {prefixes: [{cidr: 0.0.0.0/0, ge: 8, le: 32}], maximumPrefixes: 1000000}
-";
+/// What the tenant takes: all but the default route and the largest networks.
+const IMPORT: &str = "{cidr: 0.0.0.0/0, ge: 8, le: 32}";
 
 /// Networks of one system that stand in one UPDATE, at most.
 const EACH_UPDATE: usize = 4;
 
 const ROUNDS: usize = 3;
-
-fn tenant() -> Option<Tenant> {
-    let documents = Documents::parse([("gw.yaml", DOCUMENT.as_bytes())]);
-    let options = Options::default();
-    let outcome = validate(&documents, &Secrets::default(), &Allocations::new(), &options);
-    assert_eq!(outcome.errors.to_string(), "");
-    outcome.config.tenants.into_values().next().map(|tenant| (*tenant).clone())
-}
-
-fn namespace() -> Namespace {
-    let text = "netns acme/gw\n  link ens1 moved mtu 1500 up 172.16.0.2/24";
-    let state = text.parse::<KernelState>();
-    state.ok().and_then(|mut state| state.tenants.pop_first()).map(|it| it.1).unwrap_or_default()
-}
-
-/// The session from one of its ends.
-fn session(local_asn: u32, remote_asn: u32) -> Negotiated {
-    Negotiated {
-        local_asn,
-        remote_asn,
-        local_id: Ipv4Addr::new(1, 1, 1, 1),
-        remote_id: Ipv4Addr::new(2, 2, 2, 2),
-        local_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 2)),
-        remote_address: IpAddr::V4(Ipv4Addr::new(172, 16, 0, 1)),
-        hold_time: None,
-        families: vec![Family::Ipv4Unicast],
-        four_octet_as: true,
-        maximum_message: 4_096,
-        route_refresh: true,
-        enhanced_refresh: false,
-        add_path_receive: Vec::new(),
-        extended_next_hop: Vec::new(),
-        restart: None,
-        long_lived: Vec::new(),
-        local_role: None,
-        remote_role: None,
-        allowed_own_as: 0,
-    }
-}
 
 /// The networks of each system out of lines `address,length,system`.
 fn table(text: &str) -> BTreeMap<u32, BTreeSet<Prefix>> {
@@ -234,7 +186,7 @@ fn main() {
         println!("cannot read {}", path.display());
         return;
     };
-    let (Some(tenant), table) = (tenant(), table(&text)) else { return };
+    let (Some(tenant), table) = (tenant(65_001, IMPORT), table(&text)) else { return };
     let bytes = said(&table);
     drop(text);
     let messages = updates(&bytes).count();

@@ -3,16 +3,14 @@
 //! The schemas are made from the very types that are sent: those of OpenAPI 3.1 are JSON
 //! Schema 2020-12, as the documents' own schemas are.
 
-use super::Views;
 use super::api::NotFound;
 use crate::status::{RibPage, SiteSnapshot, Snapshot, TenantSnapshot};
 use axum::Json;
-use axum::extract::State;
 use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-pub(super) async fn openapi(State(_): State<Views>) -> Json<Value> {
+pub(super) async fn openapi() -> Json<Value> {
     Json(document())
 }
 

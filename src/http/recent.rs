@@ -60,15 +60,21 @@ impl Recent {
     pub(super) fn take(&mut self, snapshot: &Snapshot) {
         self.taken = snapshot.taken;
         for tenant in &snapshot.tenants {
+            let Some(last) = tenant.events.last() else { continue };
+            // Of a tenant that went and came again the history begins anew.
             let before = self.seen.get(&tenant.name).copied();
+            let before = before.filter(|before| *before <= (last.id.0, last.count.0));
             let is_new = |event: &&Event| {
                 before.is_none_or(|(id, count)| {
                     id < event.id.0 || (id == event.id.0 && count < event.count.0)
                 })
             };
-            let Some(last) = tenant.events.last() else { continue };
             if !is_new(&last) {
                 continue;
+            }
+            let oldest = tenant.events.first().map_or(0, |oldest| oldest.id.0);
+            if before.is_some_and(|(id, _)| id.saturating_add(1) < oldest) {
+                self.forget();
             }
             for event in tenant.events.iter().filter(is_new) {
                 let sent = Sent { tenant: tenant.name.to_string(), event };
@@ -85,6 +91,13 @@ impl Recent {
         if snapshot.tenants.len() < self.seen.len() {
             self.seen.retain(|name, _| snapshot.tenant(name).is_some());
         }
+    }
+
+    /// More happened than a history holds from one snapshot to the next: what is kept no
+    /// longer has everything, and a number is left out for what was missed.
+    fn forget(&mut self) {
+        self.first = self.next() + 1;
+        self.events.clear();
     }
 
     /// The number after the last.

@@ -59,18 +59,53 @@ impl Secrets {
 }
 
 /// A line without what follows a word that a secret follows: `PrivateKey = …`,
-/// `password: …`, `"psk": "…"`. What names a secret instead of being one, as a
-/// `SecretRef` does, stays.
+/// `password: …`, `{psk: …, port: 1}`, `"token":"…"`, wherever in the line that is. What
+/// names a secret instead of being one, as a `SecretRef` does, stays.
 fn without_what_follows(line: &str) -> String {
-    let Some((name, value)) = line.split_once([':', '=']) else { return line.to_owned() };
-    let name: String =
-        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let is_secret = WORDS.iter().any(|word| name.ends_with(word));
-    let value = value.trim();
-    if !is_secret || value.is_empty() || value.starts_with(['{', '[', '(']) {
-        return line.to_owned();
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find([':', '=']) {
+        let (name, value) = rest.split_at(at + 1);
+        out.push_str(name);
+        let blanks = value.len() - value.trim_start_matches([' ', '\t']).len();
+        let (blank, after) = value.split_at(blanks);
+        out.push_str(blank);
+        rest = after;
+        // `password: of several words` is all of a line that is no list of values.
+        let is_alone = blanks != 0 && !out.contains(['{', '[']);
+        let length = if is_secret_name(name) { length_of_value(after, is_alone) } else { 0 };
+        if length != 0 {
+            out.push_str(LEFT_OUT);
+            rest = after.get(length..).unwrap_or_default();
+        }
     }
-    let head = line.split_inclusive([':', '=']).next().unwrap_or_default();
-    let end = if line.ends_with('\n') { "\n" } else { "" };
-    format!("{head} {LEFT_OUT}{end}")
+    out + rest
+}
+
+/// Whether the last word before a colon or an equals sign is one that a secret follows.
+fn is_secret_name(text: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let text = text.trim_end_matches(|c: char| !is_of_name(c));
+    let name = text.rsplit(|c: char| !is_of_name(c)).next().unwrap_or_default();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.ends_with(word))
+}
+
+/// How long the value is that `text` begins with: up to the closing quote, to the line's
+/// end where it `is_alone`, or to what separates values. A map or list is none, what is in
+/// it has names of its own.
+fn length_of_value(text: &str, is_alone: bool) -> usize {
+    match text.chars().next() {
+        Some('{' | '[' | '(') | None => 0,
+        Some(quote @ ('"' | '\'')) => {
+            let inside = text.get(1..).unwrap_or_default();
+            inside.find(quote).map_or_else(|| inside.trim_end().len() + 1, |end| end + 2)
+        }
+        Some(_) if is_alone => text.trim_end().len(),
+        Some(_) => {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']' | ')');
+            text.find(ends).unwrap_or(text.len())
+        }
+    }
 }

@@ -15,7 +15,16 @@ pub(in crate::http) struct Filter {
     wall: String,
 }
 
+/// Words that are looked for. Each is looked for in what is known of every site, and the
+/// thread that does it answers everybody.
+const WORDS: usize = 8;
+
 impl Filter {
+    /// What is looked for, in small letters; what is more than anybody types is not.
+    fn words(&self) -> impl Iterator<Item = String> {
+        self.q.split_whitespace().take(WORDS).map(str::to_lowercase)
+    }
+
     pub(super) fn is_wall(&self) -> bool {
         !matches!(self.wall.as_str(), "" | "0")
     }
@@ -34,8 +43,7 @@ impl Filter {
         if self.state().is_some_and(|state| state != site.state) {
             return false;
         }
-        let words = || self.q.split_whitespace();
-        if words().next().is_none() {
+        if self.words().next().is_none() {
             return true;
         }
         let mut known =
@@ -48,12 +56,12 @@ impl Filter {
         known.extend(site.link.as_ref().map(|link| format!(" {link}")));
         known.extend(site.public_key.map(|key| format!(" {key}")));
         let known = known.to_lowercase();
-        words().all(|word| known.contains(&word.to_lowercase()))
+        self.words().all(|word| known.contains(&word))
     }
 
     /// Whether a tenant is named by what is asked for; its sites are asked apart.
     pub(super) fn names(&self, tenant: &TenantSnapshot) -> bool {
         let name = tenant.name.to_string();
-        self.q.split_whitespace().all(|word| name.contains(&word.to_lowercase()))
+        self.words().all(|word| name.contains(&word))
     }
 }

@@ -37,11 +37,19 @@ fn what_is_gathered_has_no_secret_wherever_it_stood() {
     fs::write(keys.join("gw"), format!("{PASSWORD}\n")).unwrap();
     let document = format!(
         "# somebody's note: {CANARY}\nspec:\n  presharedKey: hand-written\n  publicKey: public-one\n  \
+         flow: {{psk: hand-written, port: 51820, \"privateKey\":\"hand-written\", last: 1}}\n  \
          presharedKeySecretRef: {{name: hq-psk, key: psk}}\n"
     );
     fs::write(documents.join("acme.yaml"), document).unwrap();
     let log = home.path().join("log");
-    fs::write(&log, format!("said {PASSWORD} aloud\nPrivateKey = hand-written\n")).unwrap();
+    fs::write(
+        &log,
+        format!(
+            "said {PASSWORD} aloud\nPrivateKey = hand-written\n\
+         level=info pre_shared_key=hand-written peer=1\npassword: \'hand-written too\'\npassword: hand-written, hand-written\n"
+        ),
+    )
+    .unwrap();
     let out = home.path().join("bundle.tar");
     let state = home.path().join("state");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
@@ -63,6 +71,11 @@ fn what_is_gathered_has_no_secret_wherever_it_stood() {
     let document = &files["lockgate/documents/acme.yaml.txt"];
     assert!(document.contains("publicKey: public-one"), "{document}");
     assert!(document.contains("presharedKeySecretRef: {name: hq-psk, key: psk}"), "{document}");
+    let flow =
+        "flow: {psk: [secret left out], port: 51820, \"privateKey\":[secret left out], last: 1}";
+    assert!(document.contains(flow), "{document}");
+    let log = &files["lockgate/logs/0.txt"];
+    assert!(log.contains("level=info pre_shared_key=[secret left out] peer=1\n"), "{log}");
     assert!(files["lockgate/status.json.txt"].contains("\"acme/gw\""));
     assert!(files["lockgate/metrics.txt"].contains("lockgate_site_up"));
     assert!(files["lockgate/machine/uname.txt"].contains("Linux"));

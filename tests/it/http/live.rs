@@ -165,6 +165,37 @@ fn a_reader_that_missed_something_is_told_so() {
 }
 
 #[test]
+fn what_a_history_lost_between_two_snapshots_is_a_gap() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    for n in 0..100 {
+        happen(&mut now, 0, &n.to_string());
+    }
+    now.tenants[0].events.drain(..50);
+    server.snapshots.send_replace(Arc::new(now.clone()));
+    // Told of the gap, it goes on with what happens then.
+    let told = std::iter::from_fn(|| Some(reader.next())).find(|it| it.event != "snapshot");
+    assert_eq!(told.unwrap().event, "gap");
+    happen(&mut now, 0, "after");
+    server.snapshots.send_replace(Arc::new(now));
+    assert!(reader.wait("change").data.contains("after"));
+}
+
+#[test]
+fn a_tenant_that_came_again_was_not_told_of_until_it_had_as_many_events_as_before() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    now.tenants[0].events.clear();
+    happen(&mut now, 0, "made anew");
+    server.snapshots.send_replace(Arc::new(now));
+    assert!(reader.wait("change").data.contains("made anew"));
+}
+
+#[test]
 fn a_new_process_does_not_take_numbers_of_another_for_its_own() {
     let mut other = snapshot();
     other.started = Timestamp::new(other.started.seconds() - 1_000, 0);
@@ -179,7 +210,7 @@ fn a_new_process_does_not_take_numbers_of_another_for_its_own() {
 }
 
 #[test]
-fn readers_leave_room_for_others_and_are_let_go_when_they_do_not_read() {
+fn readers_leave_room_for_others_and_make_room_once_they_are_gone() {
     let server = Server::start();
     let readers: Vec<_> = (0..128).map(|_| Reader::open(&server, "", None)).collect();
     let refused = server.ask("/api/v1/events");
