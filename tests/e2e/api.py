@@ -5,6 +5,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from lab import URL, Lab
 
@@ -16,5 +17,7 @@ with Lab(sys.argv[1]) as lab:
          "--exclude-checks", "positive_data_acceptance", "--max-examples", "60",
          "--seed", "1", "--no-color", "--request-timeout", "5", "--workers", "1",
          # A stream has no end; tests/it/http/live.rs reads it.
-         "--exclude-operation-id", "events"])
+         "--exclude-operation-id", "events"],
+        # What it remembers of failures it leaves where it runs.
+        cwd=Path(sys.argv[2]).parents[2])
 sys.exit(ended.returncode)
