@@ -4,11 +4,11 @@
 //! Where the kernel has no WireGuard the first is read and fails in the kernel, which the
 //! log tells from a mistake in it; the second is tried with a link that somebody made.
 
-use crate::customer_stage::{Printed, quick};
+use crate::customer_stage::{Printed, kernel_has_wireguard, quick, served};
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, PATIENCE, Process, wait_until};
 use crate::wireguard_router::{Engine, Router};
-use crate::wireguard_stage::{FAMILIES, SITE, Stage, TENANT, V4, documents, key, psk};
+use crate::wireguard_stage::{FAMILIES, SITE, Stage, TENANT, V4, key, psk};
 use lockgate::status::SiteState;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,29 +86,13 @@ impl Networkd {
     }
 }
 
-fn kernel_has_wireguard(lab: &Lab) -> bool {
-    let words = ["ip", "link", "add", "probe", "type", "wireguard"];
-    let has = lab.output("router", &words).status.success();
-    if has {
-        lab.ip("router", "link delete probe");
-    }
-    has
-}
-
-/// Starts the gateway, gives the printed files with what the customer has of its own.
+/// The gateway, and the printed files with what the customer has of its own.
 fn printed<'lab>(
     lab: &'lab Lab,
     wireguard: &str,
     words: &[&str],
 ) -> (Stage<'lab>, Gateway<'lab>, Vec<(&'static str, String)>) {
-    let stage = Stage::new(lab);
-    let mut gateway = Gateway::new(lab, At::Underlay);
-    gateway.secret("acme", "hq-psk", "psk", psk(3).to_base64().as_str());
-    let documents = documents(key(CUSTOMER).public(), wireguard, "");
-    gateway.write("documents.yaml", &documents.replace("vpn.example.net", V4.gateway));
-    gateway.spawn();
-    gateway.wait_programmed();
-    stage.attach_app();
+    let (stage, gateway) = served(lab, CUSTOMER, wireguard);
     let printed = Printed::of(lab, &gateway, &[&["--format", "networkd"], words].concat());
     let files = vec![
         ("lockgate.netdev", printed.text("lockgate.netdev")),

@@ -1,10 +1,10 @@
-//! [`Printed`]: what the running gateway prints for its customer, as files; and the
-//! tunnel that is built of it.
+//! A gateway with one customer, [`Printed`]: what it prints for that customer, as files;
+//! and the tunnel that is built of it.
 
 use crate::gateway::Gateway;
 use crate::lab::{At, Lab};
 use crate::wireguard_router::{Engine, Router};
-use crate::wireguard_stage::{SITE, key};
+use crate::wireguard_stage::{SITE, Stage, V4, documents, key, psk};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,33 @@ impl Printed {
         assert!(text.contains(placeholder), "no {placeholder} in\n{text}");
         fs::write(self.file(name), text.replace(placeholder, value)).unwrap();
     }
+}
+
+/// A gateway that serves the customer with this key, as `wireguard` adds to its document.
+pub(crate) fn served<'lab>(
+    lab: &'lab Lab,
+    customer: u8,
+    wireguard: &str,
+) -> (Stage<'lab>, Gateway<'lab>) {
+    let stage = Stage::new(lab);
+    let mut gateway = Gateway::new(lab, At::Underlay);
+    gateway.secret("acme", "hq-psk", "psk", psk(3).to_base64().as_str());
+    let documents = documents(key(customer).public(), wireguard, "");
+    gateway.write("documents.yaml", &documents.replace("vpn.example.net", V4.gateway));
+    gateway.spawn();
+    gateway.wait_programmed();
+    stage.attach_app();
+    (stage, gateway)
+}
+
+/// Whether this kernel makes a WireGuard link.
+pub(crate) fn kernel_has_wireguard(lab: &Lab) -> bool {
+    let words = ["ip", "link", "add", "probe", "type", "wireguard"];
+    let has = lab.output("router", &words).status.success();
+    if has {
+        lab.ip("router", "link delete probe");
+    }
+    has
 }
 
 /// The customer's tunnel as wg-quick(8) has it from the printed file.
