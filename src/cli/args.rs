@@ -3,7 +3,7 @@
 use super::terminal::ColorChoice;
 use super::{
     check, check_site, completions, customer_config, demo, diff, gather, import, keys, run, show,
-    status, trace,
+    status, token, trace,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -81,6 +81,9 @@ pub enum Verb {
     /// Make keys
     #[command(subcommand)]
     Keys(keys::KeysVerb),
+    /// Make tokens for the status endpoint
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Write the configuration of the customer's end of a site
     CustomerConfig(customer_config::CustomerConfigArguments),
     /// Make documents of a file for wg-quick

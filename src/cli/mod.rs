@@ -34,6 +34,7 @@ mod show;
 mod show_bgp;
 mod status;
 mod terminal;
+mod token;
 mod trace;
 mod verdict;
 
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Show(arguments) => show::run(&arguments, &directories, color),
         Verb::Gather(arguments) => gather::run(&arguments, &directories),
         Verb::Keys(verb) => keys::run(&verb),
+        Verb::Token(verb) => token::run(&verb),
         Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories, color),
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Crds => crds::run(),

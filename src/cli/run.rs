@@ -3,12 +3,14 @@
 use super::args::Directories;
 use super::documents::DocumentArguments;
 use super::verdict::{Failure, Verdict};
+use crate::daemon::credentials::CredentialFiles;
 use crate::daemon::{self, RunOptions};
 use crate::datapath;
 use crate::model::limits;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `run`.
@@ -26,6 +28,21 @@ pub struct RunArguments {
     /// Another name the status endpoint answers to; may be given several times
     #[arg(long, value_name = "NAME")]
     pub status_host: Vec<String>,
+    /// Serve the status by TLS: the certificate in PEM, and those it hangs on
+    #[arg(long, requires = "status_tls_key", conflicts_with = "no_status", value_name = "FILE")]
+    pub status_tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM (mode 0600)
+    #[arg(long, requires = "status_tls_cert", value_name = "FILE")]
+    pub status_tls_key: Option<PathBuf>,
+    /// Take certificates of clients that these authorities (PEM) made
+    #[arg(long, requires = "status_tls_cert", value_name = "FILE")]
+    pub status_client_ca: Option<PathBuf>,
+    /// Show the status to those in this file only (mode 0600); see `lockgate token new`
+    #[arg(long, conflicts_with = "no_status", value_name = "FILE")]
+    pub status_tokens: Option<PathBuf>,
+    /// Take tokens without TLS on addresses that are not loopback
+    #[arg(long, requires = "status_tokens")]
+    pub status_plaintext: bool,
     /// Leave everything in the kernel when stopped
     #[arg(long)]
     pub keep: bool,
@@ -76,6 +93,12 @@ pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<
         state: directories.state_dir.clone(),
         status: if arguments.no_status { Vec::new() } else { arguments.status.clone() },
         status_hosts: arguments.status_host.clone(),
+        status_credentials: CredentialFiles {
+            tls: arguments.status_tls_cert.clone().zip(arguments.status_tls_key.clone()),
+            client_ca: arguments.status_client_ca.clone(),
+            tokens: arguments.status_tokens.clone(),
+        },
+        status_plaintext: arguments.status_plaintext,
         keep: arguments.keep,
         datapath: datapath::Options {
             threads: arguments.threads,

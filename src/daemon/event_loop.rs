@@ -25,7 +25,7 @@ use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
 use crate::net::{Mtu, Now, TenantName, Timestamp};
-use crate::status::{Offloads, RateMeter, Snapshot};
+use crate::status::{EndpointSnapshot, Offloads, RateMeter, Snapshot};
 use crate::wireguard::Sample;
 use notify::RecommendedWatcher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +111,8 @@ pub(super) struct Parts {
     pub(super) keep: bool,
     /// Who asks what BGP neighbors said.
     pub(super) questions: mpsc::Receiver<RibQuestion>,
+    /// How the status endpoint is.
+    pub(super) endpoint: watch::Receiver<EndpointSnapshot>,
 }
 
 /// The loop.
@@ -642,6 +644,7 @@ impl EventLoop {
         let now = self.now();
         let mut snapshot = self.parts.gateway.snapshot(now);
         self.rates.fill(&mut snapshot, now.mono);
+        snapshot.endpoint = Some(self.parts.endpoint.borrow().clone());
         self.journal.write(&snapshot);
         self.parts.snapshots.send_replace(Arc::new(snapshot));
         self.publishing.done(begun, Instant::now());

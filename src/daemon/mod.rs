@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`,
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
-//! [`document_file`], `journal`, [`publishing`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
+//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
 //! [`Clock`].
 
 pub mod accepted;
@@ -13,6 +13,7 @@ mod bfd;
 mod bgp;
 mod bgp_connection;
 mod clock;
+pub mod credentials;
 pub mod document_file;
 mod envelope;
 mod event_loop;

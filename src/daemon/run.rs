@@ -1,6 +1,7 @@
 //! From options to a running gateway.
 
 use super::Clock;
+use super::credentials::{CredentialFiles, Exposure, Keeper};
 use super::event_loop::{EventLoop, Notices, Parts};
 use super::first_set;
 use super::kernel_devices;
@@ -45,6 +46,10 @@ pub struct RunOptions {
     pub status: Vec<std::net::SocketAddr>,
     /// Names by which the status may be asked for, beside addresses.
     pub status_hosts: Vec<String>,
+    /// What the status is served by, and who may see what of it.
+    pub status_credentials: CredentialFiles,
+    /// Whether tokens may come as plain text from elsewhere.
+    pub status_plaintext: bool,
     /// Whether what was made stays when the process ends.
     pub keep: bool,
     /// How packets are moved.
@@ -61,6 +66,12 @@ pub const SOCKET: &str = "lockgate.sock";
 /// port that is taken.
 pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let clock = Clock::start();
+    match options.status_credentials.exposure(&options.status) {
+        Some(exposure @ Exposure::Everybody(_)) => tracing::warn!("{exposure}"),
+        Some(exposure @ Exposure::Plain(_)) if !options.status_plaintext => bail!("{exposure}"),
+        Some(Exposure::Plain(_)) | None => {}
+    }
+    let (keeper, kept) = Keeper::start(options.status_credentials.clone(), clock)?;
     linux::share_heap();
     raise_descriptor_limit();
     make_directory(&options.runtime)?;
@@ -102,9 +113,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let (ticks, ticking) = watch::channel(0);
     let (asking, questions) = mpsc::channel(limits::RIB_QUESTIONS);
     let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
-    let views = views.with_rib(asking);
+    let views = views.with_rib(asking).with_credentials(kept.credentials);
     let socket = options.runtime.join(SOCKET);
-    let serving = Serving::start(&socket, &options.status, views).await?;
+    let serving = Serving::start(&socket, &options.status, views, keeper).await?;
 
     let mut gateway =
         Gateway::new(options.placement, options.source.documents.display().to_string(), now);
@@ -152,6 +163,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         ticks,
         keep: options.keep,
         questions,
+        endpoint: kept.endpoint,
     });
     event_loop.begin(first, present, adopted);
     event_loop.run(notices).await;

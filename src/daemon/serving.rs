@@ -2,6 +2,7 @@
 //! make, the loop does not wait for it, and answers are given while the loop is
 //! stuck.
 
+use super::credentials::Keeper;
 use crate::http::{self, Listener, Views};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Listens on the unix socket `socket` and at `addresses`, and serves `views`.
+    /// Listens on the unix socket `socket` and at `addresses`, and serves `views` by what
+    /// `keeper` keeps.
     ///
     /// # Errors
     /// When it cannot listen at all of them.
@@ -24,6 +26,7 @@ impl Serving {
         socket: &Path,
         addresses: &[SocketAddr],
         views: Views,
+        keeper: Keeper,
     ) -> anyhow::Result<Self> {
         let (end, ends) = oneshot::channel();
         let (say, said) = oneshot::channel();
@@ -38,6 +41,8 @@ impl Serving {
                 match listen(&socket, &addresses).await {
                     Ok(listeners) => {
                         let _ = say.send(Ok(()));
+                        // Ends with the runtime.
+                        tokio::spawn(keeper.run());
                         http::serve(views, listeners, async {
                             let _ = ends.await;
                         })

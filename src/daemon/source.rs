@@ -178,7 +178,7 @@ impl Source {
 /// Whether there is something new to read. A file that is being written is not
 /// yet: half of it may well be a sound set of documents that lacks a tenant, or a
 /// site's rules. When its writer closes it, that is told too.
-fn is_change(event: &notify::Event) -> bool {
+pub(super) fn is_change(event: &notify::Event) -> bool {
     match event.kind {
         EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
         EventKind::Modify(ModifyKind::Data(_)) => false,

@@ -61,6 +61,7 @@ impl Gateway {
             },
             tenants,
             refused: self.refused_documents(),
+            endpoint: None,
         }
     }
 

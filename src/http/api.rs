@@ -1,9 +1,10 @@
 //! The snapshot as JSON, whole and in parts.
 
-use super::{RibQuestion, Views};
+use super::RibQuestion;
+use super::authenticate::Seen;
 use crate::net::{Prefix, SiteName, TenantName};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -40,15 +41,15 @@ pub(super) async fn nothing_here() -> Response {
     not_found(Missing::Page)
 }
 
-pub(super) async fn status(State(views): State<Views>) -> Response {
-    Json(&*views.snapshot()).into_response()
+pub(super) async fn status(seen: Seen) -> Response {
+    Json(&*seen.snapshot()).into_response()
 }
 
 pub(super) async fn tenant(
-    State(views): State<Views>,
+    seen: Seen,
     Path((namespace, tenant)): Path<(String, String)>,
 ) -> Response {
-    let snapshot = views.snapshot();
+    let snapshot = seen.snapshot();
     let name = TenantName::new(&namespace, &tenant).ok();
     match name.and_then(|name| snapshot.tenant(&name)) {
         Some(tenant) => Json(tenant).into_response(),
@@ -57,10 +58,10 @@ pub(super) async fn tenant(
 }
 
 pub(super) async fn site(
-    State(views): State<Views>,
+    seen: Seen,
     Path((namespace, tenant, site)): Path<(String, String, String)>,
 ) -> Response {
-    let snapshot = views.snapshot();
+    let snapshot = seen.snapshot();
     let name = TenantName::new(&namespace, &tenant).ok();
     let Some(tenant) = name.and_then(|name| snapshot.tenant(&name)) else {
         return not_found(Missing::Tenant);
@@ -83,7 +84,7 @@ pub(super) struct RibQuery {
 }
 
 pub(super) async fn rib(
-    State(views): State<Views>,
+    seen: Seen,
     Path((namespace, tenant)): Path<(String, String)>,
     Query(query): Query<RibQuery>,
 ) -> Response {
@@ -91,7 +92,9 @@ pub(super) async fn rib(
     let (Ok(prefix), Ok(after)) = (parse(query.prefix), parse(query.after)) else {
         return (StatusCode::BAD_REQUEST, "A network is written 192.0.2.0/24.\n").into_response();
     };
-    let (Ok(tenant), Some(rib)) = (TenantName::new(&namespace, &tenant), &views.rib) else {
+    let tenant = TenantName::new(&namespace, &tenant).ok();
+    let tenant = tenant.filter(|tenant| seen.scope.sees(tenant));
+    let (Some(tenant), Some(rib)) = (tenant, &seen.views.rib) else {
         return not_found(Missing::Tenant);
     };
     let (answer, answered) = oneshot::channel();

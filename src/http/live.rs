@@ -10,7 +10,7 @@
 //! slower than things happen is told of a gap, and one that does not read is let go;
 //! nothing is kept for either. A stream ends within a minute, as every connection does.
 
-use super::Views;
+use super::authenticate::Seen;
 use super::health;
 use super::recent::Recent;
 use crate::model::limits;
@@ -27,12 +27,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
-/// How long a stream lives, a little less than its connection may.
-const LIFE: Duration = Duration::from_secs(55);
-
-/// How long a reader may take to read one message.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least time between two words that there is another snapshot.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -89,7 +83,7 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn events(
-    State(views): State<Views>,
+    seen: Seen,
     State(live): State<Live>,
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
@@ -105,10 +99,11 @@ pub(super) async fn events(
     };
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
-    let stream = Stream { recent: live.recent, tenant, sender, _slot: slot };
+    let life = seen.views.times.stream;
+    let stream = Stream { recent: live.recent, tenant, seen, sender, _slot: slot };
     tokio::spawn(async move {
         // A reader that is gone, or does not read, needs no more.
-        let _ = tokio::time::timeout(LIFE, stream.run(last, views)).await;
+        let _ = tokio::time::timeout(life, stream.run(last)).await;
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(body)).into_response()
 }
@@ -117,6 +112,7 @@ pub(super) async fn events(
 struct Stream {
     recent: watch::Receiver<Arc<Recent>>,
     tenant: Option<TenantName>,
+    seen: Seen,
     sender: Sender<Bytes, Infallible>,
     _slot: OwnedSemaphorePermit,
 }
@@ -125,7 +121,7 @@ struct Stream {
 struct Gone;
 
 impl Stream {
-    async fn run(mut self, last: Option<String>, views: Views) -> Result<(), Gone> {
+    async fn run(mut self, last: Option<String>) -> Result<(), Gone> {
         let recent = Arc::clone(&self.recent.borrow_and_update());
         let mut text = format!("retry: {RETRY}\n\n");
         let mut next = match last.as_deref().map(|id| recent.after_id(id)) {
@@ -139,12 +135,14 @@ impl Stream {
         loop {
             let recent = Arc::clone(&self.recent.borrow_and_update());
             next = self.write_from(&mut text, &recent, next);
-            if views.pulse.is_felt() {
+            if self.seen.is_alive() {
                 let _ =
                     write!(text, "event: snapshot\ndata: {{\"taken\":\"{}\"}}\n\n", recent.taken);
             }
             let message = Bytes::from(std::mem::take(&mut text));
-            let sent = tokio::time::timeout(PATIENCE, self.sender.send_data(message)).await;
+            let sent =
+                tokio::time::timeout(self.seen.views.times.message, self.sender.send_data(message))
+                    .await;
             if !matches!(sent, Ok(Ok(()))) {
                 return Err(Gone);
             }
@@ -155,6 +153,11 @@ impl Stream {
         }
     }
 
+    /// Whether it is to be told what happens at `tenant`: what it may see, and asked for.
+    fn hears_of(&self, tenant: &TenantName) -> bool {
+        self.seen.scope.sees(tenant) && self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+    }
+
     /// Writes what there is from number `next` on; gives the number to go on from.
     fn write_from(&self, text: &mut String, recent: &Recent, next: u64) -> u64 {
         let Some(events) = recent.from(next) else {
@@ -162,7 +165,7 @@ impl Stream {
             return recent.next();
         };
         for (number, event) in events {
-            if self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant) {
+            if self.hears_of(&event.tenant) {
                 let id = recent.id(number);
                 let _ = write!(text, "id: {id}\nevent: change\ndata: {}\n\n", event.text);
             }

@@ -11,13 +11,13 @@
 //! `device` is the tenant's network namespace, which unlike the link's name is
 //! no other tenant's.
 
-use super::{Views, open_metrics};
+use super::authenticate::Seen;
+use super::open_metrics;
 use crate::net::Timestamp;
 use crate::status::{
     BfdState, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState, NotificationCount,
     PrefixCounts, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
@@ -26,8 +26,8 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 /// The media type of what [`render`] writes.
 pub const METRICS_TYPE: &str = TEXT_FORMAT;
 
-pub(super) async fn metrics(State(views): State<Views>, headers: HeaderMap) -> Response {
-    let snapshot = views.snapshot();
+pub(super) async fn metrics(seen: Seen, headers: HeaderMap) -> Response {
+    let snapshot = seen.snapshot();
     let is_open = open_metrics::is_preferred(&headers);
     let write = move || {
         let text = render(&snapshot)?;
@@ -96,7 +96,21 @@ fn gateway(snapshot: &Snapshot) -> Vec<MetricFamily> {
     if let Some(micros) = config.apply_duration_micros {
         duration.add(vec![], number(micros) / 1e6);
     }
-    [build, started, taken, generation, applied, refused, documents, duration]
+    let mut expiry = gauges(
+        "lockgate_tls_certificate_expiry_timestamp_seconds",
+        "When the status endpoint's certificate expires; absent without TLS.",
+    );
+    let mut problems = gauges(
+        "lockgate_status_credentials_problems",
+        "What is wrong with the status endpoint's certificate, keys and tokens.",
+    );
+    if let Some(endpoint) = &snapshot.endpoint {
+        if let Some(at) = endpoint.certificate_expires {
+            expiry.add(vec![], unix(at));
+        }
+        problems.add(vec![], amount(endpoint.problems.len()));
+    }
+    [build, started, taken, generation, applied, refused, documents, duration, expiry, problems]
         .into_iter()
         .map(Family::finish)
         .collect()

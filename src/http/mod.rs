@@ -4,16 +4,20 @@
 //! It changes nothing and decides nothing: there is no request with a body and
 //! no method but GET and HEAD. It keeps answering, with the last snapshot, when
 //! the control loop hangs; `/livez` says so then.
-//! It has no secrets to keep, for a snapshot holds none, and no users; whoever
-//! can reach it sees every tenant. So it listens where it is told, and answers
-//! only to names it knows (`guard`).
+//! A snapshot holds no secret. Whoever can reach it sees every tenant, unless it is told
+//! who may see what ([`Credentials`]); then each sees a snapshot of its own tenants
+//! ([`Scope`]). It listens where it is told, and answers only to names it knows (`guard`).
 //!
-//! In reading order: [`Views`] (what is shown, and to whom), [`Listener`]
-//! (where), [`serve`]; then `guard`, `health`, `api` (and `openapi`), `live` (what happens, as it happens,
-//! out of `recent`), `metrics` (and `open_metrics`),
-//! `page`.
+//! In reading order: [`Views`] (what is shown), [`Listener`]
+//! (where), [`serve`], [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what
+//! a request goes through: `guard`, `authenticate`; then `health`, `api` (and
+//! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
+//! `open_metrics`), `page`.
 
+mod access;
 mod api;
+mod authenticate;
+mod credentials;
 mod guard;
 mod health;
 mod listener;
@@ -23,13 +27,21 @@ mod open_metrics;
 mod openapi;
 mod page;
 mod recent;
+mod scope;
 mod server;
+mod times;
+mod tls;
 mod views;
 
+pub use access::{Access, AccessError, AccessFlaw, Identity, token_line};
+pub use credentials::Credentials;
 pub use listener::{ListenError, Listener};
 pub use metrics::{METRICS_TYPE, render as render_metrics};
 pub use open_metrics::{OPEN_METRICS_TYPE, from_text as to_open_metrics};
 pub use openapi::document as openapi_document;
 pub use page::Ticket;
+pub use scope::Scope;
 pub use server::serve;
+pub use times::Times;
+pub use tls::{Authorities, Tls, TlsError};
 pub use views::{RibQuestion, Views};

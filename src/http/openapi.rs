@@ -33,7 +33,20 @@ pub fn document() -> Value {
                 would break a reader gets another version.",
         },
         "paths": paths,
-        "components": {"schemas": schemas.take_definitions(true)},
+        // Nothing is asked for on the unix socket, and where a gateway was given no tokens.
+        "security": [{}, {"bearer": []}, {"basic": []}, {"certificate": []}],
+        "components": {
+            "schemas": schemas.take_definitions(true),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer",
+                    "description": "A token of `lockgate token new`. It shows all tenants, or \
+                    those it was made for and no sign of others."},
+                "basic": {"type": "http", "scheme": "basic",
+                    "description": "The same token as the password; any name."},
+                "certificate": {"type": "mutualTLS",
+                    "description": "A certificate of an authority the gateway was given."},
+            },
+        },
     })
 }
 
@@ -161,6 +174,10 @@ struct Operation<'a> {
 impl Operation<'_> {
     fn describe(self, schemas: &mut SchemaGenerator) -> Value {
         let mut answers = Map::new();
+        if !matches!(self.id, "livez" | "readyz") {
+            let answer = json!({"description": "Show a token.", "content": text(schemas)});
+            answers.insert("401".to_owned(), answer);
+        }
         for (status, what, content) in self.answers {
             let answer = json!({"description": what, "content": content(schemas)});
             answers.insert(status.to_string(), answer);

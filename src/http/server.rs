@@ -1,9 +1,10 @@
 //! Accepts connections and serves them, within limits of number and time.
 
+use super::authenticate::{self, ClientNames};
 use super::guard::{self, LocalAddress};
 use super::listener::Kind;
 use super::live::Live;
-use super::{Listener, Views, api, health, live, metrics, openapi, page};
+use super::{Listener, Times, Tls, Views, api, health, live, metrics, openapi, page, tls};
 use crate::model::limits;
 use axum::extract::FromRef;
 use axum::{Extension, Router, middleware, routing::get};
@@ -16,13 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-
-/// From a connection's beginning, or the last answer, to the end of a head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The longest a connection is kept, however slowly its reader reads. A scrape
-/// that keeps its connection opens a new one then.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+use tokio_rustls::TlsAcceptor;
 
 /// How long answers under way may take once we are to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,11 +36,12 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
     let mut tasks = JoinSet::new();
     tasks.spawn(health::feel(views.clone(), stopping.clone()));
-    let (live, recent) = live::begin(&views.snapshot());
+    let (live, recent) = live::begin(&views.whole());
     tasks.spawn(live::follow(views.snapshots.clone(), recent, stopping.clone()));
-    let routes = router(views, live);
+    let routes = router(views.clone(), live);
     for listener in listeners {
-        tasks.spawn(accept(listener, routes.clone(), Arc::clone(&slots), stopping.clone()));
+        let slots = Arc::clone(&slots);
+        tasks.spawn(accept(listener, routes.clone(), views.clone(), slots, stopping.clone()));
     }
     shutdown.await;
     stop.send_replace(true);
@@ -71,7 +67,10 @@ fn router(views: Views, live: Live) -> Router {
         .route("/api/v1/tenants/{namespace}/{tenant}/sites/{site}", get(api::site))
         .fallback(api::nothing_here);
     let guard = middleware::from_fn_with_state(views.clone(), guard::guard);
-    routes.layer(guard).with_state(Shown { views, live })
+    let authenticate = middleware::from_fn_with_state(views.clone(), authenticate::authenticate);
+    // The last is the first that a request comes to.
+    let routes = routes.layer(authenticate).layer(guard);
+    routes.with_state(Shown { views, live })
 }
 
 /// What the routes show.
@@ -97,6 +96,7 @@ impl FromRef<Shown> for Live {
 async fn accept(
     listener: Listener,
     routes: Router,
+    views: Views,
     slots: Arc<Semaphore>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -123,13 +123,14 @@ async fn accept(
             continue;
         };
         let routes = routes.clone().layer(Extension(local));
+        let conversation =
+            Conversation { routes, times: views.times, stopping: stopping.clone(), _slot: slot };
         match stream {
-            Stream::Tcp(stream) => {
-                connections.spawn(connection(stream, routes, slot, stopping.clone()))
-            }
-            Stream::Unix(stream) => {
-                connections.spawn(connection(stream, routes, slot, stopping.clone()))
-            }
+            Stream::Tcp(stream) => match views.credentials().tls.clone() {
+                Some(tls) => connections.spawn(conversation.secure(stream, tls)),
+                None => connections.spawn(conversation.hold(stream)),
+            },
+            Stream::Unix(stream) => connections.spawn(conversation.hold(stream)),
         };
     }
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -155,30 +156,55 @@ async fn accept_one(listener: &Kind) -> std::io::Result<(Stream, LocalAddress)> 
     }
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+/// One connection, and what it takes to serve it.
+struct Conversation {
     routes: Router,
+    times: Times,
+    stopping: watch::Receiver<bool>,
     _slot: OwnedSemaphorePermit,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(limits::HTTP_HEAD_BYTES)
-        .max_headers(limits::HTTP_HEADERS)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    let mut connection = pin!(connection);
-    let deadline = tokio::time::sleep(CONNECTION_TIMEOUT);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = deadline => None,
-        () = health::stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            Some(connection.await)
+}
+
+impl Conversation {
+    /// Speaks TLS first, with what is in force as the connection begins.
+    async fn secure(mut self, stream: tokio::net::TcpStream, tls: Tls) {
+        let handshake = TlsAcceptor::from(tls.config).accept(stream);
+        let shaken = tokio::select! {
+            () = health::stopped(&mut self.stopping) => return,
+            shaken = tokio::time::timeout(self.times.head, handshake) => shaken,
+        };
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::trace!(%error, "no TLS with a client"),
+            Err(_) => return tracing::trace!("a client takes too long for TLS"),
+        };
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        let names = shown.map(|certificate| tls::identities(certificate).into());
+        self.routes = self.routes.layer(Extension(ClientNames(names)));
+        self.hold(stream).await;
+    }
+
+    /// Answers until there is nothing to answer, or it took too long.
+    async fn hold(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.times.head)
+            .max_buf_size(limits::HTTP_HEAD_BYTES)
+            .max_headers(limits::HTTP_HEADERS)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes));
+        let mut connection = pin!(connection);
+        let deadline = tokio::time::sleep(self.times.connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = deadline => None,
+            () = health::stopped(&mut self.stopping) => {
+                connection.as_mut().graceful_shutdown();
+                Some(connection.await)
+            }
+        };
+        if let Some(Err(error)) = ended {
+            tracing::trace!(%error, "a connection ended early");
         }
-    };
-    if let Some(Err(error)) = ended {
-        tracing::trace!(%error, "a connection ended early");
     }
 }

@@ -1,6 +1,7 @@
-//! What is shown, and to whom: the state behind every route.
+//! What is shown: the state behind every route.
 
 use super::health::Pulse;
+use super::{Credentials, Times};
 use crate::net::{Prefix, TenantName};
 use crate::status::{RibPage, Snapshot};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub struct RibQuestion {
     pub answer: oneshot::Sender<Option<RibPage>>,
 }
 
-/// What is shown, and to whom.
+/// What is shown.
 #[derive(Clone, Debug)]
 pub struct Views {
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -34,6 +35,8 @@ pub struct Views {
     pub(super) patience: Duration,
     pub(super) pulse: Pulse,
     pub(super) rib: Option<mpsc::Sender<RibQuestion>>,
+    pub(super) times: Times,
+    credentials: watch::Receiver<Arc<Credentials>>,
 }
 
 impl Views {
@@ -49,6 +52,8 @@ impl Views {
             patience: PATIENCE,
             pulse: Pulse::default(),
             rib: None,
+            times: Times::default(),
+            credentials: watch::channel(Arc::default()).1,
         }
     }
 
@@ -71,8 +76,26 @@ impl Views {
         Self { patience, ..self }
     }
 
-    /// The latest snapshot.
-    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+    /// Shows itself by the latest of `credentials`, and to whom they say.
+    #[must_use]
+    pub fn with_credentials(self, credentials: watch::Receiver<Arc<Credentials>>) -> Self {
+        Self { credentials, ..self }
+    }
+
+    /// Lets nobody take longer than this.
+    #[must_use]
+    pub fn with_times(self, times: Times) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The latest snapshot, whole: not for everybody. What is shown to somebody comes
+    /// from `Seen`.
+    pub(super) fn whole(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// What is in force now.
+    pub(super) fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.borrow())
     }
 }

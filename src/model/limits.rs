@@ -164,6 +164,14 @@ pub const HTTP_STREAMS: usize = 128;
 /// Events that are kept for readers who come back, of all tenants.
 pub const HTTP_EVENTS: usize = 1_024;
 
+/// Tokens and certificates the status endpoint knows: several for each tenant of a large
+/// gateway.
+pub const HTTP_GRANTS: usize = 4_096;
+
+/// Bytes of a file of certificates, of a key or of tokens for the status endpoint: a chain
+/// is some kilobytes, a bundle of authorities some hundred.
+pub const CREDENTIAL_FILE_BYTES: u64 = 1 << 20;
+
 /// Bytes of the head of a request to the status endpoint.
 pub const HTTP_HEAD_BYTES: usize = 16 << 10;
 

@@ -9,12 +9,13 @@
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
 //! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
-//! [`RateMeter`], [`Check`] (readiness), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Ago`] and [`Visible`] (how numbers, times and texts are
+//! [`RateMeter`], [`Check`] (readiness), [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
 mod bfd;
 mod condition;
+mod endpoint;
 mod history;
 mod neighbor;
 mod quantity;
@@ -30,6 +31,7 @@ mod text;
 pub use age::Ago;
 pub use bfd::{BfdDiscard, BfdSnapshot, BfdState};
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
+pub use endpoint::EndpointSnapshot;
 pub use history::{Event, EventReason, History};
 pub use neighbor::{
     BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,

@@ -1,7 +1,7 @@
 //! The whole gateway at one moment.
 
-use super::TenantSnapshot;
 use super::text;
+use super::{EndpointSnapshot, TenantSnapshot};
 use crate::model;
 use crate::net::{TenantName, Timestamp};
 use schemars::JsonSchema;
@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// Documents that are not served, and why.
     #[serde(default)]
     pub refused: Vec<RefusedDocument>,
+    /// How what shows this is; `null` where that is not for the reader.
+    #[serde(default)]
+    pub endpoint: Option<EndpointSnapshot>,
 }
 
 impl Snapshot {
@@ -58,6 +61,7 @@ impl Snapshot {
             config: ConfigSnapshot::default(),
             tenants: Vec::new(),
             refused: Vec::new(),
+            endpoint: None,
         }
     }
 

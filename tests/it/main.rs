@@ -29,6 +29,7 @@ mod config_validate;
 mod config_vlans;
 mod converge;
 mod customer_config;
+mod daemon_credentials;
 mod daemon_files;
 mod datapath;
 mod fuzz;

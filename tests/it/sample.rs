@@ -5,10 +5,10 @@ use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
     AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
     ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
-    EventReason, FlawCount, History, NeighborKind, NeighborSnapshot, NeighborState,
-    NotificationCount, PrefixCounts, PrefixSource, RangeSnapshot, RefusedDocument, Reload,
-    ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus,
-    SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    EndpointSnapshot, EventReason, FlawCount, History, NeighborKind, NeighborSnapshot,
+    NeighborState, NotificationCount, PrefixCounts, PrefixSource, RangeSnapshot, RefusedDocument,
+    Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource,
+    SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -228,6 +228,10 @@ pub(crate) fn snapshot() -> Snapshot {
     });
     let mut quiet = tenant("beta");
     quiet.sites.retain(|site| site.state == SiteState::Up);
+    snapshot.endpoint = Some(EndpointSnapshot {
+        certificate_expires: Some(Timestamp::new(NOW.seconds() + 7_776_000, 0)),
+        problems: Vec::new(),
+    });
     snapshot.tenants = vec![tenant("acme"), quiet];
     snapshot.refused = vec![RefusedDocument {
         origin: Some("acme.yaml".to_owned()),

@@ -147,10 +147,13 @@ impl<'lab> Gateway<'lab> {
         let mut words: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
         words.extend(["--runtime-dir".to_owned(), text(self.path("run"))]);
         words.extend(["--state-dir".to_owned(), text(self.path("state"))]);
-        words.extend(["run", "--no-status", "-f"].map(str::to_owned));
+        words.extend(["run", "-f"].map(str::to_owned));
         words.push(text(self.path("config")));
         words.extend(["--secrets".to_owned(), text(self.path("secrets"))]);
         words.extend(self.arguments.iter().cloned());
+        if !self.arguments.iter().any(|word| word == "--status") {
+            words.push("--no-status".to_owned());
+        }
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         self.process = Some(self.lab.spawn_command(self.at, &words, |command| {
             command.stderr(log);

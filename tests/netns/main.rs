@@ -72,6 +72,7 @@ mod restart;
 #[allow(dead_code, reason = "the other suite uses all of it")]
 mod sim_kernel;
 mod sniffer;
+mod status_access;
 mod tenants;
 mod traffic;
 mod trespass;

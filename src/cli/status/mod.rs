@@ -151,6 +151,7 @@ fn needs_a_look(snapshot: &Snapshot) -> bool {
     };
     last.is_some_and(|reload| reload.outcome == ReloadOutcome::Refused)
         || !snapshot.refused.is_empty()
+        || snapshot.endpoint.as_ref().is_some_and(|endpoint| !endpoint.problems.is_empty())
         || snapshot.tenants.iter().any(is_broken)
 }
 

@@ -113,7 +113,10 @@ fn complaints(snapshot: &Snapshot) -> String {
     for tenant in &snapshot.tenants {
         complain_of(tenant, &mut out);
     }
-    // Writing to a String cannot fail.
+    for problem in snapshot.endpoint.iter().flat_map(|endpoint| &endpoint.problems) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "\n{}", Visible(problem));
+    }
     if let Some(reload) = &snapshot.config.last_reload
         && reload.outcome == ReloadOutcome::Refused
     {

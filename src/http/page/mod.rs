@@ -19,9 +19,9 @@ mod ticket;
 
 pub use ticket::Ticket;
 
-use super::Views;
+use super::authenticate::Seen;
 use crate::net::{SiteName, TenantName};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use filter::Filter;
@@ -40,33 +40,33 @@ pub(super) async fn icon() -> Response {
     ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("icon.svg")).into_response()
 }
 
-pub(super) async fn all(State(views): State<Views>, Query(filter): Query<Filter>) -> Html<String> {
-    let snapshot = views.snapshot();
+pub(super) async fn all(seen: Seen, Query(filter): Query<Filter>) -> Html<String> {
+    let snapshot = seen.snapshot();
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = overview::write(&mut out, &snapshot, &filter, views.pulse.is_felt());
+    let _ = overview::write(&mut out, &snapshot, &filter, seen.is_alive());
     Html(out)
 }
 
 pub(super) async fn tenant(
-    State(views): State<Views>,
+    seen: Seen,
     Path((namespace, tenant)): Path<(String, String)>,
 ) -> Response {
-    let snapshot = views.snapshot();
+    let snapshot = seen.snapshot();
     let name = TenantName::new(&namespace, &tenant).ok();
     let Some(tenant) = name.and_then(|name| snapshot.tenant(&name)) else {
         return not_found("There is no such tenant here.");
     };
     let mut out = String::new();
-    let _ = tenant::write(&mut out, &snapshot, tenant, views.pulse.is_felt());
+    let _ = tenant::write(&mut out, &snapshot, tenant, seen.is_alive());
     Html(out).into_response()
 }
 
 pub(super) async fn site(
-    State(views): State<Views>,
+    seen: Seen,
     Path((namespace, tenant, site)): Path<(String, String, String)>,
 ) -> Response {
-    let snapshot = views.snapshot();
+    let snapshot = seen.snapshot();
     let name = TenantName::new(&namespace, &tenant).ok();
     let Some(tenant) = name.and_then(|name| snapshot.tenant(&name)) else {
         return not_found("There is no such tenant here.");
@@ -76,7 +76,7 @@ pub(super) async fn site(
         return not_found("The tenant has no such site.");
     };
     let mut out = String::new();
-    let _ = site::write(&mut out, &snapshot, tenant, site, views.pulse.is_felt());
+    let _ = site::write(&mut out, &snapshot, tenant, site, seen.is_alive());
     Html(out).into_response()
 }
 

@@ -91,6 +91,13 @@ fn write_config(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
         }
         out.write_str("</ul></section>\n")?;
     }
+    for problem in snapshot.endpoint.iter().flat_map(|endpoint| &endpoint.problems) {
+        writeln!(
+            out,
+            "<p class=\"note\"><span aria-hidden=\"true\">◐</span> <bdi>{}</bdi></p>",
+            Text(problem)
+        )?;
+    }
     if !snapshot.refused.is_empty() {
         out.write_str("<section class=\"note\"><h2>Documents that are not served</h2><ul>")?;
         for refused in &snapshot.refused {

@@ -5,4 +5,5 @@ mod keys;
 pub(crate) mod program;
 mod running;
 mod terminal;
+mod token;
 mod without;

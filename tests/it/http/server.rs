@@ -29,6 +29,11 @@ impl Server {
     }
 
     pub(crate) fn with(snapshot: Snapshot, patience: Duration) -> Self {
+        Self::made(snapshot, |views| views.with_patience(patience))
+    }
+
+    /// One whose views are made what `make` makes of them.
+    pub(crate) fn made(snapshot: Snapshot, make: impl FnOnce(Views) -> Views) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("lockgate.sock");
         let (snapshots, latest) = watch::channel(Arc::new(snapshot));
@@ -38,7 +43,8 @@ impl Server {
         let views = Views::new(latest, heartbeat)
             .with_rib(asking)
             .with_hosts(["noc.example.net".to_owned()])
-            .with_patience(patience);
+            .with_patience(Duration::from_secs(60));
+        let views = make(views);
         let (say, said) = std::sync::mpsc::sync_channel(1);
         let path = socket.clone();
         let served = std::thread::spawn(move || {
@@ -110,7 +116,7 @@ impl Drop for Server {
     }
 }
 
-fn exchange(mut stream: impl Read + Write, bytes: &[u8]) -> Answer {
+pub(crate) fn exchange(mut stream: impl Read + Write, bytes: &[u8]) -> Answer {
     // It may close before it has read everything; what counts is its answer.
     drop(stream.write_all(bytes));
     drop(stream.flush());

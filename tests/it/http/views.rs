@@ -208,6 +208,8 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_config_refused gauge {}
         lockgate_refused_documents gauge {}
         lockgate_apply_duration_seconds gauge {}
+        lockgate_tls_certificate_expiry_timestamp_seconds gauge {}
+        lockgate_status_credentials_problems gauge {}
         lockgate_tenant_programmed gauge {tenant}
         lockgate_isolation_ok gauge {tenant}
         lockgate_dropped_packets_total counter {tenant,place,reason}

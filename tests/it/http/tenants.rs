@@ -1,0 +1,134 @@
+//! What a tenant's token shows (threats H7): that tenant, and not even that there are
+//! others. Every path is asked, so that one that is added later is asked too.
+
+use super::server::{Answer, Server};
+use super::tokens;
+use crate::sample::snapshot;
+use lockgate::http::openapi_document;
+use lockgate::net::Timestamp;
+use lockgate::status::{Count, EndpointSnapshot, Event, EventReason, Snapshot};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+const NOC: &str = "Authorization: Bearer test\r\n";
+const ACME: &str = "Authorization: Bearer acme\r\n";
+
+fn ask(server: &Server, path: &str, fields: &str) -> Answer {
+    server.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"
+    ))
+}
+
+/// Nothing that is another's, or the whole gateway's business.
+fn check_acmes(path: &str, answer: &Answer) {
+    for word in ["beta", "acme.yaml", "two-tenants", "SiteAttachment/hq", "canary"] {
+        assert!(!answer.0.contains(word), "{path} tells of {word}: {}", answer.0);
+    }
+}
+
+#[test]
+fn a_tenant_sees_itself_and_no_other_on_every_path() {
+    let server = tokens::server();
+    let mut canary = snapshot();
+    canary.endpoint =
+        Some(EndpointSnapshot { certificate_expires: None, problems: vec!["canary".to_owned()] });
+    server.snapshots.send_replace(Arc::new(canary));
+    let document = openapi_document();
+    let named = document["paths"].as_object().unwrap().keys().cloned();
+    let mut paths: Vec<String> = named
+        .filter(|path| !path.ends_with("/events"))
+        .map(|path| {
+            path.replace("{namespace}", "acme")
+                .replace("{tenant}", "gw")
+                .replace("{site}", "poznan")
+        })
+        .collect();
+    assert!(6 < paths.len(), "{paths:?}");
+    paths.extend(
+        ["/", "/?wall=1", "/?q=beta", "/?state=Up", "/tenants/acme/gw", "/readyz?verbose"]
+            .map(str::to_owned),
+    );
+    for path in paths {
+        let answer = ask(&server, &path, ACME);
+        assert_eq!(answer.status(), 200, "{path}");
+        if path == "/?q=beta" {
+            // What was asked for is in the field it was typed into.
+            assert!(!answer.body().contains("beta/gw"));
+            continue;
+        }
+        check_acmes(&path, &answer);
+        assert!(ask(&server, &path, NOC).status() == 200, "{path}");
+    }
+    let whole = ask(&server, "/api/v1/status", NOC).0;
+    assert!(whole.contains("beta/gw") && whole.contains("canary"));
+    let page = ask(&server, "/", ACME);
+    assert!(page.body().contains("acme/gw") && page.body().contains("1 tenants"));
+}
+
+#[test]
+fn another_tenant_is_as_one_that_is_not_there() {
+    let server = tokens::server();
+    for rest in ["", "/rib", "/sites/poznan"] {
+        let (other, none) = ("/api/v1/tenants/beta/gw", "/api/v1/tenants/none/gw");
+        let other = ask(&server, &format!("{other}{rest}"), ACME);
+        let none = ask(&server, &format!("{none}{rest}"), ACME);
+        assert_eq!(other.status(), 404, "{rest}");
+        assert_eq!((other.status(), other.body()), (none.status(), none.body()), "{rest}");
+        assert_eq!(ask(&server, &format!("/api/v1/tenants/acme/gw{rest}"), ACME).status(), 200);
+    }
+    for rest in ["", "/sites/poznan"] {
+        let other = ask(&server, &format!("/tenants/beta/gw{rest}"), ACME);
+        let none = ask(&server, &format!("/tenants/none/gw{rest}"), ACME);
+        assert_eq!((other.status(), other.body()), (404, none.body()), "{rest}");
+    }
+}
+
+/// What a stream says until it tells of a moment at which something happened at both
+/// tenants.
+fn heard(query: &str) -> String {
+    let server = tokens::server();
+    let mut stream = server.connect();
+    write!(stream, "GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{ACME}\r\n").unwrap();
+    let mut heard = String::new();
+    let mut read_until = |wanted: &str| {
+        while !heard.contains(wanted) {
+            let mut piece = [0; 4_096];
+            let count = stream.read(&mut piece).unwrap();
+            assert_ne!(count, 0, "it ended after {heard}");
+            heard += &String::from_utf8_lossy(&piece[..count]);
+        }
+    };
+    read_until("event: snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 1, "canary");
+    happen(&mut now, 0, "for acme");
+    now.taken = Timestamp::new(now.taken.seconds() + 7, 0);
+    server.snapshots.send_replace(Arc::new(now));
+    read_until("03:00:07Z");
+    heard
+}
+
+fn happen(snapshot: &mut Snapshot, tenant: usize, message: &str) {
+    let events = &mut snapshot.tenants[tenant].events;
+    let id = events.last().map_or(0, |last| last.id.0 + 1);
+    let now = snapshot.taken;
+    events.push(Event {
+        id: Count(id),
+        first: now,
+        last: now,
+        count: Count(1),
+        site: None,
+        reason: EventReason::SiteStateChanged,
+        message: message.to_owned(),
+    });
+}
+
+#[test]
+fn a_tenant_hears_of_itself_and_of_no_other() {
+    let all = heard("");
+    assert!(all.contains("for acme"), "{all}");
+    assert!(!all.contains("canary") && !all.contains("beta"), "{all}");
+    let others = heard("?tenant=beta/gw");
+    assert!(others.contains("event: snapshot"), "{others}");
+    assert!(!others.contains("canary") && !others.contains("for acme"), "{others}");
+}

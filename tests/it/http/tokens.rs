@@ -1,0 +1,209 @@
+//! The file that says who may see what.
+
+use super::server::Server;
+use crate::sample::snapshot;
+use lockgate::http::{Access, Credentials, token_line};
+use lockgate::model::limits;
+use std::sync::Arc;
+
+/// SHA-256 of `test`, by another program.
+const TEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+fn flaw(text: &str) -> String {
+    Access::parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_is_read_with_what_people_put_into_files() {
+    let text = format!(
+        "# who sees what\n\n  noc\tall   sha256:{TEST}\r\n\
+         acme acme/gw,acme/lab cn:Acme Portal\nprom all uri:spiffe://noc.example.net/prometheus\n"
+    );
+    assert!(Access::parse(&text).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line_and_without_what_is_secret() {
+    for (text, said) in [
+        (String::new(), "line 1: there is no entry"),
+        ("# nobody\n\n".to_owned(), "line 1: there is no entry"),
+        ("noc all".to_owned(), "line 1: write a name, what it sees and what it shows"),
+        (format!("\nn!c all sha256:{TEST}"), "line 2: a name has at most"),
+        (format!("noc everything sha256:{TEST}"), "line 1: \"everything\" is no tenant"),
+        (format!("noc acme/gw,, sha256:{TEST}"), "line 1: \"\" is no tenant"),
+        (format!("noc Acme/gw sha256:{TEST}"), "line 1: \"Acme/gw\" is no tenant"),
+        (format!("noc all sha256:{}", &TEST[1..]), "line 1: a SHA-256 has 64"),
+        (format!("noc all sha256:+{}", &TEST[1..]), "line 1: a SHA-256 has 64"),
+        ("noc all mysecrettoken".to_owned(), "line 1: write sha256:, uri:, dns: or cn:"),
+        ("noc all md5:mysecrettoken".to_owned(), "line 1: write sha256:, uri:, dns: or cn:"),
+        ("noc all cn:".to_owned(), "line 1: write sha256:, uri:, dns: or cn:"),
+        (format!("a all sha256:{TEST}\nb b/gw sha256:{TEST}"), "line 2: line 1 has the same"),
+    ] {
+        let flaw = flaw(&text);
+        assert!(flaw.starts_with(said), "{text:?}: {flaw}");
+        assert!(!flaw.contains("mysecret"), "{flaw}");
+    }
+}
+
+#[test]
+fn there_are_only_so_many() {
+    let lines = |count| (0..count).map(|n| format!("n{n} all cn:{n}\n")).collect::<String>();
+    assert!(Access::parse(&lines(limits::HTTP_GRANTS)).is_ok());
+    assert!(flaw(&lines(limits::HTTP_GRANTS + 1)).contains("more than 4096 entries"));
+}
+
+#[test]
+fn a_line_that_is_made_is_one_that_is_taken() {
+    let tenants = ["acme/gw".parse().unwrap(), "acme/lab".parse().unwrap()];
+    assert_eq!(
+        token_line("acme", &tenants, "test").unwrap(),
+        format!("acme acme/gw,acme/lab sha256:{TEST}")
+    );
+    let line = token_line("noc", &[], "test").unwrap();
+    assert_eq!(line, format!("noc all sha256:{TEST}"));
+    assert!(Access::parse(&line).is_ok());
+    for name in ["", "a b", "#a", "a\nb all cn:x", &"a".repeat(64)] {
+        assert!(token_line(name, &[], "test").is_err(), "{name:?}");
+    }
+}
+
+/// A server that knows the token `test`, which sees everything, and `acme`, which sees
+/// acme.
+pub(super) fn server() -> Server {
+    let acme = token_line("acme", &["acme/gw".parse().unwrap()], "acme").unwrap();
+    let text = format!("{}\n{acme}\n", token_line("noc", &[], "test").unwrap());
+    serving(Access::parse(&text).unwrap())
+}
+
+fn serving(access: Access) -> Server {
+    let credentials = Credentials { access: Some(access), ..Credentials::default() };
+    let (_, credentials) = tokio::sync::watch::channel(Arc::new(credentials));
+    Server::made(snapshot(), |views| views.with_credentials(credentials))
+}
+
+fn ask(server: &Server, path: &str, fields: &str) -> super::server::Answer {
+    server.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"
+    ))
+}
+
+#[test]
+fn nothing_is_shown_to_who_shows_nothing() {
+    let server = server();
+    for path in [
+        "/",
+        "/?wall=1",
+        "/tenants/acme/gw",
+        "/tenants/acme/gw/sites/poznan",
+        "/style.css",
+        "/app.js",
+        "/metrics",
+        "/openapi.json",
+        "/api/v1/status",
+        "/api/v1/events",
+        "/api/v1/tenants/acme/gw",
+        "/api/v1/tenants/acme/gw/rib",
+        "/api/v1/tenants/acme/gw/sites/poznan",
+        "/nothing",
+        "/livez/",
+        "//livez",
+        "/LIVEZ",
+        "/livez/..%2f",
+    ] {
+        let answer = server.ask(path);
+        assert_eq!(answer.status(), 401, "{path}");
+        assert!(!answer.0.contains("acme") && !answer.0.contains("beta"), "{}", answer.0);
+        let challenges: Vec<_> = answer
+            .head()
+            .lines()
+            .filter(|line| line.to_ascii_lowercase().starts_with("www-authenticate:"))
+            .collect();
+        assert_eq!(challenges.len(), 2, "{challenges:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(server.ask_as("HEAD", path).status(), 401, "{path}");
+    }
+    assert_eq!(server.ask_as("POST", "/").status(), 405);
+}
+
+#[test]
+fn who_keeps_the_process_asks_for_its_health_and_hears_of_no_tenant() {
+    let server = server();
+    assert_eq!((server.ask("/livez").status(), server.ask("/livez").body()), (200, "ok\n"));
+    for path in ["/readyz", "/readyz?verbose"] {
+        let answer = server.ask(path);
+        assert_eq!((answer.status(), answer.body()), (200, "ok\n"), "{path}");
+    }
+    let mut none = snapshot();
+    none.config.loaded_generation = 0;
+    server.snapshots.send_replace(Arc::new(none));
+    let answer = server.ask("/readyz?verbose");
+    assert_eq!((answer.status(), answer.body()), (503, "failed\n"));
+    let told = ask(&server, "/readyz?verbose", "Authorization: Bearer test\r\n");
+    assert!(told.body().contains("[-]config-loaded failed"), "{}", told.body());
+    let told = ask(&server, "/readyz?verbose", "Authorization: Bearer acme\r\n");
+    assert_eq!(told.body(), "failed\n");
+}
+
+#[test]
+fn a_token_is_taken_as_a_program_and_as_a_browser_shows_it() {
+    let server = server();
+    for (value, status) in [
+        ("Bearer test", 200),
+        ("bearer   test", 200),
+        ("BEARER test", 200),
+        // noc:test, :test and any:thing:else
+        ("Basic bm9jOnRlc3Q=", 200),
+        ("basic OnRlc3Q=", 200),
+        ("Basic YW55OnRoaW5nOmVsc2U=", 401),
+        ("Bearer tes", 401),
+        ("Bearer testt", 401),
+        ("Bearer TEST", 401),
+        ("Bearer ", 401),
+        ("Bearer", 401),
+        ("test", 401),
+        ("", 401),
+        ("Basic test", 401),
+        ("Basic dGVzdA==", 401),
+        ("Basic //8=", 401),
+        ("Digest username=\"noc\"", 401),
+        // The checksum is no token.
+        ("Bearer 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", 401),
+    ] {
+        let answer = ask(&server, "/api/v1/status", &format!("Authorization: {value}\r\n"));
+        assert_eq!(answer.status(), status, "{value}");
+    }
+    let twice = "Authorization: Bearer test\r\nAuthorization: Bearer test\r\n";
+    assert_eq!(ask(&server, "/api/v1/status", twice).status(), 401);
+    let in_the_query = server.ask("/api/v1/status?access_token=test");
+    assert_eq!(in_the_query.status(), 401, "a token in an address ends up in logs");
+}
+
+#[test]
+fn a_token_that_is_taken_back_is_taken_back_at_once() {
+    let access = Access::parse(&token_line("noc", &[], "old").unwrap()).unwrap();
+    let credentials = Credentials { access: Some(access), ..Credentials::default() };
+    let (say, credentials) = tokio::sync::watch::channel(Arc::new(credentials));
+    let server = Server::made(snapshot(), |views| views.with_credentials(credentials));
+    let old = "Authorization: Bearer old\r\n";
+    assert_eq!(ask(&server, "/metrics", old).status(), 200);
+    let access = Access::parse(&token_line("noc", &[], "new").unwrap()).unwrap();
+    say.send_replace(Arc::new(Credentials { access: Some(access), ..Credentials::default() }));
+    assert_eq!(ask(&server, "/metrics", old).status(), 401);
+    assert_eq!(ask(&server, "/metrics", "Authorization: Bearer new\r\n").status(), 200);
+}
+
+#[test]
+fn the_unix_socket_asks_for_no_token() {
+    let server = server();
+    let answer = server
+        .send_unix("GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json()["tenants"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn secrets_are_in_no_debug_text() {
+    let access = Access::parse(&token_line("noc", &[], "canary").unwrap()).unwrap();
+    let text = format!("{:?}", Credentials { access: Some(access), ..Credentials::default() });
+    assert!(!text.contains("canary"), "{text}");
+}
