@@ -147,3 +147,11 @@ where
 pub(super) fn sees_all(request: &Request) -> bool {
     matches!(request.extensions().get(), Some(Sight(Some(Scope::All))))
 }
+
+/// The scope of a request that was let through, in words.
+pub(super) fn mark(request: &Request) -> String {
+    match request.extensions().get() {
+        Some(Sight(Some(scope))) => scope.mark(),
+        Some(Sight(None)) | None => String::new(),
+    }
+}

@@ -49,7 +49,11 @@ pub(super) async fn guard(State(views): State<Views>, request: Request, next: Ne
         None => next.run(request).await,
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
+        // What is the same for everybody may be kept.
+        let is_said = name == header::CACHE_CONTROL && response.headers().contains_key(&name);
+        if !is_said {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }

@@ -10,7 +10,7 @@
 //!
 //! In reading order: [`Views`] (what is shown), [`Listener`]
 //! (where), [`serve`], [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what
-//! a request goes through: `guard`, `authenticate`; then `health`, `api` (and
+//! a request goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and
 //! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
 //! `open_metrics`), `page`.
 
@@ -18,6 +18,7 @@ mod access;
 mod api;
 mod authenticate;
 mod credentials;
+mod etag;
 mod guard;
 mod health;
 mod listener;

@@ -178,6 +178,10 @@ impl Operation<'_> {
             let answer = json!({"description": "Show a token.", "content": text(schemas)});
             answers.insert("401".to_owned(), answer);
         }
+        if matches!(self.id, "status" | "tenant" | "site" | "rib") {
+            let known = "You have it already (`If-None-Match`).";
+            answers.insert("304".to_owned(), json!({"description": known}));
+        }
         for (status, what, content) in self.answers {
             let answer = json!({"description": what, "content": content(schemas)});
             answers.insert(status.to_string(), answer);

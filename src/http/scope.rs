@@ -60,4 +60,14 @@ impl Scope {
             endpoint: None,
         })
     }
+
+    /// A text that is another for another scope.
+    pub(super) fn mark(&self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Tenants(tenants) => {
+                tenants.iter().map(|tenant| format!("{tenant},")).collect::<String>()
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::authenticate::{self, ClientNames};
 use super::guard::{self, LocalAddress};
 use super::listener::Kind;
 use super::live::Live;
-use super::{Listener, Times, Tls, Views, api, health, live, metrics, openapi, page, tls};
+use super::{Listener, Times, Tls, Views, api, etag, health, live, metrics, openapi, page, tls};
 use crate::model::limits;
 use axum::extract::FromRef;
 use axum::{Extension, Router, middleware, routing::get};
@@ -69,7 +69,7 @@ fn router(views: Views, live: Live) -> Router {
     let guard = middleware::from_fn_with_state(views.clone(), guard::guard);
     let authenticate = middleware::from_fn_with_state(views.clone(), authenticate::authenticate);
     // The last is the first that a request comes to.
-    let routes = routes.layer(authenticate).layer(guard);
+    let routes = routes.layer(middleware::from_fn(etag::etag)).layer(authenticate).layer(guard);
     routes.with_state(Shown { views, live })
 }
 

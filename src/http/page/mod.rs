@@ -28,16 +28,21 @@ use filter::Filter;
 use html::Frame;
 
 pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
+    resource("text/css; charset=utf-8", include_str!("style.css"))
 }
 
 pub(super) async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("app.js"))
-        .into_response()
+    resource("text/javascript; charset=utf-8", include_str!("app.js"))
 }
 
 pub(super) async fn icon() -> Response {
-    ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("icon.svg")).into_response()
+    resource("image/svg+xml", include_str!("icon.svg"))
+}
+
+/// What is the same for everybody may be kept, and is asked about each time: another
+/// version of the program has another.
+fn resource(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
 pub(super) async fn all(seen: Seen, Query(filter): Query<Filter>) -> Html<String> {

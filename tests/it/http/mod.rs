@@ -2,6 +2,7 @@
 
 mod bad;
 pub(crate) mod certificates;
+mod etag;
 mod live;
 mod openapi;
 mod page;

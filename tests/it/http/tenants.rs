@@ -83,6 +83,20 @@ fn another_tenant_is_as_one_that_is_not_there() {
     }
 }
 
+#[test]
+fn a_tag_is_another_for_who_sees_something_else() {
+    let server = tokens::server();
+    for path in ["/api/v1/status", "/api/v1/tenants/acme/gw", "/openapi.json"] {
+        let (all, one) = (ask(&server, path, NOC), ask(&server, path, ACME));
+        assert_ne!(all.header("etag").unwrap(), one.header("etag").unwrap(), "{path}");
+        assert!(all.head().contains("vary: Authorization"), "{}", all.head());
+        let known = format!("If-None-Match: {}\r\n", all.header("etag").unwrap());
+        assert_eq!(ask(&server, path, &format!("{NOC}{known}")).status(), 304, "{path}");
+        assert_eq!(ask(&server, path, &format!("{ACME}{known}")).status(), 200, "{path}");
+        assert_eq!(ask(&server, path, &known).status(), 401, "{path}");
+    }
+}
+
 /// What a stream says until it tells of a moment at which something happened at both
 /// tenants.
 fn heard(query: &str) -> String {
