@@ -2,12 +2,15 @@
 
 mod bad;
 pub(crate) mod certificates;
+mod clock;
 mod etag;
 mod live;
 mod openapi;
 mod page;
+mod refused;
 mod secure;
 pub(crate) mod server;
+mod slow;
 mod tenants;
 mod tokens;
 mod views;
