@@ -76,9 +76,10 @@ def key_pair():
     return private, run("wg", "pubkey", stdin=private).strip()
 
 
-def status():
+def status(token=None):
     connection = http.client.HTTPConnection(HOST, STATUS, timeout=10)
-    connection.request("GET", "/api/v1/status")
+    fields = {} if token is None else {"Authorization": f"Bearer {token}"}
+    connection.request("GET", "/api/v1/status", headers=fields)
     return json.loads(connection.getresponse().read())
 
 
@@ -189,10 +190,12 @@ class Lab:
 
 
 class Crowd:
-    """A gateway with so many tenants of ten sites each, none of which ever connects."""
+    """A gateway with so many tenants of ten sites each, none of which ever connects; one
+    that asks for tokens has one of everything, and one of tenant t0."""
 
-    def __init__(self, binary, tenants):
-        self.binary, self.tenants = binary, tenants
+    def __init__(self, binary, tenants, asks=False):
+        self.binary, self.tenants, self.asks = binary, tenants, asks
+        self.token = self.tenants_token = None
 
     def __enter__(self):
         self.home = tempfile.TemporaryDirectory(prefix="lockgate-e2e-")
@@ -205,11 +208,19 @@ class Crowd:
                     tenant=f"t{tenant}", name=f"site{site}", key=key_pair()[1],
                     tunnel=f"10.255.{site}.0/31", prefix=f"192.168.{site}.0/24")
             documents.append(text)
-        self.gateway = Process(self.binary, Path(self.home.name), "---\n".join(documents))
+        options = []
+        if self.asks:
+            file = f"{self.home.name}/tokens"
+            make = (self.binary, "token", "new", "--add-to", file)
+            self.token = run(*make, "noc").strip()
+            self.tenants_token = run(*make, "customer", "--tenant", "t0/gw").strip()
+            options = ["--status-tokens", file]
+        self.gateway = Process(
+            self.binary, Path(self.home.name), "---\n".join(documents), *options)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
-                tenants = status()["tenants"]
+                tenants = status(self.token)["tenants"]
                 if len(tenants) == self.tenants:
                     return self
             except OSError:

@@ -152,6 +152,25 @@ def a_page_of_a_thousand_sites_is_usable(crowd, browser):
           f"12 letters typed and found in {typed * 1000:.0f} ms")
 
 
+def a_page_behind_a_token_is_asked_for_and_followed(crowd, _):
+    for token, tenants in ((crowd.token, 3), (crowd.tenants_token, 1)):
+        # Another window knows no password of the one before.
+        with Browser() as browser:
+            # As what is typed into the browser's own dialog.
+            browser.open(URL.replace("://", f"://noc:{token}@"))
+            browser.open(URL)
+            rows = browser.run("return document.querySelectorAll('#tenants tbody tr').length")
+            assert rows == tenants, f"{rows} tenants"
+            browser.run("document.querySelector('#sites').dataset.old = 1")
+            browser.wait("return !document.querySelector('#sites').dataset.old", 30)
+            assert not browser.run("return document.getElementById('stale').checkVisibility()")
+            said = browser.complaints()
+            assert not said, f"the console says {said}"
+    with Browser() as browser:
+        browser.open(URL)
+        assert "t0" not in (browser.text("body") or "")
+
+
 def attempt(test, lab, browser):
     name = test.__name__.replace("_", " ")
     try:
@@ -179,6 +198,7 @@ def main():
                 a_gateway_that_says_nothing_is_told_loudly,
                 a_pulled_cable_is_seen_without_loading_the_page_again)),
             (Crowd(BINARY, 100), (a_page_of_a_thousand_sites_is_usable,)),
+            (Crowd(BINARY, 3, asks=True), (a_page_behind_a_token_is_asked_for_and_followed,)),
         ):
             tests = [t for t in tests if not wanted or any(w in t.__name__ for w in wanted)]
             if not tests:
