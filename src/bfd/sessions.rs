@@ -8,6 +8,7 @@ use super::discard::Discard;
 use super::packet::{PACKET_LENGTH, Packet};
 use super::session::{Event, Session, SessionOutput, SessionSample};
 use super::timing::Timing;
+use crate::model::limits;
 use crate::net::{Instant, Jitter};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -137,7 +138,21 @@ impl Sessions {
                 }
             }
         }
+        self.forget_beyond(limits::BFD_LEAVING);
         self.pump();
+    }
+
+    /// Says no more to those that leave, the first to be done first, where they are more
+    /// than `most`.
+    fn forget_beyond(&mut self, most: usize) {
+        let all = self.neighbors.iter();
+        let mut leaving: Vec<(Instant, IpAddr)> =
+            all.filter_map(|(address, it)| Some((it.leaving?, *address))).collect();
+        leaving.sort_unstable();
+        let beyond = leaving.len().saturating_sub(most);
+        for (_, address) in leaving.into_iter().take(beyond) {
+            self.neighbors.remove(&address);
+        }
     }
 
     /// A number that no session here has, and not 0.
@@ -168,7 +183,8 @@ impl Sessions {
         if let Err(why) = neighbor.handle_packet(arrival, bytes, now) {
             *neighbor.discarded.entry(why).or_default() += 1;
         }
-        self.pump();
+        // Of a thousand neighbors one has always just said something.
+        Self::pump_one(arrival.remote, neighbor, &mut self.outputs);
     }
 
     /// When [`Sessions::handle_timeout`] is due.
@@ -213,12 +229,16 @@ impl Sessions {
     /// Brings up what the sessions have.
     fn pump(&mut self) {
         for (address, neighbor) in &mut self.neighbors {
-            while let Some(output) = neighbor.session.poll_output() {
-                self.outputs.push_back(match output {
-                    SessionOutput::Send(packet) => Output::Send(*address, packet.encode()),
-                    SessionOutput::Event(event) => Output::Event(*address, event),
-                });
-            }
+            Self::pump_one(*address, neighbor, &mut self.outputs);
+        }
+    }
+
+    fn pump_one(address: IpAddr, neighbor: &mut Neighbor, outputs: &mut VecDeque<Output>) {
+        while let Some(output) = neighbor.session.poll_output() {
+            outputs.push_back(match output {
+                SessionOutput::Send(packet) => Output::Send(address, packet.encode()),
+                SessionOutput::Event(event) => Output::Event(address, event),
+            });
         }
     }
 }

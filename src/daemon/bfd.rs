@@ -25,7 +25,8 @@ use tokio::task::AbortHandle;
 const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// Packets that are taken in a row at one address: one of each neighbor that a tenant
-/// can have. Then come [`PAUSE`] and others.
+/// can name, and of a thousand out of ranges in a quarter of their interval. Then come
+/// [`PAUSE`] and others.
 const IN_A_ROW: usize = 64;
 
 /// No neighbor has reason to send so fast that this delays it.

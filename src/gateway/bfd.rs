@@ -1,6 +1,9 @@
 //! Who watches a tenant's BGP neighbors: its BFD sessions, what they ask of sockets,
 //! and what follows when one finds its neighbor dead.
 //!
+//! Who is named by address is watched from the first; who connects out of a range, from
+//! when its session comes up until it is forgotten.
+//!
 //! BFD does not keep BGP from coming up, for the neighbor may not speak it (RFC 5882
 //! §4.1); a session that was up and is not takes BGP down at once, unless someone at
 //! the neighbor took it down on purpose (RFC 5882 §3.2).
@@ -11,11 +14,11 @@ use crate::bfd::{
     self, Arrival, DownReason, Event, Hops, NeighborSample, Sessions, Settings, State, Timing,
 };
 use crate::bgp::NeighborName;
-use crate::bgp::speaker::{Endpoint, endpoints};
+use crate::bgp::speaker::{Endpoint, Speaker, endpoints};
 use crate::model::{BgpNeighbor, Tenant};
 use crate::net::{Instant, Jitter, Now};
 use crate::status::EventReason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The first of the UDP ports that packets come from (RFC 5881 §4), the last being
@@ -33,7 +36,8 @@ pub(super) struct Bfd {
     names: BTreeMap<IpAddr, NeighborName>,
     /// What the sockets were told to hold.
     open: BTreeMap<IpAddr, BfdEndpoint>,
-    /// Sessions made so far: those that come after others have other discriminators.
+    /// How often it was said who is to be watched: numbers that are drawn later are
+    /// others.
     rounds: u64,
 }
 
@@ -61,15 +65,13 @@ impl Bfd {
 impl TenantMachine {
     /// Watches the neighbors that are to be, and no others.
     pub(super) fn watch_neighbors(&mut self, tenant: &Tenant, now: Now) {
-        let watched = watched(tenant);
+        let watched = watched(tenant, self.bgp.speaker.as_ref());
         if watched.is_empty() && self.bgp.bfd.sessions.is_none() {
             return;
         }
         let seed = Jitter::new(self.seed().wrapping_add(self.bgp.bfd.rounds)).number();
         let bfd = &mut self.bgp.bfd;
-        if bfd.sessions.is_none() {
-            bfd.rounds += 1;
-        }
+        bfd.rounds += 1;
         let sessions = bfd.sessions.get_or_insert_with(|| Sessions::new(seed));
         let settings = watched.values().map(|(_, endpoint)| (endpoint.address, settings(endpoint)));
         sessions.configure(&settings.collect(), now.mono);
@@ -132,11 +134,25 @@ impl TenantMachine {
             return;
         }
         sessions.handle_timeout(now.mono);
-        let mut open = self.bgp.bfd.open.clone();
-        let left: Vec<IpAddr> = sessions.addresses().collect();
-        open.retain(|address, _| left.contains(address));
         self.after_bfd(now);
+        // What that led to may have had others watched.
+        let Some(sessions) = &self.bgp.bfd.sessions else { return };
+        let left: BTreeSet<IpAddr> = sessions.addresses().collect();
+        let mut open = self.bgp.bfd.open.clone();
+        open.retain(|address, _| left.contains(address));
         self.open_for(open);
+    }
+
+    /// Watches who has come up out of a range, and no more who is forgotten.
+    pub(super) fn watch_arrivals(&mut self, now: Now) {
+        let Some(speaker) = &mut self.bgp.speaker else { return };
+        if !speaker.take_arrived() || self.bgp.is_leaving() {
+            return;
+        }
+        let Some(tenant) = self.wanted().map(|wanted| wanted.served().clone()) else { return };
+        if ranges_watched(&tenant).next().is_some() {
+            self.watch_neighbors(&tenant, now);
+        }
     }
 
     /// Brings up what the sessions have, and acts on what they found.
@@ -183,8 +199,18 @@ fn why(reason: DownReason) -> String {
     }
 }
 
+/// The ranges out of which neighbors are to be watched, by name.
+fn ranges_watched(tenant: &Tenant) -> impl Iterator<Item = &str> {
+    let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
+    let ranges = neighbors.filter(|it| it.bfd && it.address().is_none());
+    ranges.map(|range| range.name.as_str())
+}
+
 /// The neighbors that are to be watched, by their addresses.
-fn watched(tenant: &Tenant) -> BTreeMap<IpAddr, (NeighborName, Endpoint)> {
+fn watched(
+    tenant: &Tenant,
+    speaker: Option<&Speaker>,
+) -> BTreeMap<IpAddr, (NeighborName, Endpoint)> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     let asked: Vec<IpAddr> =
         neighbors.filter(|it| it.bfd).filter_map(BgpNeighbor::address).collect();
@@ -192,7 +218,12 @@ fn watched(tenant: &Tenant) -> BTreeMap<IpAddr, (NeighborName, Endpoint)> {
         NeighborName::Fabric(_) => asked.contains(&endpoint.address),
         NeighborName::Dynamic { .. } | NeighborName::Site(_) => false,
     };
+    let ranges: Vec<&str> = ranges_watched(tenant).collect();
+    let of_range = |name: &NeighborName| name.range().is_some_and(|range| ranges.contains(&range));
+    let arrivals = speaker.into_iter().flat_map(Speaker::arrivals);
+    let arrivals = arrivals.filter(|(name, _)| of_range(name));
     let all = endpoints(tenant).into_iter().filter(|(name, endpoint)| is_asked(name, endpoint));
+    let all = all.chain(arrivals.map(|(name, endpoint)| (name.clone(), endpoint.clone())));
     all.map(|(name, endpoint)| (endpoint.address, (name, endpoint))).collect()
 }
 

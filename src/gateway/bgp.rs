@@ -310,6 +310,8 @@ impl TenantMachine {
             });
         }
         self.bgp.changed.extend(speaker.take_changed());
+        self.watch_arrivals(now);
+        let Some(speaker) = &mut self.bgp.speaker else { return };
         let keeps = speaker.keeps_unsaid();
         let has_kept = std::mem::replace(&mut self.bgp.keeps, keeps) && !keeps;
         self.bgp.is_due |= has_kept || !self.bgp.changed.is_empty();

@@ -250,6 +250,10 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
     );
     let mut range_maximum =
         gauges("lockgate_bgp_range_maximum", "Neighbors that a range may have at one time.");
+    let mut range_bfd = gauges(
+        "lockgate_bfd_range_neighbors",
+        "Neighbors out of a range that BFD watches, by whether its session is up; absent where it watches none.",
+    );
     let mut range_refused = counters(
         "lockgate_bgp_range_refused_total",
         "Connections out of a range that were not taken for want of room.",
@@ -294,6 +298,14 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
                 let labels = [labels.as_slice(), &[label("established", value)]].concat();
                 range_neighbors.add(labels, number(count as u64));
             }
+            let watched = || all().filter_map(|it| it.bfd.as_ref());
+            if watched().next().is_some() {
+                let up = watched().filter(|it| it.state == BfdState::Up).count();
+                for (value, count) in [("true", up), ("false", watched().count() - up)] {
+                    let labels = [labels.as_slice(), &[label("up", value)]].concat();
+                    range_bfd.add(labels, number(count as u64));
+                }
+            }
             range_maximum.add(labels.clone(), number(range.maximum));
             range_refused.add(labels.clone(), number(range.refused.0));
             let sum = all().fold(PrefixCounts::default(), |sum, it| sum.plus(it.prefixes));
@@ -303,7 +315,7 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             flaps.add(labels, number(range.flaps.0));
         }
     }
-    let ranges = [range_neighbors, range_maximum, range_refused];
+    let ranges = [range_neighbors, range_bfd, range_maximum, range_refused];
     let all = [up, prefixes, notifications, flaws, flaps, bfd_up, bfd_flaps, bfd_discarded];
     all.into_iter().chain(ranges).map(Family::finish).collect()
 }

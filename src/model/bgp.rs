@@ -32,7 +32,7 @@ pub struct BgpNeighbor {
     /// Its AS.
     pub remote_asn: Asn,
     /// Whether BFD watches it (RFC 5880): over one hop where it is in a network of
-    /// the fabric link, else over several. Never of a range.
+    /// the fabric link, else over several. Of a range, whoever of it has come up.
     pub bfd: bool,
     /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
     pub ttl_security: Option<u8>,

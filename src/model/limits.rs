@@ -237,6 +237,10 @@ pub const BGP_SOCKET_WRITE_BYTES: usize = 64 << 10;
 /// a time, and whoever finds no room waits.
 pub const BGP_INPUTS: usize = 64;
 
+/// BFD sessions of a tenant that nobody wants any more and that still say so: beyond it
+/// the first to be done say no more. Who they were with sets how long they would.
+pub const BFD_LEAVING: usize = 64;
+
 /// What BFD's sockets have to tell that waits for the loop, which takes it up to a
 /// hundred times a second: packets of ten thousand neighbors. Whoever finds no room
 /// waits.

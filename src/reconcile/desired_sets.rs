@@ -37,7 +37,7 @@ pub(super) fn sets(
     if !neighbors.is_empty() {
         put(List::Neighbors, &None, neighbors);
     }
-    let watched: PrefixSet = watched_neighbors(tenant).map(Prefix::host).collect();
+    let watched: PrefixSet = watched_neighbors(tenant).collect();
     if !watched.is_empty() {
         put(List::BfdNeighbors, &None, watched);
     }
@@ -158,10 +158,10 @@ pub(super) fn fabric_neighbors(tenant: &Tenant) -> impl Iterator<Item = Prefix> 
     neighbors.map(BgpNeighbor::network)
 }
 
-/// Those of them that BFD watches.
-pub(super) fn watched_neighbors(tenant: &Tenant) -> impl Iterator<Item = IpAddr> {
+/// Where those of them are that BFD watches.
+pub(super) fn watched_neighbors(tenant: &Tenant) -> impl Iterator<Item = Prefix> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
-    neighbors.filter(|neighbor| neighbor.bfd).filter_map(BgpNeighbor::address)
+    neighbors.filter(|neighbor| neighbor.bfd).map(BgpNeighbor::network)
 }
 
 /// The customers' BGP routers on a link to sites.

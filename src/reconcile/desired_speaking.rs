@@ -12,8 +12,8 @@ use super::desired_sets::watched_neighbors;
 use super::desired_words::{SetOf, accept, membership, rule};
 use super::{Device, Family, Icmp, List, Match, Rule, Transport, Verdict};
 use crate::model::{Ports, Tenant};
+use crate::net::Prefix;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// Where BGP listens (RFC 4271 §8.2.1).
 const BGP: Ports = Ports { first: 179, last: 179 };
@@ -111,9 +111,9 @@ impl Speaking<'_> {
 
 /// Where BFD listens for the fabric's neighbors that it watches.
 pub(super) fn watched_ports(tenant: &Tenant) -> Vec<Ports> {
-    let on_link = |neighbor: IpAddr| {
+    let on_link = |neighbor: Prefix| {
         let mut own = tenant.fabric.addresses.iter();
-        own.any(|own| own.network().contains(neighbor))
+        own.any(|own| own.network().covers(neighbor))
     };
     let ports: BTreeSet<Ports> = watched_neighbors(tenant)
         .map(|neighbor| if on_link(neighbor) { BFD } else { BFD_MULTIHOP })

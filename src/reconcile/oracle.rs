@@ -141,15 +141,15 @@ fn speaks_bgp(tenant: &Tenant, packet: &Packet) -> bool {
 fn speaks_bfd(tenant: &Tenant, packet: &Packet, port: u16) -> bool {
     let Some(bgp) = &tenant.fabric.bgp else { return false };
     let watched = bgp.neighbors.iter().filter(|neighbor| neighbor.bfd);
-    let mut watched = watched.filter_map(BgpNeighbor::address);
-    let is_on_link = |address| {
+    let mut watched = watched.map(BgpNeighbor::network);
+    let is_on_link = |network| {
         let mut own = tenant.fabric.addresses.iter();
-        own.any(|own| own.network().contains(address))
+        own.any(|own| own.network().covers(network))
     };
-    let port_of = |address| if is_on_link(address) { 3_784 } else { 4_784 };
+    let port_of = |network| if is_on_link(network) { 3_784 } else { 4_784 };
     packet.leg == Leg::Fabric
-        && watched.clone().any(|neighbor| neighbor == packet.source)
-        && watched.any(|neighbor| port_of(neighbor) == port)
+        && watched.clone().any(|network| network.contains(packet.source))
+        && watched.any(|network| port_of(network) == port)
 }
 
 /// Whether `allow` lets a packet begin a conversation that way.

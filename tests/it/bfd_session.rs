@@ -562,3 +562,20 @@ fn what_did_not_change_goes_on_and_what_is_gone_says_so_for_a_while() {
     assert!((2..=5).contains(&said), "{said}");
     assert_eq!(sessions.addresses().count(), 1);
 }
+
+/// How long each says that it leaves hangs on what the other end asked for: hours, if it
+/// likes. Neighbors that come out of a range and go were added up without end.
+#[test]
+fn who_is_gone_is_told_so_for_hours_by_a_bounded_number_of_sessions() {
+    let now = Instant::from_secs(100);
+    let mut sessions = Sessions::new(1);
+    let settings = Settings { hops: Hops::Single, minimum_ttl: 255, timing: Timing::default() };
+    let at = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+    for n in 0..200 {
+        sessions.configure(&[(at(n), settings)].into(), now + millis(u64::from(n)));
+    }
+    let left: Vec<IpAddr> = sessions.addresses().collect();
+    assert_eq!(left.len(), 1 + lockgate::model::limits::BFD_LEAVING);
+    assert!(left.contains(&at(199)), "who is wanted stays");
+    assert!(left.contains(&at(198)) && !left.contains(&at(0)), "the first to be done went");
+}

@@ -3,7 +3,7 @@
 
 use crate::bgp_scene::{import, namespace, tenant};
 use lockgate::config::{Documents, Options, Secrets, validate};
-use lockgate::model::{Config, Placement, Tenant};
+use lockgate::model::{BgpNeighbor, Config, NeighborAt, Placement, Tenant};
 use lockgate::reconcile::{
     Cause, ChainName, Conversation, DropReason, Fate, KernelState, LeakKind, Leg, Namespace,
     Packet, Payload, TraceStep, Transport, Verdict, desired_tenant, expected, leaks, trace,
@@ -148,6 +148,22 @@ fn watched_neighbors_alone_may_speak_bfd() {
     far.bfd = true;
     tenant.fabric.bgp.as_mut().unwrap().neighbors.push(far);
     check(&tenant, &[(datagram("10.200.0.1", 4784), Fate::Delivered)]);
+    let at = NeighborAt::Range { prefix: "10.1.0.128/26".parse().unwrap(), maximum: 3 };
+    let range = BgpNeighbor { at, ..crate::bgp_scene::fabric_neighbor("n", "10.1.0.128", 65_001) };
+    let mut neighbors = vec![range.clone()];
+    tenant.fabric.bgp.as_mut().unwrap().neighbors.clone_from(&neighbors);
+    check(&tenant, &[(datagram("10.1.0.130", 3784), refused)]);
+    let nobody = Fate::Dropped(Cause::Rule(DropReason::NotAppSource));
+    neighbors[0].bfd = true;
+    tenant.fabric.bgp.as_mut().unwrap().neighbors.clone_from(&neighbors);
+    check(
+        &tenant,
+        &[
+            (datagram("10.1.0.130", 3784), Fate::Delivered),
+            (datagram("10.1.0.130", 4784), refused),
+            (datagram("10.1.0.192", 3784), nobody),
+        ],
+    );
 }
 
 #[test]

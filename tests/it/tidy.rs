@@ -11,7 +11,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("config", &["net", "model"]),
     ("customer", &["net", "model"]),
     ("packet", &["net"]),
-    ("bfd", &["net"]),
+    ("bfd", &["net", "model"]),
     ("bgp", &["net", "model", "reconcile"]),
     ("wireguard", &["net", "packet", "model"]),
     ("reconcile", &["net", "model"]),

@@ -13,7 +13,7 @@ use lockgate::status::{BgpSnapshot, NeighborState, Snapshot};
 use std::time::Duration;
 
 /// The tenant's document with `neighbors` in place of its only one.
-fn document(neighbors: &str) -> String {
+pub(crate) fn document(neighbors: &str) -> String {
     let usual = format!("{{name: tor, address: {BIRD}, remoteASN: 65001}}");
     let document = tenant_document(&Ask::default());
     assert!(document.contains(&usual));
@@ -22,7 +22,7 @@ fn document(neighbors: &str) -> String {
 
 /// A BIRD with a session `lockgate` to the gateway from `address`, which has a network to
 /// say; `more` is added to the session.
-fn bird_config(address: &str, network: &str, more: &str) -> String {
+pub(crate) fn bird_config(address: &str, network: &str, more: &str) -> String {
     format!(
         "log stderr all;
 router id {address};

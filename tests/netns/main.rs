@@ -11,6 +11,7 @@ mod answerer;
 mod asymmetric;
 mod bgp_bfd;
 mod bgp_bfd_frr;
+mod bgp_bfd_range;
 mod bgp_calico;
 mod bgp_exabgp;
 mod bgp_flood;

@@ -74,6 +74,7 @@ impl Speaker {
         match event {
             Event::Established(agreed) => {
                 let preserved = neighbor.handle_established(&agreed);
+                self.arrived |= name.range().is_some();
                 self.rib.neighbor_up(name, agreed.remote_id, &preserved);
                 self.happened(name, Happening::Established);
                 self.advertise(name, now);

@@ -105,6 +105,8 @@ pub struct Speaker {
     neighbors: BTreeMap<NeighborName, Neighbor>,
     by_address: BTreeMap<IpAddr, NeighborName>,
     ranges: BTreeMap<String, Range>,
+    /// Whether neighbors out of ranges came up or went that were not told of.
+    arrived: bool,
     /// A random number that is another one with each neighbor.
     seed: u64,
     up: BTreeSet<SiteName>,
@@ -143,6 +145,7 @@ impl Speaker {
             neighbors: BTreeMap::new(),
             by_address: BTreeMap::new(),
             ranges: BTreeMap::new(),
+            arrived: false,
             seed,
             up: BTreeSet::new(),
             stopping: false,

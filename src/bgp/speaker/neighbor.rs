@@ -23,6 +23,8 @@ const LONGEST_RESTART: Duration = Duration::from_secs(600);
 pub(super) struct Neighbor {
     pub(super) endpoint: Endpoint,
     pub(super) session: Session,
+    /// Whether a session with it ever came up.
+    pub(super) was_up: bool,
     pub(super) out: AdjRibOut,
     /// What there was no room for yet.
     pending: Option<Update>,
@@ -56,6 +58,7 @@ impl Neighbor {
         Self {
             endpoint,
             session,
+            was_up: false,
             out: AdjRibOut::new(),
             pending: None,
             unended: BTreeSet::new(),
@@ -101,6 +104,7 @@ impl Neighbor {
 
     /// A session began. Gives the families of which it kept forwarding.
     pub(super) fn handle_established(&mut self, agreed: &Negotiated) -> BTreeSet<Family> {
+        self.was_up = true;
         self.out = AdjRibOut::new();
         self.pending = None;
         self.targets.clear();

@@ -142,12 +142,25 @@ impl Speaker {
         let Some(mut neighbor) = self.neighbors.remove(name) else { return };
         self.last_id = self.last_id.max(neighbor.session.last_id());
         self.last_work(name, &mut neighbor.session);
+        self.arrived |= neighbor.was_up;
         self.rib.remove_neighbor(name);
         self.by_address.remove(&neighbor.endpoint.address);
         if let Some(range) = self.ranges.get_mut(range) {
             range.gone.add(&neighbor.session.sample().counters);
             range.is_told = false;
         }
+    }
+
+    /// Neighbors out of ranges whose session has come up, until they are forgotten.
+    pub fn arrivals(&self) -> impl Iterator<Item = (&NeighborName, &Endpoint)> {
+        let all = self.neighbors.iter();
+        let arrived = all.filter(|(name, it)| name.range().is_some() && it.was_up);
+        arrived.map(|(name, neighbor)| (name, &neighbor.endpoint))
+    }
+
+    /// Whether [`Speaker::arrivals`] may be others than when this was asked last.
+    pub fn take_arrived(&mut self) -> bool {
+        std::mem::take(&mut self.arrived)
     }
 
     /// How many neighbors there are out of a range.

@@ -140,8 +140,7 @@ pub struct FabricBgpSpec {
 #[x_kube(
     cel,
     validation = ("has(self.address) != has(self.range)", "either address or range"),
-    validation = ("!has(self.maximum) || has(self.range)", "maximum is of a range"),
-    validation = ("!has(self.range) || !has(self.bfd) || !self.bfd", "BFD watches nobody out of a range")
+    validation = ("!has(self.maximum) || has(self.range)", "maximum is of a range")
 )]
 pub struct NeighborSpec {
     /// What it is called in status and metrics.
@@ -173,7 +172,8 @@ pub struct NeighborSpec {
     /// Whether BFD watches it (RFC 5880), with 3 packets in a row, 300 ms apart: a
     /// neighbor that was there and is silent for 0.9 s is taken for gone, and its
     /// session ended. Over one hop where it is in a network of the fabric link
-    /// (RFC 5881), else over several (RFC 5883).
+    /// (RFC 5881), else over several (RFC 5883). Of a range each is watched from when
+    /// its session comes up until it is forgotten.
     #[serde(default)]
     pub bfd: bool,
     /// Hops it may be away, checked on every packet (GTSM). Absent checks nothing.

@@ -122,10 +122,6 @@ fn check_range(
     addresses: &[InterfaceAddress],
     found: &mut Findings,
 ) -> Option<NeighborAt> {
-    if spec.bfd {
-        let problem = Problem::Union("cannot be true of a range; name who is watched by address");
-        found.note(format!("{path}.bfd"), problem);
-    }
     let most = limits::NEIGHBORS_PER_RANGE as u32;
     let maximum = match spec.maximum {
         None => Some(limits::DEFAULT_NEIGHBORS_PER_RANGE),

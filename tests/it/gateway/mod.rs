@@ -2,6 +2,7 @@
 //! only remember what they were told, and time that a test moves.
 
 mod bfd;
+mod bfd_range;
 mod bgp;
 mod conntrack;
 mod devices;
