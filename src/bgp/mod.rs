@@ -40,6 +40,7 @@ pub use policy::ImportPolicy;
 pub use reject::{Reject, Verdict};
 pub use rib::{
     CALICO_NORMAL, Candidate, Counts, Explained, ExplainedPath, Limit, Lost, Multipath,
-    NeighborName, NeighborSettings, PathState, Retain, Rib, Stale, Standing, preference, select,
+    NeighborName, NeighborSettings, PathState, Retain, Rib, Stale, Standing, Treated, preference,
+    select,
 };
 pub use update::{Announcement, Family, Nlri, RouteDistinguisher, Update};

@@ -31,6 +31,7 @@ mod run;
 mod schema;
 mod secret;
 mod show;
+mod show_absent;
 mod show_bgp;
 mod status;
 mod terminal;

@@ -3,9 +3,9 @@
 use super::args::Directories;
 use super::client;
 use super::output::{self, Format, number, text};
-use super::show_bgp;
 use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
+use super::{show_absent, show_bgp};
 use crate::net::{Prefix, TenantName};
 use crate::status::{Ago, Bytes, Count, RouteSnapshot, SiteState, Snapshot};
 use anyhow::anyhow;
@@ -72,7 +72,10 @@ pub(super) fn run(
         }
         What::Rib => {
             let rows = show_bgp::rib(&snapshot, &directories.socket(), arguments.prefix)?;
-            show(&rows, arguments.output, |rows| show_bgp::draw_rib(rows, style))
+            show(&rows, arguments.output, |rows| {
+                let absent = arguments.prefix.map(|it| show_absent::absent(&snapshot, rows, it));
+                show_bgp::draw_rib(rows, style) + &absent.unwrap_or_default()
+            })
         }
     };
     terminal::print(&text?)?;

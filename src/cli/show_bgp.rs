@@ -7,7 +7,7 @@ use super::verdict::Failure;
 use crate::net::{Prefix, Timestamp};
 use crate::status::{
     Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, RibNetwork,
-    RibPath, Snapshot,
+    Snapshot,
 };
 use comfy_table::{Cell, Color};
 use serde::Serialize;
@@ -152,7 +152,7 @@ fn roles(neighbor: &NeighborSnapshot) -> Option<String> {
 /// A network and whose it is.
 #[derive(Serialize)]
 pub(super) struct Network {
-    tenant: String,
+    pub(super) tenant: String,
     #[serde(flatten)]
     network: RibNetwork,
 }
@@ -187,7 +187,7 @@ pub(super) fn draw_rib(rows: &[Network], style: Style) -> String {
             let communities = path.communities.join(" ");
             table.add_row([
                 text(tenant),
-                text(heard(network.prefix, path)),
+                text(heard(network.prefix, path.heard)),
                 text(&path.neighbor),
                 text(path.next_hop),
                 text(if path.as_path.is_empty() { "—" } else { &path.as_path }),
@@ -201,12 +201,26 @@ pub(super) fn draw_rib(rows: &[Network], style: Style) -> String {
                 }),
             ]);
         }
+        for withdrawn in &network.treated_as_withdrawn {
+            let nothing = || text("—");
+            table.add_row([
+                text(tenant),
+                text(heard(network.prefix, withdrawn.heard)),
+                text(&withdrawn.neighbor),
+                nothing(),
+                nothing(),
+                nothing(),
+                nothing(),
+                nothing(),
+                text(format!("treated as withdrawn: {}", withdrawn.reason)),
+            ]);
+        }
     }
     output::fit(&mut table, style, &DISPENSABLE_OF_RIB);
     output::draw(&mut table)
 }
 
 /// The network as it is known here, and as it was heard where that is another.
-fn heard(prefix: Prefix, path: &RibPath) -> String {
-    if path.heard == prefix { prefix.to_string() } else { format!("{prefix} ({})", path.heard) }
+fn heard(prefix: Prefix, heard: Prefix) -> String {
+    if heard == prefix { prefix.to_string() } else { format!("{prefix} ({heard})") }
 }

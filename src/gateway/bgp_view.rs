@@ -8,7 +8,7 @@ use crate::bgp::NeighborName;
 use crate::bgp::proto::Flaw;
 use crate::bgp::session::{SessionCounters, SessionState};
 use crate::bgp::speaker::{NeighborSample, RangeSample, Speaker, SpeakerSample};
-use crate::bgp::{Community, Explained, ExplainedPath, Stale};
+use crate::bgp::{Community, Explained, ExplainedPath, Stale, Treated};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
 use crate::model::{Site, Tenant};
 use crate::net::{Now, Prefix, TenantName};
@@ -16,8 +16,8 @@ use crate::reconcile::{Device, Namespace, Route, RouteKey};
 use crate::status::{
     BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason, ConditionStatus,
     ConditionType, Count, FlawCount, NeighborKind, NeighborSnapshot, NeighborState,
-    NotificationCount, PrefixCounts, RangeSnapshot, RibNetwork, RibPage, RibPath, RouteSnapshot,
-    RouteSource,
+    NotificationCount, PrefixCounts, RangeSnapshot, RibNetwork, RibPage, RibPath, RibWithdrawn,
+    RouteSnapshot, RouteSource,
 };
 use std::time::Duration;
 
@@ -47,6 +47,16 @@ fn network(explained: Explained) -> RibNetwork {
         prefix: explained.prefix,
         route: explained.route.map(|route| route.to_string()),
         paths: explained.paths.iter().map(path).collect(),
+        treated_as_withdrawn: explained.treated.iter().map(treated).collect(),
+    }
+}
+
+fn treated((neighbor, treated): &(NeighborName, Treated)) -> RibWithdrawn {
+    RibWithdrawn {
+        neighbor: neighbor.to_string(),
+        heard: treated.nlri.prefix,
+        path_id: treated.nlri.path_id,
+        reason: treated.fault.to_string(),
     }
 }
 

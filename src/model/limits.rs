@@ -194,6 +194,13 @@ pub const STATUS_BYTES: usize = 256 << 20;
 /// oldest are forgotten. Each session that comes and goes is two.
 pub const BGP_EVENTS: usize = 256;
 
+/// Networks of one neighbor of which it is known that they count as withdrawn for what
+/// was wrong with them (RFC 7606), and why; beyond it the oldest are forgotten.
+pub const TREATED_PER_NEIGHBOR: usize = 128;
+
+/// The same of all neighbors of a tenant; beyond it the oldest of who has most of them.
+pub const TREATED_PER_TENANT: usize = 1_024;
+
 /// Bytes of a BGP message (RFC 4271 §4).
 pub const BGP_MESSAGE_BYTES: usize = 4_096;
 

@@ -40,7 +40,7 @@ pub use neighbor::{
 pub use quantity::{BitRate, Bytes};
 pub use rate::RateMeter;
 pub use ready::Check;
-pub use rib::{RibNetwork, RibPage, RibPath};
+pub use rib::{RibNetwork, RibPage, RibPath, RibWithdrawn};
 pub use site::{AttachmentKind, PrefixSource, SitePrefixStatus, SiteSnapshot};
 pub use site_state::{SiteReason, SiteState};
 pub use snapshot::{

@@ -32,6 +32,26 @@ pub struct RibNetwork {
     pub route: Option<String>,
     /// Every path to it.
     pub paths: Vec<RibPath>,
+    /// What was announced of it and counts as withdrawn for what was wrong with it
+    /// (RFC 7606): the last of them, while the neighbor says nothing else of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub treated_as_withdrawn: Vec<RibWithdrawn>,
+}
+
+/// What counts as withdrawn although it was announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RibWithdrawn {
+    /// Who said it.
+    pub neighbor: String,
+    /// The network as it was heard.
+    #[serde(with = "text::display")]
+    #[schemars(with = "String")]
+    pub heard: Prefix,
+    /// The path identifier (RFC 7911); 0 where there is none.
+    pub path_id: u32,
+    /// What was wrong: `AS_PATH (attribute 2) is malformed`.
+    pub reason: String,
 }
 
 /// One path.

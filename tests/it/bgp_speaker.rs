@@ -162,6 +162,7 @@ impl Scene {
                     }
                     Output::Event(Event::RefreshBegun(_)) => router.heard.push("begun"),
                     Output::Event(Event::RefreshEnded(_)) => router.heard.push("ended"),
+                    Output::Event(Event::TreatedAsWithdrawn(..)) => router.heard.push("amiss"),
                     Output::Event(Event::EndOfRib(family)) => drop(router.ended.insert(family)),
                     Output::Event(Event::Down { .. }) => {
                         router.told.clear();

@@ -273,12 +273,17 @@ pub(crate) fn rib(
         prefix: "10.140.1.0/24".parse().unwrap(),
         route: Some("dev lg-fabric via 172.16.130.1".to_owned()),
         paths: vec![path("tor", "best"), path("second", "lost: its router identifier is higher")],
+        treated_as_withdrawn: Vec::new(),
     };
     let mut renamed = path("site/poznan", "refused: no import prefix names it");
     renamed.heard = "192.168.1.0/24".parse().unwrap();
     renamed.is_stale = true;
-    let second =
-        RibNetwork { prefix: "10.200.1.0/24".parse().unwrap(), route: None, paths: vec![renamed] };
+    let second = RibNetwork {
+        prefix: "10.200.1.0/24".parse().unwrap(),
+        route: None,
+        paths: vec![renamed],
+        treated_as_withdrawn: Vec::new(),
+    };
     let all = [first, second];
     if let Some(prefix) = prefix {
         let networks = all.into_iter().filter(|network| network.prefix == prefix).collect();

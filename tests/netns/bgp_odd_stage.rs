@@ -4,6 +4,7 @@
 use crate::bgp_stage::{NETNS, wait_learned};
 use crate::gateway::Gateway;
 use crate::lab::{Lab, PATIENCE, wait_until};
+use lockgate::bgp::proto::Flaw;
 use lockgate::status::{NeighborSnapshot, NeighborState, RibPage};
 
 /// What must become of a route of which something odd is said (RFC 7606 §2).
@@ -100,10 +101,18 @@ pub(crate) fn check_odd(
     });
     let page = gateway.show(&["rib", network]);
     assert_eq!(page.contains("best"), is_kept, "{what}: {page}");
+    assert_eq!(page.contains("treated as withdrawn: "), !is_kept, "{what}: {page}");
     let seen = neighbor(gateway);
     assert_eq!(seen.state, NeighborState::Established, "{what}: {seen:?}");
     assert_eq!((seen.flaps.0, &seen.notifications[..]), (0, &[][..]), "{what}: {seen:?}");
     if let Outcome::Withdrawn(flaw) = outcome {
+        let reason = Flaw::ALL.iter().find(|it| it.name() == flaw).unwrap().message();
+        assert!(page.contains(reason), "{what}: {page}");
+        // And in which attribute it is.
+        let first = what.split([' ', ':']).next().filter(|it| ["ORIGIN", "AS_PATH"].contains(it));
+        if let Some(attribute) = first.filter(|_| flaw == "malformed_attribute") {
+            assert!(page.contains(&format!("{attribute} (attribute ")), "{what}: {page}");
+        }
         let said = seen.last_error.unwrap_or_default();
         assert!(said.starts_with("UPDATE: "), "{what}: {said}");
         let metric = format!("reason=\"{flaw}\"");

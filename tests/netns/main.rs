@@ -33,6 +33,7 @@ mod bgp_tenants;
 mod bgp_untracked;
 mod bgp_vpn;
 mod bgp_vpn_frr;
+mod bgp_why;
 mod bird;
 mod canary;
 mod capture;

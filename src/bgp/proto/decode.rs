@@ -6,7 +6,7 @@
 
 use super::header::HEADER_BYTES;
 use super::verify::{NextHop, Said, next_hop};
-use super::{Flaw, Negotiated, Notification, family};
+use super::{Fault, Flaw, Negotiated, Notification, family};
 use crate::bgp::{Announcement, Family, Nlri, Update};
 use rustbgpd_wire::{
     ErrorDisposition, MalformedAttribute, MpReachNlri, MpUnreachNlri, PathAttribute, Safi,
@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+const NEXT_HOP: u8 = 3;
 const MP_REACH: u8 = 14;
 const MP_UNREACH: u8 = 15;
 /// The flag of an attribute whose length has two bytes (RFC 4271 §4.3).
@@ -31,6 +32,8 @@ pub struct Received {
     pub end_of_rib: Option<Family>,
     /// What was not taken as it was said, and of how many networks.
     pub flaws: Vec<(Flaw, usize)>,
+    /// Networks that were announced and are among the withdrawn, and why.
+    pub treated: Vec<(Fault, Vec<Nlri>)>,
     /// The first thing that was wrong, for people.
     pub complaint: Option<String>,
 }
@@ -109,7 +112,7 @@ pub fn decode_update(message: &[u8], session: &Negotiated) -> Result<Received, N
     }
     let said = Said::of(attributes);
     for routes in routes.into_iter().filter(|routes| !routes.nlri.is_empty()) {
-        received.take(routes, &said, worst.as_ref().map(|(flaw, _)| *flaw), session);
+        received.take(routes, &said, worst.as_ref().map(|(fault, _)| *fault), session);
     }
     received.settle();
 
@@ -158,7 +161,7 @@ impl Received {
         &mut self,
         malformed: &[MalformedAttribute],
         attributes: &[PathAttribute],
-    ) -> Option<(Flaw, Notification)> {
+    ) -> Option<(Fault, Notification)> {
         let mut worst = None;
         for attribute in malformed {
             self.complain(|| format!("attribute {}: {}", attribute.type_code, attribute.error));
@@ -166,7 +169,8 @@ impl Received {
                 ErrorDisposition::AttributeDiscard => self.flaw(Flaw::AttributeDiscarded, 1),
                 ErrorDisposition::TreatAsWithdraw | ErrorDisposition::SessionReset => {
                     worst.get_or_insert_with(|| {
-                        (Flaw::MalformedAttribute, Notification::of_error(&attribute.error))
+                        let fault = Flaw::MalformedAttribute.of(attribute.type_code);
+                        (fault, Notification::of_error(&attribute.error))
                     });
                 }
             }
@@ -180,7 +184,7 @@ impl Received {
                 worst.get_or_insert_with(|| {
                     let mut data = vec![raw.flags, number];
                     data.extend(raw.data.iter().take(64));
-                    (Flaw::UnknownWellKnown, Notification::new(3, 2, data))
+                    (Flaw::UnknownWellKnown.of(number), Notification::new(3, 2, data))
                 });
             }
         }
@@ -188,7 +192,13 @@ impl Received {
     }
 
     /// Takes networks as announced, or as withdrawn with the reason.
-    fn take(&mut self, routes: Routes<'_>, said: &Said, worst: Option<Flaw>, session: &Negotiated) {
+    fn take(
+        &mut self,
+        routes: Routes<'_>,
+        said: &Said,
+        worst: Option<Fault>,
+        session: &Negotiated,
+    ) {
         let hop = match routes.reach {
             Some(reach) => {
                 Some(NextHop { address: reach.next_hop, link_local: reach.link_local_next_hop })
@@ -198,25 +208,26 @@ impl Received {
                 .map(|address| NextHop { address: IpAddr::V4(address), link_local: None }),
         };
         let attributes = match (worst, hop) {
-            (Some(flaw), _) => Err(flaw),
-            (None, None) => Err(Flaw::MissingAttribute),
-            (None, Some(hop)) => {
-                next_hop(hop, routes.family, session).and_then(|hop| said.attributes(session, hop))
-            }
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(Flaw::MissingAttribute.of(NEXT_HOP)),
+            (None, Some(hop)) => next_hop(hop, routes.family, session)
+                .map_err(Fault::from)
+                .and_then(|hop| said.attributes(session, hop)),
         };
         match attributes {
             Ok(attributes) => self
                 .update
                 .announced
                 .push(Announcement { attributes: Arc::new(attributes), nlri: routes.nlri }),
-            Err(flaw) => {
-                self.flaw(flaw, routes.nlri.len());
+            Err(fault) => {
+                self.flaw(fault.flaw, routes.nlri.len());
                 let first = routes.nlri.first().map(|nlri| nlri.prefix);
                 self.complain(|| match first {
-                    Some(prefix) => format!("{prefix}: {flaw}"),
-                    None => flaw.to_string(),
+                    Some(prefix) => format!("{prefix}: {fault}"),
+                    None => fault.to_string(),
                 });
-                self.update.withdrawn.extend(routes.nlri);
+                self.update.withdrawn.extend_from_slice(&routes.nlri);
+                self.treated.push((fault, routes.nlri));
             }
         }
     }
@@ -238,6 +249,9 @@ impl Received {
         let announced = self.update.announced.iter().flat_map(|routes| &routes.nlri);
         let announced: BTreeSet<Nlri> = announced.copied().collect();
         self.update.withdrawn.retain(|nlri| !announced.contains(nlri));
+        for (_, networks) in &mut self.treated {
+            networks.retain(|nlri| !announced.contains(nlri));
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! In reading order: [`Offer`] (what our OPEN says and asks for) and
 //! [`Negotiated`] (what came of it), [`Notification`], `header` (where a message
 //! ends), `open`, `fsm` (one connection's states), [`decode_update`] and the
-//! rules of `verify` with their [`Flaw`]s, [`encode_next`], [`encode_targets`].
+//! rules of `verify` with their [`Flaw`]s and [`Fault`]s, [`encode_next`], [`encode_targets`].
 
 mod decode;
 mod encode;
@@ -26,7 +26,7 @@ mod verify;
 pub use crate::net::Role;
 pub use decode::{Received, decode_update};
 pub use encode::{EncodeError, encode_end_of_rib, encode_next};
-pub use flaw::Flaw;
+pub use flaw::{Fault, Flaw};
 pub(in crate::bgp) use fsm::{Action, Fsm, FsmState, Input};
 pub use header::{MessageKind, next_message};
 pub use notification::Notification;

@@ -4,13 +4,22 @@
 //! Two kinds of checks: of what is said of all networks of a message, and of
 //! their next hops, of which a message can have two.
 
-use super::{Flaw, Negotiated, Role};
+use super::{Fault, Flaw, Negotiated, Role};
 use crate::bgp::{
     AsPath, AsSegment, Attributes, Community, ExtendedCommunity, Family, LargeCommunity, Origin,
 };
 use crate::model::limits::BGP_ATTRIBUTE_ENTRIES;
 use rustbgpd_wire::{AsPathSegment, PathAttribute};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Numbers of attributes, where a flaw does not say in which one it is.
+const ORIGIN: u8 = 1;
+const AS_PATH: u8 = 2;
+const COMMUNITIES: u8 = 8;
+const CLUSTER_LIST: u8 = 10;
+const EXTENDED_COMMUNITIES: u8 = 16;
+const LARGE_COMMUNITY: u8 = 32;
+const ONLY_TO_CUSTOMER: u8 = 35;
 
 /// The attributes of a message, as they were said.
 #[derive(Default)]
@@ -102,10 +111,10 @@ impl Said {
         &self,
         session: &Negotiated,
         next_hop: NextHop,
-    ) -> Result<Attributes, Flaw> {
-        let (Some(origin), Some(as_path)) = (self.origin, &self.as_path) else {
-            return Err(Flaw::MissingAttribute);
-        };
+    ) -> Result<Attributes, Fault> {
+        let missing = |attribute| Flaw::MissingAttribute.of(attribute);
+        let origin = self.origin.ok_or_else(|| missing(ORIGIN))?;
+        let as_path = self.as_path.as_ref().ok_or_else(|| missing(AS_PATH))?;
         self.check_counts(as_path)?;
         check_path(as_path, session)?;
         let otc = self.check_leak(session)?;
@@ -113,7 +122,7 @@ impl Said {
         if internal {
             let is_ours = |id: &Ipv4Addr| *id == session.local_id;
             if self.originator_id.iter().chain(&self.cluster_list).any(is_ours) {
-                return Err(Flaw::ReflectionLoop);
+                return Err(Flaw::ReflectionLoop.into());
             }
         }
         Ok(Attributes {
@@ -133,33 +142,35 @@ impl Said {
         })
     }
 
-    fn check_counts(&self, as_path: &AsPath) -> Result<(), Flaw> {
+    fn check_counts(&self, as_path: &AsPath) -> Result<(), Fault> {
         let counts = [
-            as_path.systems().count(),
-            self.cluster_list.len(),
-            self.communities.len(),
-            self.large_communities.len(),
-            self.extended_communities.len(),
+            (AS_PATH, as_path.systems().count()),
+            (CLUSTER_LIST, self.cluster_list.len()),
+            (COMMUNITIES, self.communities.len()),
+            (LARGE_COMMUNITY, self.large_communities.len()),
+            (EXTENDED_COMMUNITIES, self.extended_communities.len()),
         ];
-        match counts.into_iter().max() {
-            Some(most) if BGP_ATTRIBUTE_ENTRIES < most => Err(Flaw::TooManyEntries),
-            Some(_) | None => Ok(()),
+        match counts.into_iter().find(|(_, count)| BGP_ATTRIBUTE_ENTRIES < *count) {
+            Some((attribute, _)) => Err(Flaw::TooManyEntries.of(attribute)),
+            None => Ok(()),
         }
     }
 
     /// Only to Customer, as it is after RFC 9234 §5's procedure for what comes in.
-    fn check_leak(&self, session: &Negotiated) -> Result<Option<u32>, Flaw> {
+    fn check_leak(&self, session: &Negotiated) -> Result<Option<u32>, Fault> {
         if self.otc == Some(0) {
-            return Err(Flaw::MalformedAttribute);
+            return Err(Flaw::MalformedAttribute.of(ONLY_TO_CUSTOMER));
         }
         if session.is_internal() {
             return Ok(self.otc);
         }
         match (session.local_role, self.otc) {
             (None, otc) => Ok(otc),
-            (Some(Role::Provider | Role::RouteServer), Some(_)) => Err(Flaw::RouteLeak),
+            (Some(Role::Provider | Role::RouteServer), Some(_)) => Err(Flaw::RouteLeak.into()),
             (Some(Role::Provider | Role::RouteServer), None) => Ok(None),
-            (Some(Role::Peer), Some(otc)) if otc != session.remote_asn => Err(Flaw::RouteLeak),
+            (Some(Role::Peer), Some(otc)) if otc != session.remote_asn => {
+                Err(Flaw::RouteLeak.into())
+            }
             (Some(Role::Peer | Role::Customer | Role::RouteServerClient), otc) => {
                 Ok(Some(otc.unwrap_or(session.remote_asn)))
             }
@@ -183,21 +194,21 @@ fn joined(segments: impl Iterator<Item = AsSegment>) -> AsPath {
     AsPath(path)
 }
 
-fn check_path(as_path: &AsPath, session: &Negotiated) -> Result<(), Flaw> {
+fn check_path(as_path: &AsPath, session: &Negotiated) -> Result<(), Fault> {
     let is_empty = |segment: &AsSegment| match segment {
         AsSegment::Sequence(systems) | AsSegment::Set(systems) => systems.is_empty(),
     };
     if as_path.0.iter().any(is_empty) {
-        return Err(Flaw::MalformedAttribute);
+        return Err(Flaw::MalformedAttribute.of(AS_PATH));
     }
     // A route server leaves itself out of paths (RFC 7947 §2.2.2.1).
     let is_transparent = session.local_role == Some(Role::RouteServerClient);
     if !session.is_internal() && !is_transparent && as_path.first() != Some(session.remote_asn) {
-        return Err(Flaw::FirstAs);
+        return Err(Flaw::FirstAs.into());
     }
     let ours = as_path.systems().filter(|system| *system == session.local_asn).count();
     if usize::from(session.allowed_own_as) < ours {
-        return Err(Flaw::AsLoop);
+        return Err(Flaw::AsLoop.into());
     }
     Ok(())
 }

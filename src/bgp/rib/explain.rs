@@ -2,6 +2,7 @@
 
 use super::best_path::{Lost, Standing};
 use super::path::Mark;
+use super::treated::Treated;
 use super::{NeighborName, Rib};
 use crate::bgp::next_hop::Unresolved;
 use crate::bgp::{Attributes, Nlri, Reject};
@@ -20,6 +21,8 @@ pub struct Explained {
     pub route: Option<Route>,
     /// Every path, in the order of neighbors and path identifiers.
     pub paths: Vec<ExplainedPath>,
+    /// What was announced of it and counts as withdrawn, with who did.
+    pub treated: Vec<(NeighborName, Treated)>,
 }
 
 /// One path.
@@ -93,7 +96,12 @@ impl fmt::Display for ExplainedPath {
 impl Rib {
     /// Every path to `prefix`; `None` when nothing was said of it.
     pub fn explain(&self, prefix: Prefix) -> Option<Explained> {
-        let paths = self.table.get(&prefix)?.as_slice();
+        let treated = self.treated_at(prefix);
+        let Some(paths) = self.table.get(&prefix) else {
+            let nothing = Explained { prefix, route: None, paths: Vec::new(), treated };
+            return (!nothing.treated.is_empty()).then_some(nothing);
+        };
+        let paths = paths.as_slice();
         let standings = self.standings(prefix);
         let mut explained = Vec::with_capacity(paths.len());
         for (path, standing) in paths.iter().zip(standings) {
@@ -121,18 +129,27 @@ impl Rib {
                 stale,
             });
         }
-        Some(Explained { prefix, route: self.route(prefix), paths: explained })
+        Some(Explained { prefix, route: self.route(prefix), paths: explained, treated })
     }
 
     /// As [`Rib::explain_all`], from the network after this one.
     pub fn explain_after(&self, after: Option<Prefix>) -> impl Iterator<Item = Explained> {
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.table.range((begin, Bound::Unbounded));
-        rest.filter_map(|(prefix, _)| self.explain(*prefix))
+        let mut held = rest.map(|(prefix, _)| *prefix).peekable();
+        let mut others = self.treated_networks();
+        others.retain(|prefix| !self.table.contains_key(prefix) && after < Some(*prefix));
+        let mut others = others.into_iter().peekable();
+        let both = std::iter::from_fn(move || match (held.peek(), others.peek()) {
+            (Some(one), Some(other)) if other < one => others.next(),
+            (None, Some(_)) => others.next(),
+            (Some(_) | None, _) => held.next(),
+        });
+        both.filter_map(|prefix| self.explain(prefix))
     }
 
     /// Everything that was said, network by network.
     pub fn explain_all(&self) -> impl Iterator<Item = Explained> {
-        self.table.keys().filter_map(|prefix| self.explain(*prefix))
+        self.explain_after(None)
     }
 }

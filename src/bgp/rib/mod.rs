@@ -13,7 +13,8 @@
 //!
 //! In reading order: [`NeighborName`] and its settings, `path` and `interner`
 //! (how a route is held), [`select`] (the best path), `choice` (what serves, and
-//! next hops), `restart` (past the session), `explain` (why).
+//! next hops), `restart` (past the session), `treated` (what counts as withdrawn),
+//! `explain` (why).
 
 mod best_path;
 mod choice;
@@ -22,10 +23,12 @@ mod interner;
 mod neighbor;
 mod path;
 mod restart;
+mod treated;
 
 pub use best_path::{CALICO_NORMAL, Candidate, Lost, Multipath, Standing, preference, select};
 pub use explain::{Explained, ExplainedPath, PathState, Stale};
 pub use neighbor::{Counts, Limit, NeighborName, NeighborSettings, Retain};
+pub use treated::Treated;
 
 use super::next_hop::{Resolved, Surroundings, Unresolved};
 use super::{Attributes, Family, Nlri, Reject, RouteDistinguisher, Update};
@@ -36,6 +39,7 @@ use neighbor::Neighbor;
 use path::{Mark, Path, PathKey, Paths, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use treated::TreatedAsWithdrawn;
 
 /// A next hop and the side it is on: a site's, or the fabric's.
 type HopKey = (Option<SiteName>, IpAddr);
@@ -61,6 +65,7 @@ pub struct Rib {
     fabric: Surroundings,
     sites: BTreeMap<SiteName, Surroundings>,
     hops: BTreeMap<HopKey, Tracked>,
+    treated: TreatedAsWithdrawn,
     /// How many paths are held of all neighbors, and how many may be.
     held: u32,
     maximum: u32,
@@ -115,6 +120,7 @@ impl Rib {
     pub fn remove_neighbor(&mut self, name: &NeighborName) {
         let Some(index) = self.names.remove(name) else { return };
         self.sweep_paths(index, |_, _| true);
+        self.treated.remove(index, |_| true);
         self.neighbors.remove(&index);
     }
 
@@ -168,6 +174,7 @@ impl Rib {
     /// Takes in what a neighbor says.
     pub fn update(&mut self, name: &NeighborName, update: &Update) -> Option<Limit> {
         let index = self.names.get(name).copied()?;
+        self.treated.replaced(index, &update.withdrawn);
         for nlri in &update.withdrawn {
             if let Some((prefix, key)) = self.place(index, nlri) {
                 self.remove(prefix, key);
@@ -177,6 +184,7 @@ impl Rib {
         for announcement in &update.announced {
             let attributes = &announcement.attributes;
             let slot = self.interner.hold(attributes);
+            self.treated.replaced(index, &announcement.nlri);
             for nlri in &announcement.nlri {
                 if self.is_nobodys(index, nlri, attributes) {
                     continue;

@@ -50,6 +50,7 @@ impl Rib {
         let Some(index) = self.names.get(name).copied() else { return };
         let Some(neighbor) = self.neighbors.get_mut(&index) else { return };
         neighbor.up = false;
+        self.treated.remove(index, |_| true);
         let names =
             |it: &Family| retain.families.contains(it) || retain.long_lived.contains_key(it);
         // Of an earlier session, unless it may be kept for long.
@@ -105,6 +106,7 @@ impl Rib {
     /// The neighbor begins to say everything of a family again (BoRR, RFC 7313 §4).
     pub fn begin_refresh(&mut self, name: &NeighborName, of: Family) {
         let Some(index) = self.names.get(name).copied() else { return };
+        self.forget_treated(index, of);
         self.mark(index, |prefix, path| {
             let is_stale = path.has(Mark::Stale) || path.has(Mark::LongLived);
             if family(prefix, path) == of && !is_stale {

@@ -1,7 +1,7 @@
 //! What a session wants done, and what it has to tell.
 
-use crate::bgp::proto::{Negotiated, Notification};
-use crate::bgp::{Family, Update};
+use crate::bgp::proto::{Fault, Negotiated, Notification};
+use crate::bgp::{Family, Nlri, Update};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +37,9 @@ pub enum Event {
     Established(Arc<Negotiated>),
     /// The neighbor said this.
     Update(Update),
+    /// These networks, which the update before has among its withdrawn, were announced,
+    /// and for this reason count as withdrawn (RFC 7606 §2).
+    TreatedAsWithdrawn(Fault, Vec<Nlri>),
     /// That was all of a family: what is stale of it can go (RFC 4724 §4.2).
     EndOfRib(Family),
     /// The neighbor wants a family said again (RFC 2918).

@@ -105,7 +105,8 @@ impl Session {
         agreed: &Arc<Negotiated>,
         now: Instant,
     ) -> Result<(), Notification> {
-        let Received { update, end_of_rib, flaws, complaint } = decode_update(message, agreed)?;
+        let Received { update, end_of_rib, flaws, treated, complaint } =
+            decode_update(message, agreed)?;
         for (flaw, networks) in flaws {
             if let Some(count) = self.counters.flaws.get_mut(flaw as usize) {
                 *count = count.saturating_add(u64::try_from(networks).unwrap_or(u64::MAX));
@@ -116,6 +117,9 @@ impl Session {
         }
         if !update.withdrawn.is_empty() || !update.announced.is_empty() {
             self.event(Event::Update(update));
+        }
+        for (fault, networks) in treated {
+            self.event(Event::TreatedAsWithdrawn(fault, networks));
         }
         if let Some(family) = end_of_rib {
             self.event(Event::EndOfRib(family));

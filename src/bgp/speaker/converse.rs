@@ -84,6 +84,9 @@ impl Speaker {
                 Some(Limit::Near) => self.happened(name, Happening::NearLimit),
                 None => {}
             },
+            Event::TreatedAsWithdrawn(fault, networks) => {
+                self.rib.treated_as_withdrawn(name, &networks, fault);
+            }
             Event::EndOfRib(family) => {
                 neighbor.said_all.insert(family);
                 self.rib.end_of_rib(name, family);

@@ -33,6 +33,8 @@ fn check_withdrawn(session: &Negotiated, attributes: &[Vec<u8>], flaw: Flaw) {
     assert_eq!(received.update.announced, [], "{received:?}");
     assert_eq!(received.flaws, [(flaw, 1)], "{received:?}");
     assert!(received.complaint.is_some());
+    let [(fault, networks)] = &received.treated[..] else { panic!("{received:?}") };
+    assert_eq!((fault.flaw, networks), (flaw, &received.update.withdrawn));
 }
 
 #[track_caller]
@@ -46,6 +48,7 @@ fn check_announced(
     let [routes] = &received.update.announced[..] else { panic!("{received:?}") };
     assert_eq!(routes.nlri.len(), 1);
     assert_eq!(received.flaws, flaws, "{received:?}");
+    assert_eq!(received.treated, [], "{received:?}");
     routes.attributes.as_ref().clone()
 }
 
@@ -82,6 +85,8 @@ fn a_malformed_attribute_takes_the_route_and_not_the_session() {
             assert_eq!(received.update.announced, [], "{what}");
             assert_eq!(received.update.withdrawn.len(), 1, "{what}");
             assert_eq!(received.flaws, [(Flaw::MalformedAttribute, 1)], "{what}");
+            let [(fault, _)] = &received.treated[..] else { panic!("{what}: {received:?}") };
+            assert_eq!(fault.attribute, Some(attribute[1]), "{what}: it says which one");
         }
     }
 }

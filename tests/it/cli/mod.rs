@@ -3,6 +3,7 @@
 mod gather;
 mod keys;
 pub(crate) mod program;
+mod rib;
 mod running;
 mod terminal;
 mod token;

@@ -1,0 +1,25 @@
+//! `lockgate show rib` of a network that is not there: why that may be.
+
+use super::program::ask;
+use crate::http::server::Server;
+use expect_test::expect;
+
+#[test]
+fn a_network_that_nobody_says_comes_with_who_could_not_have_said_it() {
+    let server = Server::start();
+    let ended = ask(&server.socket, &["show", "rib", "10.9.0.0/16"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    expect![[r#"
+        TENANT  NETWORK  NEIGHBOR  VIA  PATH  PREF  MED  COMMUNITIES  BECAME
+        acme/gw: no neighbor says 10.9.0.0/16
+          nodes/172.16.130.201 is not up, but Active
+          site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+        beta/gw: no neighbor says 10.9.0.0/16
+          nodes/172.16.130.201 is not up, but Active
+          site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+    "#]]
+    .assert_eq(&ended.stdout);
+    // What programs read has rows alone.
+    let ended = ask(&server.socket, &["show", "rib", "10.9.0.0/16", "-o", "yaml"]);
+    assert_eq!(ended.stdout.trim(), "[]");
+}
