@@ -104,9 +104,9 @@ def change_one(receiver, sender, routes, changes):
     return times
 
 
-def sessions(receiver, count, each):
-    """So many sessions at once, each with a few routes."""
-    with Sender() as sender:
+def sessions(receiver, count, each, at_once):
+    """So many sessions, each with a few routes, of which no more are dialed at once."""
+    with Sender(at_once) as sender:
         try:
             receiver.start(count)
             time.sleep(1)

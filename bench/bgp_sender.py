@@ -66,8 +66,10 @@ class Session:
 class Sessions:
     """All of them, and the loop that serves them."""
 
-    def __init__(self, pipe):
-        self.pipe = pipe
+    def __init__(self, pipe, at_once):
+        self.pipe, self.at_once = pipe, at_once
+        # Dialed, and not answered with an OPEN yet.
+        self.dialing = set()
         self.selector = selectors.DefaultSelector()
         self.selector.register(pipe, selectors.EVENT_READ, None)
         self.all, self.waiting = [], deque()
@@ -80,14 +82,17 @@ class Sessions:
     def serve(self):
         while not self.is_over:
             now = time.monotonic()
-            while self.waiting and self.waiting[0].redial_at <= now:
+            while (self.waiting and self.waiting[0].redial_at <= now
+                   and len(self.dialing) < self.at_once):
                 self.dial(self.waiting.popleft())
             if self.keepalive_at <= now:
                 self.keepalive_at = now + HOLD_TIME / 4
                 for session in self.all:
                     if session.established is not None and session.socket is not None:
                         self.send(session, message(KEEPALIVE))
-            until = min([self.keepalive_at, *(it.redial_at for it in list(self.waiting)[:1])])
+            until = self.keepalive_at
+            if self.waiting and len(self.dialing) < self.at_once:
+                until = min(until, self.waiting[0].redial_at)
             for key, events in self.selector.select(max(until - time.monotonic(), 0)):
                 if key.data is None:
                     self.answer(*self.pipe.recv())
@@ -126,6 +131,7 @@ class Sessions:
             self.is_over = True
 
     def dial(self, session):
+        self.dialing.add(session)
         session.socket = socket.socket()
         session.socket.setblocking(False)
         session.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -148,6 +154,7 @@ class Sessions:
             self.selector.unregister(session.socket)
         session.socket.close()
         session.socket = None
+        self.dialing.discard(session)
         if session.established is None:
             session.redial_at = time.monotonic() + REDIAL
             self.waiting.append(session)
@@ -190,6 +197,7 @@ class Sessions:
                 return
             body, session.heard = session.heard[19:length], session.heard[length:]
             if kind == OPEN:
+                self.dialing.discard(session)
                 self.send(session, message(KEEPALIVE))
             elif kind == KEEPALIVE and session.established is None:
                 session.established = now
@@ -204,9 +212,10 @@ class Sessions:
 class Sender:
     """The process, while it is wanted."""
 
-    def __init__(self):
+    def __init__(self, at_once=1):
         self.pipe, other = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(target=lambda: Sessions(other).serve(), daemon=True)
+        self.process = multiprocessing.Process(target=lambda: Sessions(other, at_once).serve(),
+                                               daemon=True)
         self.process.start()
         other.close()
 
