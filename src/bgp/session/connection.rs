@@ -2,7 +2,7 @@
 
 use super::ConnectionId;
 use super::out_queue::OutQueue;
-use crate::bgp::proto::{Fsm, Negotiated};
+use crate::bgp::proto::{Action, Fsm, Negotiated};
 use crate::model::limits::BGP_MESSAGE_BYTES;
 use crate::net::Instant;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(super) struct Connection {
     pub(super) fsm: Fsm,
     /// Whether the session came up on it.
     pub(super) is_up: bool,
+    /// What is to be done on it once it goes on, while it waits for another.
+    pub(super) held: Option<Vec<Action>>,
     /// What both ends agreed on, once the neighbor's OPEN is accepted.
     pub(super) negotiated: Option<Arc<Negotiated>>,
     /// The beginning of a message that is not there in full.
@@ -48,6 +50,7 @@ impl Connection {
             direction,
             fsm,
             is_up: false,
+            held: None,
             negotiated: None,
             received: Vec::new(),
             out: OutQueue::default(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Cease/5: no connection is taken now (RFC 4486).
 const CONNECTION_REJECTED: u8 = 5;
 /// Cease/7: another connection is kept.
-const COLLISION: u8 = 7;
+pub(super) const COLLISION: u8 = 7;
 
 /// How long after a session came up another connection is still taken for a dial that
 /// was under way then: a SYN that was lost twice arrives within this time. Who has
@@ -151,8 +151,13 @@ impl Session {
     ) {
         self.retry_at = None;
         let (fsm, actions) = Fsm::new(Arc::clone(&self.offer), local, remote);
-        self.connections.push(Connection::new(id, direction, fsm));
-        self.act(id, actions, now);
+        let link = Connection::new(id, direction, fsm);
+        if self.is_nearly_up() {
+            self.hold(link, actions);
+        } else {
+            self.connections.push(link);
+            self.act(id, actions, now);
+        }
         self.note_state(now);
     }
 
@@ -227,31 +232,62 @@ impl Session {
             self.backoff.was_up(now.since(self.since));
             self.counters.flaps += 1;
         }
-        let is_error = match &reason {
-            DownReason::Sent(notification) | DownReason::Received(notification) => {
-                let inner = notification.inner();
-                (inner.code, inner.subcode) != (6, COLLISION)
-            }
-            DownReason::SendHoldExpired => true,
-            DownReason::Lost
-            | DownReason::Replaced
-            | DownReason::Bfd { .. }
-            | DownReason::Released => false,
-        };
         if self.wanted == Wanted::Up && self.connections.is_empty() && self.dial.is_none() {
-            if is_error {
-                let wait = self.backoff.wait();
-                self.retry_at = None;
-                self.idle_until = Some(now + self.jitter.around(wait));
-            } else {
-                self.retry_at = Some(now + self.jitter.around(self.config.connect_retry));
+            match next(&reason) {
+                Next::Idle => {
+                    let wait = self.backoff.wait();
+                    self.retry_at = None;
+                    self.idle_until = Some(now + self.jitter.around(wait));
+                }
+                Next::LeaveAlone => {
+                    let wait = self.backoff.wait();
+                    self.retry_at = Some(now + self.jitter.around(wait));
+                }
+                Next::Retry => {
+                    self.retry_at = Some(now + self.jitter.around(self.config.connect_retry));
+                }
             }
         }
         if was_up {
             let keeps_routes = keeps_routes(link, &reason);
             self.event(Event::Down { reason, keeps_routes });
         }
+        self.go_on(now);
         self.note_state(now);
+    }
+}
+
+/// What comes after a connection that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It failed: nobody is dialed or let in for a while, longer each time.
+    Idle,
+    /// Someone there wanted it: not dialed for a while, longer each time (RFC 4486 §4),
+    /// but let in, for who connects is back.
+    LeaveAlone,
+    /// It is tried again soon.
+    Retry,
+}
+
+fn next(reason: &DownReason) -> Next {
+    match reason {
+        DownReason::Received(notification) => {
+            let inner = notification.inner();
+            match (inner.code, inner.subcode) {
+                (6, COLLISION) => Next::Retry,
+                // Shut down, deconfigured, reset, configured anew.
+                (6, 2 | 3 | 4 | 6) => Next::LeaveAlone,
+                _ => Next::Idle,
+            }
+        }
+        DownReason::Sent(notification) => {
+            let inner = notification.inner();
+            if inner.code == 6 && inner.subcode == COLLISION { Next::Retry } else { Next::Idle }
+        }
+        DownReason::SendHoldExpired => Next::Idle,
+        DownReason::Lost | DownReason::Replaced | DownReason::Bfd { .. } | DownReason::Released => {
+            Next::Retry
+        }
     }
 }
 

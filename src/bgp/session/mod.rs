@@ -21,13 +21,15 @@
 //!
 //! In reading order: [`SessionConfig`], [`Output`] and [`Event`], this file (what a
 //! session is, what is due when), `admin` (up and down), `links` (connections that
-//! come, meet and go), `receive`, `advertise`, [`SessionSample`].
+//! come, meet and go), `held` (one that waits for another), `receive`, `advertise`,
+//! [`SessionSample`].
 
 mod admin;
 mod advertise;
 mod backoff;
 mod config;
 mod connection;
+mod held;
 mod links;
 mod out_queue;
 mod output;

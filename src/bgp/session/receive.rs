@@ -14,6 +14,9 @@ impl Session {
     /// how many: drain [`Session::poll_output`], then give the rest.
     pub fn handle_bytes(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> usize {
         let bytes = bytes.get(..BGP_READ_BYTES).unwrap_or(bytes);
+        if self.keep_if_held(id, bytes, now) {
+            return bytes.len();
+        }
         let Some(link) = self.link(id) else { return bytes.len() };
         let mut received = std::mem::take(&mut link.received);
         received.extend_from_slice(bytes);

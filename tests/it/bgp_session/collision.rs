@@ -119,6 +119,60 @@ fn a_dial_that_came_just_after_the_session_was_up_took_it_down_again() {
     assert_eq!(alone.end.session.sample().counters.flaps, 0);
 }
 
+/// Our dial, of the lower identifier, is as far as our KEEPALIVE when the neighbor's comes
+/// in: with our OPEN on that, too, the neighbor chose it and ended ours, on which we were up
+/// by then. A stock BIRD did so once in fifty times that both dialed at one moment.
+#[test]
+fn a_dial_that_came_just_before_the_session_was_up_took_it_down_again() {
+    let nearly_up = || {
+        let mut alone = Alone::of(lockgate::bgp::session::SessionConfig::new(offer()));
+        // Only what we dial.
+        alone.end.session.handle_closed(alone.id, "lost", alone.now);
+        let dial = alone.end.dials.pop_front().unwrap();
+        alone.end.session.handle_connected(dial, OUR_ADDRESS, THEIR_ADDRESS, alone.now);
+        alone.end.session.handle_bytes(dial, &bird_open(), alone.now);
+        assert_eq!(alone.end.session.state(), SessionState::OpenConfirm);
+        let second = alone.end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, alone.now);
+        alone.end.session.handle_bytes(second, &bird_open(), alone.now);
+        alone.end.drain();
+        assert!(alone.end.session.unsent(second).is_empty(), "no OPEN to choose between");
+        assert!(alone.end.closed.is_empty(), "{:?}", alone.end.closed);
+        (alone, dial, second)
+    };
+    let (mut alone, dial, second) = nearly_up();
+    alone.end.session.handle_bytes(dial, &keepalive(), alone.now);
+    alone.end.drain();
+    let [(closed, last)] = &alone.end.closed[..] else { panic!("{:?}", alone.end.closed) };
+    assert_eq!((*closed, numbers(&last_words(last))), (second, (6, 7)));
+    assert_eq!(alone.end.session.state(), SessionState::Established);
+
+    // The neighbor had chosen before: then the one that waited is all there is, and what
+    // it said meanwhile is not lost.
+    for end in [message(3, &[6, 7]), Vec::new()] {
+        let (mut alone, dial, second) = nearly_up();
+        if end.is_empty() {
+            alone.end.session.handle_closed(dial, "reset", alone.now);
+        } else {
+            alone.end.session.handle_bytes(dial, &end, alone.now);
+        }
+        alone.end.drain();
+        assert_eq!(alone.end.session.state(), SessionState::OpenConfirm);
+        assert!(!alone.end.session.unsent(second).is_empty(), "our OPEN and KEEPALIVE");
+        alone.end.session.handle_bytes(second, &keepalive(), alone.now);
+        alone.end.drain();
+        assert_eq!(alone.end.session.state(), SessionState::Established);
+        assert_eq!(alone.end.session.sample().counters.flaps, 0);
+    }
+
+    // Who says more than an OPEN to that is no neighbor that waits for ours.
+    let (mut alone, dial, second) = nearly_up();
+    alone.end.session.handle_bytes(second, &[0; 5_000], alone.now);
+    alone.end.drain();
+    assert_eq!(alone.end.closed[0].0, second);
+    alone.end.session.handle_bytes(dial, &keepalive(), alone.now);
+    assert_eq!(alone.end.session.state(), SessionState::Established);
+}
+
 #[test]
 fn a_newer_connection_replaces_one_that_never_spoke() {
     let mut alone = Alone::connected(offer());

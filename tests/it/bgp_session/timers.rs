@@ -236,6 +236,38 @@ fn errors_are_waited_out_longer_and_longer_but_not_for_ever() {
     }
 }
 
+/// Whoever shuts it down there, or resets it, makes no error: it was turned away without a
+/// word for up to five minutes when it came back.
+#[test]
+fn a_neighbor_that_was_shut_on_purpose_was_not_let_in_again() {
+    for subcode in [2, 3, 4, 6] {
+        let mut end = End::new(offer(), OUR_ADDRESS, lockgate::net::Instant::from_secs(1_000));
+        let ended = |end: &mut End, second: usize| {
+            let dial = end.dials.pop_front().unwrap();
+            let now = lockgate::net::Instant::from_secs(u64::try_from(second).unwrap() + 1);
+            end.session.handle_connected(dial, OUR_ADDRESS, THEIR_ADDRESS, now);
+            end.session.handle_bytes(dial, &message(3, &[6, subcode]), now);
+            now
+        };
+        let moments = dials(&mut end, 7, |end, second| {
+            ended(end, second);
+        });
+        let waits = waits(&moments);
+        assert!(waits[0] < 8.0 && 60.0 < waits[5], "it is not dialed soon: {waits:?}");
+        // The next dial is under way; it ends so, too, and then it is the neighbor who dials.
+        let now = ended(&mut end, 2_000);
+        assert_eq!(end.session.state(), SessionState::Active, "6/{subcode}");
+        end.session.handle_incoming(OUR_ADDRESS, THEIR_ADDRESS, now);
+        assert_eq!(end.session.state(), SessionState::OpenSent, "6/{subcode}");
+    }
+    // What it cannot have, it asks for again no sooner than any error.
+    for subcode in [1, 5, 8] {
+        let mut alone = Alone::of(SessionConfig { passive: true, ..SessionConfig::new(offer()) });
+        alone.receive(&message(3, &[6, subcode]));
+        assert_eq!(alone.end.session.state(), SessionState::Idle, "6/{subcode}");
+    }
+}
+
 #[test]
 fn a_session_that_lasted_begins_anew() {
     let config = SessionConfig { passive: true, ..SessionConfig::new(offer()) };
