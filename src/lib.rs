@@ -31,7 +31,7 @@
 //! randomness; all of these are arguments.
 //! [`net`] (the words of the wire), [`model`] (what was asked for), [`config`]
 //! (documents into that), [`packet`] (what is inside a datagram), [`wireguard`]
-//! [`bfd`] and [`bgp`] (the protocols without sockets), [`reconcile`] (desired against observed),
+//! [`bfd`], [`bgp`] and [`probe`] (the protocols without sockets), [`reconcile`] (desired against observed),
 //! [`status`] (how it is, as one value), [`customer`] (the other end's
 //! configuration), [`gateway`] (the machine).
 //!
@@ -83,6 +83,8 @@
 //! | how BGP's sockets are held | `daemon/bgp.rs`, `linux/tcp.rs` |
 //! | when BFD takes a neighbor for dead, and what follows | `bfd/session.rs`, `gateway/bfd.rs` |
 //! | how BFD's sockets are held | `daemon/bfd.rs`, `linux/udp.rs` |
+//! | when a device is asked, and when it counts as gone | `probe/session.rs`, `gateway/probe.rs` |
+//! | how a device is asked | `daemon/probe.rs`, `linux/probe.rs` |
 //! | when a site counts as up | `wireguard/health.rs` |
 //! | what a packet goes through | `datapath/outgoing.rs`, `datapath/incoming.rs` |
 //! | how packets are taken apart and put together | `packet/gso.rs`, `packet/gro.rs` |
@@ -101,6 +103,7 @@ pub mod config;
 pub mod customer;
 pub mod gateway;
 pub mod packet;
+pub mod probe;
 pub mod reconcile;
 pub mod status;
 pub mod wireguard;

@@ -64,6 +64,18 @@ pub const LEAK_PROBES: usize = 24;
 /// Probes of one site.
 pub const PROBES_PER_SITE: usize = 16;
 
+/// Probes of one tenant that wait for an answer at one time; each holds a socket for at
+/// most two seconds.
+pub const PROBES_UNDER_WAY_PER_TENANT: usize = 64;
+
+/// Probes of all tenants that wait for an answer at one time. When nobody answers
+/// anywhere that is still 128 each second.
+pub const PROBES_UNDER_WAY: usize = 256;
+
+/// Shots of one probe that are kept, for the loss and the plot: half an hour at the
+/// usual interval, and a quarter of a KiB.
+pub const PROBE_READINGS: usize = 60;
+
 /// Bytes of one document file. etcd takes 1.5 MiB of one object.
 pub const DOCUMENT_FILE_BYTES: u64 = 64 << 20;
 

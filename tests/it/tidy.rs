@@ -12,10 +12,11 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("customer", &["net", "model"]),
     ("packet", &["net"]),
     ("bfd", &["net", "model"]),
+    ("probe", &["net", "model"]),
     ("bgp", &["net", "model", "reconcile"]),
     ("wireguard", &["net", "packet", "model"]),
     ("reconcile", &["net", "model"]),
-    ("status", &["net", "model", "config", "reconcile", "wireguard", "packet"]),
+    ("status", &["net", "model", "config", "probe", "reconcile", "wireguard", "packet"]),
     (
         "gateway",
         &[
@@ -26,6 +27,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
             "config",
             "customer",
             "packet",
+            "probe",
             "reconcile",
             "status",
             "wireguard",
@@ -37,7 +39,8 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
 /// daemon and the command line introduce them.
 const SHELLS: &[(&str, &[&str])] = &[
     // Of `wireguard` what a kernel's own device is: it is read and changed here.
-    ("linux", &["net", "model", "reconcile", "wireguard"]),
+    // Of `probe` what became of asking a device.
+    ("linux", &["net", "model", "probe", "reconcile", "wireguard"]),
     ("datapath", &["net", "packet", "wireguard"]),
     ("http", &["net", "model", "status"]),
 ];
