@@ -12,6 +12,7 @@ use super::netns::{self, NetnsError};
 use super::nf_tables;
 use super::nft::{NftError, Reading};
 use super::observe::{self, ObserveError};
+use super::probe::{self, Asked};
 use super::tun::{self, Offload, Tun, TunError};
 use super::vlan::{self, Underlay};
 use super::watch::{Watch, Watcher};
@@ -19,6 +20,7 @@ use super::wireguard::{self, DeviceError, WireGuardLink};
 use super::workers::{Place, WorkError, Workers};
 use crate::model::{Placement, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
+use crate::probe::{Outcome, Target};
 use crate::reconcile::{ConntrackSample, Device, DropReason, LegSample, LinkKind, Namespace, Step};
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,6 +134,25 @@ impl Kernel {
     ) -> Result<T, EnterError> {
         let place = self.place(tenant)?.ok_or_else(|| EnterError::Missing(tenant.clone()))?;
         Ok(self.workers.run(place, work).await?)
+    }
+
+    /// Asks a device from the tenant's namespace; also when it was asked.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or the work was not done. What is known of the
+    /// device at once is no error of this kind.
+    pub async fn ask(
+        &self,
+        tenant: &TenantName,
+        target: Target,
+        number: u64,
+    ) -> Result<(Result<Asked, Outcome>, tokio::time::Instant), EnterError> {
+        let is_ours = self.placement == Placement::PerTenant;
+        let ask = move || {
+            let now = tokio::time::Instant::now();
+            (probe::ask(&target, number, is_ours), now)
+        };
+        self.in_tenant(tenant, ask).await
     }
 
     /// Where the tenant's things are; `None` when it has no namespace.

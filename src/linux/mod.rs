@@ -8,8 +8,8 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
 //! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse`, `nft_arp` and `nf_tables`, `conntrack`, `sysctl`,
-//! `tun`, `wireguard`, [`tcp`], [`udp`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
-//! (what needs `unsafe`).
+//! `tun`, `wireguard`, [`tcp`], [`udp`], [`probe`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
+//! and `probe_calls` (what needs `unsafe`).
 
 pub mod answer;
 mod apply;
@@ -29,6 +29,8 @@ mod nft_parse;
 mod nft_render;
 mod observe;
 mod own_memory;
+pub mod probe;
+mod probe_calls;
 mod rtnl;
 mod syscall;
 mod sysctl;
