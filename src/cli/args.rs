@@ -2,8 +2,8 @@
 
 use super::terminal::ColorChoice;
 use super::{
-    check, check_site, completions, customer_config, demo, diff, gather, import, keys, run, show,
-    status, token, trace,
+    check, check_site, completions, customer_config, demo, diff, gather, import, keys, probe, run,
+    show, status, token, trace,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -76,6 +76,8 @@ pub enum Verb {
     CheckSite(check_site::CheckSiteArguments),
     /// Show tables of a running gateway
     Show(show::ShowArguments),
+    /// Ask a customer's device whether it is there, from its tenant's namespace
+    Probe(probe::ProbeArguments),
     /// Gather what is needed to find out what happened, in one file, secrets left out
     Gather(gather::GatherArguments),
     /// Make keys

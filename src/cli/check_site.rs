@@ -100,6 +100,9 @@ fn judge(arguments: &CheckSiteArguments, place: Place<'_>, now: Timestamp) -> (L
         if is_told {
             level = level.max(Level::Warning);
             let _ = write!(line, "; {} is False: {}", condition.kind, condition.reason);
+            if condition.kind == ConditionType::Reachable {
+                let _ = write!(line, " ({})", condition.message);
+            }
         }
     }
     if level != Level::Ok {
@@ -121,6 +124,15 @@ fn judge(arguments: &CheckSiteArguments, place: Place<'_>, now: Timestamp) -> (L
     }
     if let Some(at) = site.last_received_time {
         let _ = write!(line, " heard_age={}s", now.since(at).as_secs());
+    }
+    for probe in &site.probes {
+        let target = probe.target();
+        if let Some(micros) = probe.last_micros {
+            let _ = write!(line, " 'rtt {target}'={micros}us");
+        }
+        if let Some(percent) = probe.recent.loss_percent() {
+            let _ = write!(line, " 'loss {target}'={percent}%");
+        }
     }
     (level, line)
 }

@@ -27,12 +27,14 @@ mod gather;
 mod import;
 mod keys;
 mod output;
+mod probe;
 mod run;
 mod schema;
 mod secret;
 mod show;
 mod show_absent;
 mod show_bgp;
+mod show_probes;
 mod status;
 mod terminal;
 mod token;
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Verb::Status(arguments) => status::run(&arguments, &directories, color),
         Verb::CheckSite(arguments) => return check_site::run(&arguments, &directories),
         Verb::Show(arguments) => show::run(&arguments, &directories, color),
+        Verb::Probe(arguments) => probe::run(&arguments, &directories),
         Verb::Gather(arguments) => gather::run(&arguments, &directories),
         Verb::Keys(verb) => keys::run(&verb),
         Verb::Token(verb) => token::run(&verb),

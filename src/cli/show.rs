@@ -5,7 +5,7 @@ use super::client;
 use super::output::{self, Format, number, text};
 use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
-use super::{show_absent, show_bgp};
+use super::{show_absent, show_bgp, show_probes};
 use crate::net::{Prefix, TenantName};
 use crate::status::{Ago, Bytes, Count, RouteSnapshot, SiteState, Snapshot};
 use anyhow::anyhow;
@@ -35,6 +35,8 @@ enum What {
     Routes,
     /// BGP neighbors
     Neighbors,
+    /// Probes of customers' devices
+    Probes,
     /// What BGP neighbors said, and what became of it
     Rib,
 }
@@ -69,6 +71,10 @@ pub(super) fn run(
             show(&rows, arguments.output, |rows| {
                 show_bgp::draw_neighbors(rows, snapshot.taken, style)
             })
+        }
+        What::Probes => {
+            let rows = show_probes::probes(&snapshot);
+            show(&rows, arguments.output, |rows| show_probes::draw(rows, snapshot.taken, style))
         }
         What::Rib => {
             let rows = show_bgp::rib(&snapshot, &directories.socket(), arguments.prefix)?;

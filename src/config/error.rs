@@ -285,6 +285,10 @@ pub enum Problem {
     OwnAddress(IpAddr),
     #[error("{0} is not in any of the site's prefixes as the applications see them")]
     NotInPrefixes(IpAddr),
+    #[error(
+        "{0} cannot be asked: we have no address of that family there (spec.wireGuard.tunnelAddresses, spec.vlan.addresses)"
+    )]
+    NoProbeSource(IpAddr),
     #[error("has /{alias}, and the prefix /{prefix}: they have to be as long as each other")]
     AliasLength { prefix: u8, alias: u8 },
     #[error("is of the other address family than the prefix")]
@@ -301,8 +305,6 @@ pub enum Problem {
         "is Kernel, and this machine's kernel has no WireGuard: load the module `wireguard`, or the tenant's tunnels stay down; Auto does without it"
     )]
     NoKernelWireGuard,
-    #[error("is taken, and not served by this version yet: {0}")]
-    NotServed(&'static str),
     #[error("is the gateway's own public key, not the customer's")]
     OwnKey,
     #[error(

@@ -357,7 +357,7 @@ impl EventLoop {
         // What comes tenant by tenant is shown with the next sample of the devices, of
         // which there is one a second: a snapshot is of all tenants. What follows from
         // it is an output, and shown at once.
-        let is_one_of_many = matches!(input, Input::Counters(..) | Input::Legs(..));
+        let mut is_one_of_many = matches!(input, Input::Counters(..) | Input::Legs(..));
         let gateway = &mut self.parts.gateway;
         match input {
             Input::Applied(tenant, failed) => gateway.handle_applied(&tenant, failed, now),
@@ -372,6 +372,10 @@ impl EventLoop {
             Input::Detached(tenant) => gateway.handle_detached(&tenant, now),
             Input::Loaded(loaded, watcher) => self.handle_loaded(loaded, watcher),
             Input::Observed(tenant, observed) => gateway.handle_observed(&tenant, observed, now),
+            Input::Probed(tenant, shot, outcome) => {
+                let is_new = gateway.handle_probe(&tenant, &shot.probe, shot.number, outcome, now);
+                is_one_of_many = !is_new;
+            }
             Input::Resolved(name, found) => self.handle_resolved(&name, found),
             Input::Sampled(samples, of_kernel) => {
                 self.sampling = false;
@@ -550,7 +554,9 @@ impl EventLoop {
     /// Carries out what the gateway says.
     fn drain(&mut self) {
         while let Some(output) = self.parts.gateway.poll_output() {
-            self.publishing.note(!matches!(output, Output::Bfd(_, BfdAction::Send(..))));
+            let is_routine =
+                matches!(output, Output::Bfd(_, BfdAction::Send(..)) | Output::Probe(..));
+            self.publishing.note(!is_routine);
             let is_change = matches!(output, Output::Apply(..));
             if is_change && *self.parts.gateway.borrowed() != self.parts.memory.borrowed {
                 // How it was can be seen only before it is changed.
@@ -566,6 +572,7 @@ impl EventLoop {
                 | Output::Configure(..)
                 | Output::Detach(_)
                 | Output::Observe(_)
+                | Output::Probe(..)
                 | Output::Resolve(_) => self.tasks.carry_out(output, self.last_initiation),
             }
         }

@@ -63,14 +63,23 @@ fn write(tenant: &TenantSnapshot, event: &Event) {
         | EventReason::BfdUp => {
             tracing::info!(tenant = %name, detail, "{reason}");
         }
+        EventReason::ProbeFailed => {
+            tracing::warn!(tenant = %name, site = site(event), detail, "{reason}");
+        }
+        EventReason::ProbeAnswered => {
+            tracing::info!(tenant = %name, site = site(event), detail, "{reason}");
+        }
         // A customer behind a NAT may move with every packet.
         EventReason::EndpointMoved => {
-            let site = event.site.as_ref().map(ToString::to_string).unwrap_or_default();
-            tracing::debug!(tenant = %name, site, detail, "{reason}");
+            tracing::debug!(tenant = %name, site = site(event), detail, "{reason}");
         }
         // Whoever read the documents has said so, once for all tenants.
         EventReason::ConfigRefused => {}
     }
+}
+
+fn site(event: &Event) -> String {
+    event.site.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 fn write_state(tenant: &TenantSnapshot, event: &Event) {

@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`,
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`],
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
 //! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
 //! [`Clock`].
@@ -26,6 +26,7 @@ pub mod load;
 mod look;
 pub mod memory;
 pub mod pace;
+pub mod probe;
 pub mod publishing;
 mod reload;
 mod run;

@@ -6,12 +6,14 @@ use super::clock::Clock;
 use super::document_file::DocumentFile;
 use super::kernel_devices::{KernelDevices, KernelSamples};
 use super::load::{self, Earlier, LoadError, Loaded};
+use super::probe;
 use super::source::Source;
 use crate::datapath::{self, Datapath};
 use crate::gateway::Output;
 use crate::linux::{self, Kernel};
 use crate::model::{Backend, Placement, limits};
 use crate::net::{ManagedName, Mtu, TenantName, Timestamp};
+use crate::probe::{Outcome, Shot};
 use crate::reconcile::{ConntrackSample, Device, LegSample, Namespace, StepFailure};
 use crate::wireguard::DeviceConfig;
 use notify::RecommendedWatcher;
@@ -37,6 +39,8 @@ pub(super) enum Input {
     /// With what watches the documents from now on.
     Loaded(Result<Loaded, LoadError>, Option<RecommendedWatcher>),
     Observed(TenantName, Result<Option<Namespace>, String>),
+    /// What became of asking a device.
+    Probed(TenantName, Shot, Outcome),
     Resolved(String, Result<Vec<IpAddr>, String>),
     Sampled(BTreeMap<TenantName, datapath::TenantSample>, KernelSamples),
     ThreadRestarted(usize, Vec<TenantName>),
@@ -127,6 +131,10 @@ impl Tasks {
             }),
             // The loop has the sockets.
             Output::Bgp(..) | Output::Bfd(..) => {}
+            Output::Probe(tenant, shot) => self.spawn(async move {
+                let outcome = probe::ask(&kernel, &tenant, shot.probe.target, shot.number).await;
+                Some(Input::Probed(tenant, shot, outcome))
+            }),
             Output::Resolve(name) => self.spawn(async move {
                 let _turn = lookups.acquire_owned().await;
                 let found = tokio::net::lookup_host((name.clone(), 0)).await;

@@ -106,7 +106,10 @@ fn peer_config(
 
 /// The site that serves each prefix: of those that can carry packets the one
 /// with the highest priority; when none can, the one with the highest priority.
-fn owners<'a>(tenant: &'a Tenant, unusable: &BTreeSet<SiteName>) -> BTreeMap<Prefix, &'a SiteName> {
+pub(super) fn owners<'a>(
+    tenant: &'a Tenant,
+    unusable: &BTreeSet<SiteName>,
+) -> BTreeMap<Prefix, &'a SiteName> {
     let mut owners: BTreeMap<Prefix, ((bool, u32), &SiteName)> = BTreeMap::new();
     for (site, _) in wireguard_sites(tenant) {
         let rank = (!unusable.contains(&site.name), site.priority);

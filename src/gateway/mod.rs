@@ -10,7 +10,8 @@
 //!   handle_applied   ┼──▶  Gateway  ──────────┤
 //!   handle_samples  ┤   a TenantMachine each ├── Bgp   (sockets)
 //!   handle_socket   ┤                        ├── Bfd   (sockets)
-//!   handle_bfd      ┤                        └── Resolve   (DNS)
+//!   handle_bfd      ┤                        ├── Probe   (sockets)
+//!   handle_probe    ┤                        └── Resolve   (DNS)
 //!   handle_dirty    ┘
 //!                          snapshot(), memory(): views
 //! ```
@@ -21,7 +22,7 @@
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
 //! wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
-//! and `leg` (how a site is), `conntrack` (how full its table is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
+//! and `leg` (how a site is), `probe` (whether its devices answer), `conntrack` (how full its table is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
 
 mod bfd;
 mod bgp;
@@ -31,6 +32,7 @@ mod device;
 mod learned;
 mod leg;
 mod names;
+mod probe;
 mod site;
 mod sockets;
 mod takeover;
@@ -42,6 +44,7 @@ use crate::model::{
     WireGuardPeer, limits,
 };
 use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
+use crate::probe::Shot;
 use crate::reconcile::{
     Borrowed, ConntrackSample, Device, LegSample, Namespace, Step, StepFailure, Unprogrammable,
     desired_tenant, unprogrammable, vlan_link,
@@ -53,6 +56,7 @@ pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
 use bgp::Bgp;
 use conntrack::Conntrack;
 use names::Names;
+use probe::Probes;
 use site::Sites;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -82,6 +86,8 @@ pub enum Output {
     Bgp(TenantName, BgpAction),
     /// Something for the sockets of the tenant's BFD.
     Bfd(TenantName, BfdAction),
+    /// Ask a device of the tenant's whether it is there; then [`Gateway::handle_probe`].
+    Probe(TenantName, Shot),
     /// Ask for the addresses of a name; then [`Gateway::handle_resolved`].
     Resolve(String),
 }
@@ -120,6 +126,7 @@ pub struct Gateway {
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
     conntrack: BTreeMap<TenantName, Conntrack>,
     names: Names,
+    probes: Probes,
     /// What of the config is not programmed, and why.
     left_out: BTreeMap<TenantName, Vec<Unprogrammable>>,
     generation: u64,
@@ -153,6 +160,7 @@ impl Gateway {
             drops: BTreeMap::new(),
             conntrack: BTreeMap::new(),
             names: Names::default(),
+            probes: Probes::default(),
             left_out: BTreeMap::new(),
             generation: 0,
             applied_generation: 0,
@@ -449,6 +457,7 @@ impl Gateway {
         for name in due {
             self.with(&name, now, |machine| machine.handle_timeout(now));
         }
+        self.probe(now);
         self.resolve(now);
     }
 
@@ -482,7 +491,7 @@ impl Gateway {
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let tenants = self.tenants.values().filter_map(TenantMachine::poll_timeout).min();
-        [tenants, self.names.poll_timeout()].into_iter().flatten().min()
+        [tenants, self.names.poll_timeout(), self.probes.poll_timeout()].into_iter().flatten().min()
     }
 
     // Questions.
@@ -574,6 +583,7 @@ impl Gateway {
 
     /// As [`Self::collect`], where nothing about sites can have changed.
     fn gather(&mut self, name: &TenantName, now: Now) {
+        self.open_probes(name);
         let Some(machine) = self.tenants.get_mut(name) else { return };
         while let Some(output) = machine.poll_output() {
             self.outputs.push_back(output);
@@ -587,6 +597,7 @@ impl Gateway {
             self.sites.remove(name);
             self.drops.remove(name);
             self.conntrack.remove(name);
+            self.probes.forget(name);
             if self.placement == Placement::Current && !self.stopping {
                 let waiting: Vec<TenantName> = self.config.tenants.keys().cloned().collect();
                 for name in waiting {
@@ -621,11 +632,15 @@ impl Gateway {
         if is_taken {
             return;
         }
-        let Some(tenant) = self.config.tenants.get(name) else { return };
+        let Some(tenant) = self.config.tenants.get(name).cloned() else { return };
+        let tenant = &tenant;
         let (generation, placement) = (self.generation, self.placement);
         let sites = self.sites.entry(name.clone()).or_default();
         sites.handle_config(tenant, now);
+        self.configure_probes(tenant, now);
+        let sites = self.sites.entry(name.clone()).or_default();
         let served = takeover::served(tenant, sites.unusable());
+        self.stand_by(tenant, served.as_deref().unwrap_or(tenant), now);
         // Of a thousand tenants one changes: the others' work is not done again.
         if let Some(machine) = self.tenants.get_mut(name).filter(|machine| {
             let before = machine.wanted();
@@ -652,6 +667,7 @@ impl Gateway {
     }
 
     fn release(&mut self, name: &TenantName, now: Now) {
+        self.probes.forget(name);
         self.with(name, now, |machine| machine.leave(now));
     }
 

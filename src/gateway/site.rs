@@ -25,6 +25,11 @@ struct SiteStanding {
     health: Health,
     /// Of a site on a VLAN.
     leg: LegHealth,
+    /// How it is without regard to probes.
+    attached: (SiteState, SiteReason),
+    is_vlan: bool,
+    /// Why no device of its answers, when none does.
+    lost: Option<String>,
 }
 
 impl SiteStanding {
@@ -32,16 +37,41 @@ impl SiteStanding {
     fn enter(
         &mut self,
         name: &SiteName,
-        (state, reason): (SiteState, SiteReason),
+        attached: (SiteState, SiteReason),
         history: &mut History,
         now: Now,
     ) {
+        self.attached = attached;
+        let (state, reason) = self.judge();
         self.reason = reason;
         if self.state != state {
-            let message = format!("{} → {state}: {}", self.state, reason.message());
+            let message = format!("{} → {state}: {}", self.state, self.message());
             history.push(EventReason::SiteStateChanged, Some(name.clone()), message, now.wall);
             self.state = state;
             self.since = now.wall;
+        }
+    }
+
+    /// How it is, and why. Its devices' silence counts while its attachment is up: a
+    /// tunnel then carries packets to nobody, and a VLAN counts as down.
+    fn judge(&self) -> (SiteState, SiteReason) {
+        let (state, _) = self.attached;
+        match &self.lost {
+            Some(_) if state.is_usable() && self.is_vlan => {
+                (SiteState::Down, SiteReason::ProbesLost)
+            }
+            Some(_) if state.is_usable() => (SiteState::Blackholed, SiteReason::ProbesLost),
+            Some(_) | None => self.attached,
+        }
+    }
+
+    /// Why, for a person.
+    fn message(&self) -> String {
+        match &self.lost {
+            Some(lost) if self.reason == SiteReason::ProbesLost => {
+                format!("{} {lost}.", self.reason.message())
+            }
+            Some(_) | None => self.reason.message().to_owned(),
         }
     }
 
@@ -73,8 +103,8 @@ impl Sites {
             .flatten()
             .collect();
         self.endpoints.retain(|key, _| keys.contains(key));
-        for name in tenant.sites.keys() {
-            self.standings.entry(name.clone()).or_insert_with(|| SiteStanding {
+        for (name, site) in &tenant.sites {
+            let standing = self.standings.entry(name.clone()).or_insert_with(|| SiteStanding {
                 state: SiteState::NeverConnected,
                 reason: SiteReason::Starting,
                 since: now.wall,
@@ -82,7 +112,11 @@ impl Sites {
                 sample: PeerSample::default(),
                 health: Health::default(),
                 leg: LegHealth::default(),
+                attached: (SiteState::NeverConnected, SiteReason::Starting),
+                is_vlan: false,
+                lost: None,
             });
+            standing.is_vlan = vlan_link(site).is_some();
         }
     }
 
@@ -164,6 +198,21 @@ impl Sites {
         changed
     }
 
+    /// Takes what a site's probes say: why no device of its answers, when none does.
+    /// True when it follows that another site has to take over, or may no longer.
+    pub(super) fn handle_probes(
+        &mut self,
+        name: &SiteName,
+        lost: Option<String>,
+        history: &mut History,
+        now: Now,
+    ) -> bool {
+        let Some(standing) = self.standings.get_mut(name) else { return false };
+        standing.lost = lost;
+        standing.enter(name, standing.attached, history, now);
+        put(&mut self.unusable, name, !standing.is_serving())
+    }
+
     /// How a site is, as its samples say.
     pub(super) fn state(&self, site: &SiteName) -> Option<SiteState> {
         self.standings.get(site).map(|standing| standing.state)
@@ -200,7 +249,7 @@ impl Sites {
         let sample = &standing.sample;
         snapshot.state = standing.state;
         snapshot.reason = standing.reason;
-        standing.reason.message().clone_into(&mut snapshot.message);
+        snapshot.message = standing.message();
         snapshot.since = standing.since;
         snapshot.public_key = match &site.attachment {
             Attachment::WireGuard(peer) => Some(standing.key.unwrap_or(peer.public_key)),

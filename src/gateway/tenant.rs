@@ -205,6 +205,12 @@ impl TenantMachine {
         self.carrying
     }
 
+    /// Whether its packets are carried just as is wanted now.
+    pub(super) fn is_device_settled(&self) -> bool {
+        let DevicePhase::Attached(config) = &self.device else { return false };
+        self.device_wanted.as_ref() == Some(config)
+    }
+
     /// What its device is to be, and what to note down of it.
     pub(super) const fn device_and_history(&mut self) -> (Option<&DeviceConfig>, &mut History) {
         (self.device_wanted.as_ref(), &mut self.history)

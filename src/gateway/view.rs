@@ -250,17 +250,18 @@ impl Gateway {
             if connected {
                 yes(ConditionType::Connected, ConditionReason::Established)
             } else {
-                no(
-                    ConditionType::Connected,
-                    ConditionReason::NotEstablished,
-                    snapshot.reason.message(),
-                )
+                no(ConditionType::Connected, ConditionReason::NotEstablished, &snapshot.message)
             },
         ];
-        for (kind, status, reason, message) in verdicts.into_iter().chain(not_served(site)) {
+        let reachable = self.probes.reachable(tenant, &site.name);
+        if reachable.is_none() {
+            conditions.remove(ConditionType::Reachable);
+        }
+        for (kind, status, reason, message) in verdicts.into_iter().chain(reachable) {
             conditions.set(kind, status, reason, &message, generation, now.wall);
         }
         snapshot.conditions = conditions.clone();
+        snapshot.probes = self.probes.snapshots(tenant, &site.name);
         snapshot
     }
 
@@ -311,16 +312,6 @@ impl Gateway {
         });
         datapath.chain(firewall).chain(conntrack).collect()
     }
-}
-
-/// What a site asks for and this version does not do.
-fn not_served(site: &Site) -> impl Iterator<Item = Verdict> {
-    let probes = (!site.probes.is_empty()).then(|| {
-        let message = "nothing is probed by this version yet".to_owned();
-        let (status, reason) = (ConditionStatus::Unknown, ConditionReason::Unsupported);
-        (ConditionType::Reachable, status, reason, message)
-    });
-    probes.into_iter()
 }
 
 /// Whether what a site is reached by is there: its VLAN, or the tunnels.

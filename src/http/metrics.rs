@@ -12,7 +12,7 @@
 //! no other tenant's.
 
 use super::authenticate::Seen;
-use super::open_metrics;
+use super::{open_metrics, probe_metrics};
 use crate::net::Timestamp;
 use crate::status::{
     BfdState, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState, NotificationCount,
@@ -57,6 +57,7 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     families.extend(sites(&snapshot.tenants));
     families.extend(peers(&snapshot.tenants));
     families.extend(neighbors(&snapshot.tenants));
+    families.extend(probe_metrics::families(&snapshot.tenants));
     families.retain(|family| !family.get_metric().is_empty());
     TextEncoder::new().encode_to_string(&families)
 }
@@ -346,30 +347,30 @@ fn add_flaws(family: &mut Family, of: &[LabelPair], counts: &[FlawCount]) {
     }
 }
 
-fn every_site(
+pub(super) fn every_site(
     tenants: &[TenantSnapshot],
 ) -> impl Iterator<Item = (&TenantSnapshot, &SiteSnapshot)> {
     tenants.iter().flat_map(|tenant| tenant.sites.iter().map(move |site| (tenant, site)))
 }
 
 /// A family under construction.
-struct Family {
+pub(super) struct Family {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
     metrics: Vec<Metric>,
 }
 
-const fn gauges(name: &'static str, help: &'static str) -> Family {
+pub(super) const fn gauges(name: &'static str, help: &'static str) -> Family {
     Family { name, help, kind: MetricType::GAUGE, metrics: Vec::new() }
 }
 
-const fn counters(name: &'static str, help: &'static str) -> Family {
+pub(super) const fn counters(name: &'static str, help: &'static str) -> Family {
     Family { name, help, kind: MetricType::COUNTER, metrics: Vec::new() }
 }
 
 impl Family {
-    fn add(&mut self, labels: Vec<LabelPair>, value: f64) {
+    pub(super) fn add(&mut self, labels: Vec<LabelPair>, value: f64) {
         let mut metric = Metric::from_label(labels);
         if matches!(self.kind, MetricType::COUNTER) {
             let mut counter = Counter::default();
@@ -383,7 +384,7 @@ impl Family {
         self.metrics.push(metric);
     }
 
-    fn finish(self) -> MetricFamily {
+    pub(super) fn finish(self) -> MetricFamily {
         let mut family = MetricFamily::default();
         family.set_name(self.name.to_owned());
         family.set_help(self.help.to_owned());
@@ -393,19 +394,19 @@ impl Family {
     }
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
+pub(super) fn label(name: &str, value: &str) -> LabelPair {
     let mut pair = LabelPair::default();
     pair.set_name(name.to_owned());
     pair.set_value(value.to_owned());
     pair
 }
 
-fn truth(value: bool) -> f64 {
+pub(super) fn truth(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
 /// Prometheus knows doubles only: above 2⁵³ the last digits go.
-fn number(value: u64) -> f64 {
+pub(super) fn number(value: u64) -> f64 {
     value as f64
 }
 

@@ -12,7 +12,7 @@
 //! (where), [`serve`], [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what
 //! a request goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and
 //! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
-//! `open_metrics`), `page`.
+//! `open_metrics`, `probe_metrics`), `page`.
 
 mod access;
 mod api;
@@ -27,6 +27,7 @@ mod metrics;
 mod open_metrics;
 mod openapi;
 mod page;
+mod probe_metrics;
 mod recent;
 mod scope;
 mod server;

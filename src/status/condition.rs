@@ -187,6 +187,12 @@ pub enum ConditionReason {
     OpenConfirm,
     /// It was not asked for.
     NotConfigured,
+    /// Reachable: every probe is answered.
+    ProbesAnswered,
+    /// Reachable is false: the probes the message names are not answered, others are.
+    ProbeFailed,
+    /// Reachable is false: no probe is answered.
+    ProbesLost,
 }
 
 impl ConditionReason {
@@ -219,6 +225,9 @@ impl ConditionReason {
             Self::OpenSent => "OpenSent",
             Self::OpenConfirm => "OpenConfirm",
             Self::NotConfigured => "NotConfigured",
+            Self::ProbesAnswered => "ProbesAnswered",
+            Self::ProbeFailed => "ProbeFailed",
+            Self::ProbesLost => "ProbesLost",
         }
     }
 }
@@ -305,6 +314,11 @@ impl Conditions {
                 true
             }
         }
+    }
+
+    /// Says nothing about `kind` any more.
+    pub fn remove(&mut self, kind: ConditionType) {
+        self.0.retain(|condition| condition.kind != kind);
     }
 
     /// The condition `kind`, when it is carried.

@@ -23,6 +23,10 @@ pub enum EventReason {
     ConfigRefused,
     /// A site went from one state to another.
     SiteStateChanged,
+    /// A device does not answer its probe any more, or refuses it.
+    ProbeFailed,
+    /// A device answers its probe, or answers again.
+    ProbeAnswered,
     /// A peer is reached at another address than before.
     EndpointMoved,
     /// A BGP session came up.
@@ -56,6 +60,8 @@ impl EventReason {
             Self::ConfigApplied => "config_applied",
             Self::ConfigRefused => "config_refused",
             Self::SiteStateChanged => "site_state_changed",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbeAnswered => "probe_answered",
             Self::EndpointMoved => "endpoint_moved",
             Self::SessionEstablished => "session_established",
             Self::SessionDown => "session_down",

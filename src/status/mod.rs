@@ -8,8 +8,8 @@
 //! carry none.
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
-//! [`SiteState`] and [`SiteReason`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
-//! [`RateMeter`], [`Check`] (readiness), [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Ago`] and [`Visible`] (how numbers, times and texts are
+//! [`SiteState`] and [`SiteReason`], [`ProbeSnapshot`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
+//! [`RateMeter`], [`Check`] (readiness), [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Latency`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
 mod age;
@@ -18,6 +18,7 @@ mod condition;
 mod endpoint;
 mod history;
 mod neighbor;
+mod probe;
 mod quantity;
 mod rate;
 mod ready;
@@ -28,6 +29,7 @@ mod snapshot;
 mod tenant;
 mod text;
 
+pub use crate::probe::BOUNDS as PROBE_BOUNDS;
 pub use age::Ago;
 pub use bfd::{BfdDiscard, BfdSnapshot, BfdState};
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
@@ -37,6 +39,7 @@ pub use neighbor::{
     BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
     PrefixCounts, RangeSnapshot,
 };
+pub use probe::{Latency, ProbeDurations, ProbeSnapshot, ProbeState, ProbeWindow};
 pub use quantity::{BitRate, Bytes};
 pub use rate::RateMeter;
 pub use ready::Check;

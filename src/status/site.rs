@@ -1,7 +1,7 @@
 //! One site as everyone may see it.
 
 use super::text::{self, Count};
-use super::{Conditions, SiteReason, SiteState};
+use super::{Conditions, ProbeSnapshot, SiteReason, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,9 @@ pub struct SiteSnapshot {
     /// Its networks.
     #[serde(default)]
     pub prefixes: Vec<SitePrefixStatus>,
+    /// Its probes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeSnapshot>,
     /// Its conditions.
     #[serde(default)]
     pub conditions: Conditions,
@@ -161,6 +164,7 @@ impl SiteSnapshot {
             handshakes: Count(0),
             handshake_timeouts: Count(0),
             prefixes: Vec::new(),
+            probes: Vec::new(),
             conditions: Conditions::default(),
         }
     }

@@ -143,11 +143,13 @@ pub enum SiteReason {
     NextHopSilent,
     /// Down or never connected: the next hop does not answer.
     NextHopUnreachable,
+    /// Blackholed, or Down on a VLAN: it is up, and none of its devices answers probes.
+    ProbesLost,
 }
 
 impl SiteReason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Starting,
         Self::WaitingForCustomer,
         Self::HandshakeUnanswered,
@@ -163,6 +165,7 @@ impl SiteReason {
         Self::LinkMissing,
         Self::NextHopSilent,
         Self::NextHopUnreachable,
+        Self::ProbesLost,
     ];
 
     /// Its name in snake_case.
@@ -183,6 +186,7 @@ impl SiteReason {
             Self::LinkMissing => "link_missing",
             Self::NextHopSilent => "next_hop_silent",
             Self::NextHopUnreachable => "next_hop_unreachable",
+            Self::ProbesLost => "probes_lost",
         }
     }
 
@@ -219,6 +223,9 @@ impl SiteReason {
             Self::NextHopSilent => "The customer's router answered before and has not lately.",
             Self::NextHopUnreachable => {
                 "The customer's router does not answer ARP or neighbour discovery on the VLAN: check the tag on both ends, its address, and that it is on."
+            }
+            Self::ProbesLost => {
+                "The attachment is up, and no device behind it answers a probe: look at the customer's network, and whether it has a way back to our address in the tunnel or on the VLAN."
             }
         }
     }

@@ -42,6 +42,7 @@ mod netlink_answer;
 mod pace;
 mod packet;
 mod plan;
+mod probe;
 mod publishing;
 mod random_config;
 mod sample;

@@ -6,9 +6,10 @@ use lockgate::status::{
     AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
     ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
     EndpointSnapshot, EventReason, FlawCount, History, NeighborKind, NeighborSnapshot,
-    NeighborState, NotificationCount, PrefixCounts, PrefixSource, RangeSnapshot, RefusedDocument,
-    Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource,
-    SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    NeighborState, NotificationCount, PrefixCounts, PrefixSource, ProbeDurations, ProbeSnapshot,
+    ProbeState, ProbeWindow, RangeSnapshot, RefusedDocument, Reload, ReloadOutcome, RibNetwork,
+    RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot,
+    SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -51,6 +52,7 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
     up.received_packets = Some(Count(1_000_000));
     up.sent_packets = Some(Count(17));
     up.handshakes = Count(63);
+    up.probes = probes();
     up.prefixes[0].alias = Some("10.200.1.0/24".parse().unwrap());
     let mut stale = site("gdansk", SiteState::Stale, SiteReason::SessionExpired);
     stale.last_handshake_time = Some(ago(7_500));
@@ -121,6 +123,39 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
         bgp: Some(bgp()),
         events: history.to_vec(),
     }
+}
+
+/// A device that answers, and a port that refuses.
+fn probes() -> Vec<ProbeSnapshot> {
+    let probe = |tcp_port, state, micros: &[Option<u32>]| ProbeSnapshot {
+        address: "10.200.1.1".parse().unwrap(),
+        tcp_port,
+        interval_seconds: 30,
+        state,
+        sent: Count(1_000),
+        lost: Count(7),
+        refused: Count(0),
+        last_micros: Some(7_125),
+        last_answer_time: Some(ago(9)),
+        last_failure: Some("timeout".to_owned()),
+        last_failure_message: Some("no answer".to_owned()),
+        last_failure_time: Some(ago(40)),
+        recent: ProbeWindow {
+            micros: micros.to_vec(),
+            lost: 1,
+            minimum_micros: Some(6_900),
+            mean_micros: Some(7_000),
+            p99_micros: Some(7_125),
+        },
+        durations: ProbeDurations {
+            within: (0..11).map(|bound| Count(if bound < 4 { 0 } else { 993 })).collect(),
+            count: Count(993),
+            sum_micros: Count(6_951_000),
+        },
+    };
+    let mut refused = probe(Some(22), ProbeState::Refused, &[Some(6_900)]);
+    (refused.refused, refused.recent.lost) = (Count(12), 0);
+    vec![probe(None, ProbeState::Answered, &[Some(6_900), None, Some(7_125)]), refused]
 }
 
 /// A router of the fabric that is there, and a customer's that is not.

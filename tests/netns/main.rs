@@ -63,6 +63,7 @@ mod no_kernel_arp;
 mod no_kernel_vlan;
 mod no_kernel_wireguard;
 mod path_mtu;
+mod probes;
 #[path = "../it/random_config.rs"]
 mod random_config;
 mod raw_speaker;

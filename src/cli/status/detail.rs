@@ -3,6 +3,7 @@
 use super::Place;
 use super::overview::age;
 use crate::cli::output::{self, text};
+use crate::cli::show_probes;
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
 use crate::status::{Ago, AttachmentKind, BitRate, Bytes, Count};
@@ -12,6 +13,10 @@ pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
     out.push('\n');
     out += &prefixes(place, style);
     out.push('\n');
+    if !place.site.probes.is_empty() {
+        out += &show_probes::draw_site(&place.site.probes, now, style);
+        out.push('\n');
+    }
     out += &conditions(place, now, style);
     let events = events(place, now, style);
     if !events.is_empty() {

@@ -276,7 +276,9 @@ pub enum ProtocolName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeSpec {
-    /// Its address as the applications see it, in one of the site's prefixes.
+    /// Its address as the applications see it, in one of the site's prefixes; or the
+    /// customer's end of the tunnel, or a host of the VLAN's own network. It is asked from
+    /// our address in the tunnel or on the VLAN.
     pub address: String,
     /// The TCP port to connect to. Absent sends an ICMP echo request.
     #[serde(default, skip_serializing_if = "Option::is_none")]

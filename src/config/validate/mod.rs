@@ -18,6 +18,7 @@ mod finding;
 mod gateway;
 mod neighbors;
 mod policy;
+mod probes;
 mod site;
 mod tenant;
 mod vlan;
@@ -159,7 +160,6 @@ fn judge(
     let classes = set.check_classes(&earlier);
     let mut drafts = set.check_gateways(&classes, inputs, &earlier);
     set.check_sites(&mut drafts, inputs);
-    set.note_what_is_not_served();
     set.spoil_by_reading_errors(&mut drafts);
     for draft in drafts.values_mut() {
         tenant::check(draft, documents, &mut set);
@@ -358,17 +358,6 @@ impl Set<'_> {
             }
             if let Some(site) = site {
                 draft.sites.push((index, site));
-            }
-        }
-    }
-
-    /// Whoever asks for what is not there yet is told before it is missed.
-    fn note_what_is_not_served(&mut self) {
-        let documents = self.documents;
-        for document in &documents.sites {
-            if !document.spec.probes.is_empty() {
-                let problem = Problem::NotServed("nothing is probed");
-                self.notes.push(document.error("spec.probes", problem));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::finding::Findings;
 use super::gateway::CheckedGateway;
 use super::neighbors::check_role;
-use super::{Inputs, Unresolved, vlan};
+use super::{Inputs, Unresolved, probes, vlan};
 use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
 use crate::config::overlap::ForbiddenSet;
@@ -13,7 +13,7 @@ use crate::config::schema::{
 };
 use crate::config::shape::clip;
 use crate::model::{
-    Allow, Attachment, Direction, Endpoint, Host, Placement, Ports, Probe, Protocol, Site, SiteBgp,
+    Allow, Attachment, Direction, Endpoint, Host, Placement, Ports, Protocol, Site, SiteBgp,
     SitePrefix, WireGuardPeer, limits,
 };
 use crate::net::{InterfaceAddress, Prefix, PresharedKey, SiteName};
@@ -76,7 +76,7 @@ pub(super) fn check(
     let whole = prefixes.len() == spec.prefixes.len() && own.len() == written;
     let bgp = spec.bgp.as_ref().map(|_| check_bgp(spec, gateway, attachment.is_some(), own, found));
     let allow = spec.allow.as_deref().map(|allows| check_allow(allows, found));
-    let probes = check_probes(spec, &prefixes, found);
+    let probes = probes::check(spec, &prefixes, attachment.as_ref(), own, found);
     let priority = found.ranged::<u32>("spec.priority", spec.priority, 0, 65_535);
     let site = Site {
         name,
@@ -371,39 +371,4 @@ fn parse_ports(text: &IntOrString) -> Option<Ports> {
             (first <= last).then_some(Ports { first, last })
         }
     }
-}
-
-fn check_probes(
-    spec: &SiteAttachmentSpec,
-    prefixes: &[SitePrefix],
-    found: &mut Findings,
-) -> Vec<Probe> {
-    if limits::PROBES_PER_SITE < spec.probes.len() {
-        found.note("spec.probes", Problem::TooMany { max: limits::PROBES_PER_SITE });
-        return Vec::new();
-    }
-    let mut probes = Vec::with_capacity(spec.probes.len());
-    for (index, spec) in spec.probes.iter().enumerate() {
-        let path = format!("spec.probes[{index}]");
-        let address = found.address(&format!("{path}.address"), &spec.address);
-        if let Some(address) = address
-            && !prefixes.iter().any(|prefix| prefix.visible().contains(address))
-        {
-            found.note(format!("{path}.address"), Problem::NotInPrefixes(address));
-        }
-        let tcp_port = spec
-            .tcp_port
-            .map(|port| found.ranged::<u16>(&format!("{path}.tcpPort"), port, 1, 65_535));
-        let interval = found.ranged::<u32>(
-            &format!("{path}.intervalSeconds"),
-            spec.interval_seconds,
-            1,
-            86_400,
-        );
-        if let (Some(address), Some(interval)) = (address, interval) {
-            let interval = Duration::from_secs(u64::from(interval));
-            probes.push(Probe { address, tcp_port: tcp_port.flatten(), interval });
-        }
-    }
-    probes
 }

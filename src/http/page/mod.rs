@@ -6,13 +6,14 @@
 //! written but through [`html::Text`], and no `style` attribute, which the policy of
 //! every answer forbids.
 //!
-//! In reading order: `overview` (all tenants), `tenant`, `site`, `neighbors`, `ticket`
+//! In reading order: `overview` (all tenants), `tenant`, `site`, `probes`, `neighbors`, `ticket`
 //! (a site as text for others), `filter` (what of it is asked for), `html`.
 
 mod filter;
 mod html;
 mod neighbors;
 mod overview;
+mod probes;
 mod site;
 mod tenant;
 mod ticket;

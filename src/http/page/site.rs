@@ -4,6 +4,7 @@ use super::Ticket;
 use super::html::{
     self, Amount, Frame, State, Text, age, age_of, begin_table, end_table, fact, write_conditions,
 };
+use super::probes;
 use super::tenant::write_events;
 use crate::status::{
     BitRate, PrefixSource, SitePrefixStatus, SiteSnapshot, Snapshot, TenantSnapshot,
@@ -31,6 +32,7 @@ pub(super) fn write(
         html::write_moment(out, snapshot, is_alive)?;
         writeln!(out, "<p><bdi>{}</bdi></p>", Text(&site.message))?;
         write_facts(out, snapshot, tenant, site)?;
+        probes::write(out, &site.probes, now)?;
         write_prefixes(out, &site.prefixes)?;
         write_conditions(out, &site.conditions, now)?;
         let events = tenant.events.iter().filter(|event| event.site.as_ref() == Some(&site.name));

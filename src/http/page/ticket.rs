@@ -53,6 +53,16 @@ impl Display for Ticket<'_> {
             let lacks = if prefix.installed { "" } else { " (not routed)" };
             writeln!(f, "Network:        {}{alias}{lacks}", prefix.cidr)?;
         }
+        for probe in &site.probes {
+            let loss = probe.recent.loss_percent().unwrap_or(0);
+            let last = moment(probe.last_answer_time);
+            writeln!(
+                f,
+                "Probe:          {} {}, {loss} % lost, last answer {last}",
+                probe.target(),
+                probe.state
+            )?;
+        }
         for condition in tenant.conditions.iter().chain(site.conditions.iter()) {
             if condition.status == ConditionStatus::False {
                 writeln!(

@@ -334,6 +334,10 @@ fn status_of_a_site_shows_everything_about_it() {
             PREFIX          SEEN AS        INSTALLED
             192.168.1.0/24  10.200.1.0/24  yes
 
+            PROBE          STATE       LOSS       LAST     MIN      MEAN     P99      ANSWERED  LAST LOSS
+            10.200.1.1     ● Answered  33 % of 3  7.12 ms  6.90 ms  7.00 ms  7.12 ms  9 s ago   no answer, 40 s ago
+            10.200.1.1:22  ◍ Refused    0 % of 1  7.12 ms  6.90 ms  7.00 ms  7.12 ms  9 s ago   no answer, 40 s ago
+
             CONDITION       STATUS   REASON   SINCE          MESSAGE
             Accepted        Unknown  Pending  2 h 5 min ago
             ResolvedRefs    Unknown  Pending  2 h 5 min ago
@@ -688,8 +692,8 @@ fn a_monitoring_system_is_told_of_a_site_as_by_any_plugin() {
         &["acme/poznan"],
         0,
         expect![[r#"
-        LOCKGATE OK - acme/gw/poznan is Up (session_alive) | state_age=7500s received=1234567890c sent=18446744073709551615c handshakes=63c handshake_timeouts=0c handshake_age=12s heard_age=1s
-    "#]],
+            LOCKGATE OK - acme/gw/poznan is Up (session_alive) | state_age=7500s received=1234567890c sent=18446744073709551615c handshakes=63c handshake_timeouts=0c handshake_age=12s heard_age=1s 'rtt 10.200.1.1'=7125us 'loss 10.200.1.1'=33% 'rtt 10.200.1.1:22'=7125us 'loss 10.200.1.1:22'=0%
+        "#]],
     );
     check_plugin(
         &["acme/gw/krakow"],

@@ -1,7 +1,7 @@
 //! What fails is tried again, less and less often, and disturbs nobody else.
 
 use super::world::{World, config, keyed, name, usual, with_sites};
-use lockgate::model::{FabricLink, Probe};
+use lockgate::model::FabricLink;
 use lockgate::status::{
     ConditionReason, ConditionStatus, ConditionType, EventReason, SiteReason, SiteState,
 };
@@ -108,24 +108,6 @@ fn a_failing_tenant_can_be_removed() {
     assert!(!world.kernel.state.tenants.contains_key(&name("acme")));
 }
 
-#[test]
-fn a_site_with_probes_that_nobody_runs_was_shown_as_if_all_were_done() {
-    let mut world = World::new();
-    let acme = name("acme");
-    let mut site = keyed("hq", 1, &["192.168.1.0/24"]);
-    let address = "192.168.1.1".parse().unwrap();
-    site.probes = vec![Probe { address, tcp_port: None, interval: Duration::from_secs(10) }];
-    world.serve(&config(vec![with_sites("acme", vec![site, keyed("lab", 2, &["10.7.0.0/24"])])]));
-    let reachable = |site: &str, world: &mut World| {
-        let conditions = world.site(&acme, site).conditions;
-        conditions.find(ConditionType::Reachable).map(|it| (it.status, it.reason))
-    };
-    let unserved = Some((ConditionStatus::Unknown, ConditionReason::Unsupported));
-    assert_eq!(reachable("hq", &mut world), unserved);
-    assert_eq!(reachable("lab", &mut world), None);
-}
-
-/// The first tenant has nothing to do, and the second was not told yet.
 #[test]
 fn a_set_was_called_applied_before_the_tenant_it_changed_was_told() {
     let mut world = World::new();

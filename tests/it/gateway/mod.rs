@@ -8,6 +8,7 @@ mod conntrack;
 mod devices;
 mod failures;
 mod kernel;
+mod probes;
 mod random;
 mod secrets;
 mod sites;

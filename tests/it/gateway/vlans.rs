@@ -12,14 +12,14 @@ use std::time::Duration;
 
 const LAN: &str = "192.168.1.0/24";
 
-fn vlan(name: &str, id: u32, prefixes: &[&str]) -> Site {
+pub(crate) fn vlan(name: &str, id: u32, prefixes: &[&str]) -> Site {
     let mut site = site(name, &[], prefixes);
     let (own, hop) = (format!("10.1.{id}.7/24"), format!("10.1.{id}.1"));
     on_vlan(&mut site, id, &[&own], &[&hop]);
     site
 }
 
-fn link(site: &Site) -> (Device, ManagedName) {
+pub(crate) fn link(site: &Site) -> (Device, ManagedName) {
     match vlan_link(site) {
         Some(Device::Managed(name)) => (Device::Managed(name.clone()), name),
         other => panic!("{other:?}"),
@@ -34,7 +34,13 @@ fn both() -> (Config, Site) {
 }
 
 /// Tells how one VLAN is: with carrier or not, and what its router does.
-fn tell(world: &mut World, tenant: &TenantName, site: &Site, carrier: bool, answer: Answer) {
+pub(crate) fn tell(
+    world: &mut World,
+    tenant: &TenantName,
+    site: &Site,
+    carrier: bool,
+    answer: Answer,
+) {
     let hop = match &site.attachment {
         lockgate::model::Attachment::Vlan(vlan) => vlan.next_hops[0],
         lockgate::model::Attachment::WireGuard(_) => panic!("no VLAN"),
@@ -50,7 +56,7 @@ fn state(world: &mut World, tenant: &TenantName, site: &str) -> (SiteState, Site
 }
 
 /// The link by which packets for a network leave.
-fn way(world: &World, tenant: &TenantName, prefix: &str) -> String {
+pub(crate) fn way(world: &World, tenant: &TenantName, prefix: &str) -> String {
     let routes = &world.kernel.state.tenants[tenant].routes;
     let prefix = prefix.parse().unwrap();
     let found = routes.iter().find(|(key, _)| key.prefix == prefix);

@@ -5,6 +5,7 @@ use crate::sim_kernel::SimKernel;
 use lockgate::gateway::{BfdAction, BgpAction, Gateway, Identity, Output};
 use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
+use lockgate::probe::Shot;
 use lockgate::reconcile::{Device, LinkKind, Step, StepFailure};
 use lockgate::status::{SiteSnapshot, Snapshot, TenantSnapshot};
 use lockgate::wireguard::{DeviceConfig, PeerSample, Sample};
@@ -39,6 +40,8 @@ pub(crate) struct World {
     /// What sockets are to do.
     pub(crate) bgp: Vec<(TenantName, BgpAction)>,
     pub(crate) bfd: Vec<(TenantName, BfdAction)>,
+    /// Devices that are to be asked.
+    pub(crate) shots: Vec<(TenantName, Shot)>,
     /// What was done, a line each.
     log: Vec<String>,
 }
@@ -64,6 +67,7 @@ impl World {
             now,
             bgp: Vec::new(),
             bfd: Vec::new(),
+            shots: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -150,6 +154,7 @@ impl World {
             }
             Output::Bgp(name, action) => self.bgp.push((name, action)),
             Output::Bfd(name, action) => self.bfd.push((name, action)),
+            Output::Probe(name, shot) => self.shots.push((name, shot)),
             Output::Resolve(name) => {
                 self.log.push(format!("resolve {name}"));
                 let addresses = self.names.get(&name).cloned().unwrap_or_default();

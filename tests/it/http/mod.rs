@@ -7,6 +7,7 @@ mod etag;
 mod live;
 mod openapi;
 mod page;
+mod probes;
 mod refused;
 mod secure;
 pub(crate) mod server;

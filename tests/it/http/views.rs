@@ -238,6 +238,10 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_bgp_range_neighbors gauge {tenant,neighbor,established}
         lockgate_bgp_range_maximum gauge {tenant,neighbor}
         lockgate_bgp_range_refused_total counter {tenant,neighbor}
+        lockgate_probe_success gauge {tenant,site,address}
+        lockgate_probe_sent_total counter {tenant,site,address}
+        lockgate_probe_lost_total counter {tenant,site,address}
+        lockgate_probe_duration_seconds histogram {tenant,site,address,le}
     "#]]
     .assert_eq(&names);
 }
