@@ -109,6 +109,17 @@ def a_site_is_copied_for_a_ticket(lab, browser):
     browser.wait("return document.querySelector('button[data-copy]').innerText != 'Copy'", 5)
 
 
+def a_sites_probes_are_plotted_and_said_in_words(lab, browser):
+    browser.open(f"{URL}/tenants/acme/gw/sites/hq")
+    browser.wait("return document.querySelectorAll('svg.plot circle').length > 2", 30)
+    label = browser.run("return document.querySelector('svg.plot').getAttribute('aria-label')")
+    assert label.startswith("Of the last ") and "lost; answers took " in label, label
+    seen = browser.run("const box = document.querySelector('svg.plot').getBoundingClientRect();"
+                       "return box.width > 50 && box.height > 20")
+    assert seen, "the plot has no size"
+    keep(browser, "probes")
+
+
 def a_gateway_that_says_nothing_is_told_loudly(lab, browser):
     browser.open(URL)
     assert not browser.run("return document.getElementById('stale').checkVisibility()")
@@ -194,6 +205,7 @@ def main():
                 a_page_is_used_by_keyboard_alone,
                 what_is_typed_outlives_what_happens,
                 a_site_is_copied_for_a_ticket,
+                a_sites_probes_are_plotted_and_said_in_words,
                 without_javascript_everything_is_there,
                 a_gateway_that_says_nothing_is_told_loudly,
                 a_pulled_cable_is_seen_without_loading_the_page_again)),
