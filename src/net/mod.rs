@@ -28,7 +28,7 @@ pub use martians::ALWAYS_FORBIDDEN;
 pub use name::{LinkName, ManagedName, NameError, SiteId, SiteName, TenantName};
 pub use number::{Asn, Mtu, NumberError, VlanId};
 pub use password::{PasswordError, TcpPassword};
-pub use prefix::{InterfaceAddress, Prefix, PrefixError};
+pub use prefix::{InterfaceAddress, Prefix, PrefixError, outermost};
 pub use prefix_map::PrefixMap;
 pub use role::Role;
 pub use time::{Instant, Now, Timestamp};

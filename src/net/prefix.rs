@@ -1,6 +1,7 @@
 //! Networks, and addresses that stand on an interface.
 
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -94,6 +95,24 @@ impl Prefix {
     pub const fn as_ipnet(self) -> IpNet {
         self.0
     }
+}
+
+/// Of `prefixes` those that lie in no other of them, each once, in their order.
+///
+/// `covers` is [`Prefix::covers`]; it is asked once at most for each network, for one
+/// that covers others stands before them and next to them.
+pub fn outermost(
+    prefixes: impl IntoIterator<Item = Prefix>,
+    mut covers: impl FnMut(Prefix, Prefix) -> bool,
+) -> Vec<Prefix> {
+    let sorted: BTreeSet<Prefix> = prefixes.into_iter().collect();
+    let mut outer: Vec<Prefix> = Vec::new();
+    for prefix in sorted {
+        if !outer.last().is_some_and(|wider| covers(*wider, prefix)) {
+            outer.push(prefix);
+        }
+    }
+    outer
 }
 
 fn is_mapped(address: Ipv6Addr) -> bool {

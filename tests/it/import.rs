@@ -3,7 +3,9 @@
 use crate::cli::program::{Ended, run, run_with};
 use expect_test::{ExpectFile, expect_file};
 use lockgate::config::import::WgQuickFile;
+use lockgate::net::{Prefix, outermost};
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -189,6 +191,68 @@ fn the_side_can_be_said() {
     let said = run_with(&said, &text);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stderr.contains("the customer listens at port 51820"), "{}", said.stderr);
+}
+
+/// Every network was once held against every other: a file of 4 MiB took minutes.
+#[test]
+fn networks_within_others_are_found_without_comparing_each_with_each() {
+    let wide = |at: u32| Prefix::containing_address(Ipv4Addr::from(at << 16).into(), 16).unwrap();
+    let narrow = |at: u32| {
+        let address = Ipv4Addr::from(((at % 200) << 16) | ((at / 200) << 8));
+        Prefix::containing_address(address.into(), 24).unwrap()
+    };
+    // 200 wide ones, a hundred narrow ones within each, and 100 beside them.
+    let inside = (0..20_000_u32).map(narrow);
+    let beside = (0..100_u32).map(|at| Prefix::host(Ipv4Addr::new(203, 0, 113, at as u8).into()));
+    let all: Vec<Prefix> = inside.chain((0..200).map(wide)).chain(beside).collect();
+    let mut asked = 0;
+    let outer = outermost(all.iter().copied(), |wider, prefix| {
+        asked += 1;
+        wider.covers(prefix)
+    });
+    assert_eq!(outer.len(), 300);
+    assert!(outer.is_sorted());
+    assert!(asked <= all.len(), "{asked} comparisons of {} networks", all.len());
+}
+
+proptest! {
+    /// The same as holding each against each.
+    #[test]
+    fn the_outermost_are_those_in_no_other(networks in prop::collection::vec((any::<u8>(), 0_u8..=8), 0..40)) {
+        let prefix = |(top, length): &(u8, u8)| {
+            Prefix::containing_address(Ipv4Addr::new(*top, 0, 0, 0).into(), *length).unwrap()
+        };
+        let all: std::collections::BTreeSet<Prefix> = networks.iter().map(prefix).collect();
+        let is_inner = |it: &Prefix| all.iter().any(|other| other != it && other.covers(*it));
+        let expected: Vec<Prefix> = all.iter().copied().filter(|it| !is_inner(it)).collect();
+        prop_assert_eq!(outermost(all.iter().copied(), Prefix::covers), expected);
+    }
+}
+
+/// Peers of one name were once counted through from the first.
+#[test]
+fn peers_of_one_name_are_numbered() {
+    let mut text = "[Interface]\nAddress = 10.9.0.1/16\n".to_owned();
+    for at in 1..=3_u8 {
+        let mut key = [9; 32];
+        key[0] = at;
+        let key = lockgate::net::PublicKey::from_bytes(key).unwrap();
+        text += &format!("[Peer]\n# hq\nPublicKey = {key}\nAllowedIPs = 10.{at}.0.0/16\n");
+    }
+    let ended =
+        run_with(&[&["import", "-", "--side", "gateway"][..], &FROM_GATEWAY].concat(), &text);
+    for name in ["\"hq\"", "\"hq-2\"", "\"hq-3\""] {
+        assert!(ended.stdout.contains(&format!("name: {name},")), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn more_addresses_than_a_link_has_are_a_flaw() {
+    let addresses: Vec<String> = (0..17).map(|at| format!("10.9.{at}.1/24")).collect();
+    let text = format!("[Interface]\nAddress = {}\n", addresses.join(", "));
+    let ended = run_with(&[&["import", "-"][..], &FROM_GATEWAY].concat(), &text);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("there are more than 16 addresses"), "{}", ended.stderr);
 }
 
 proptest! {

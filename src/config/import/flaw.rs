@@ -78,6 +78,9 @@ pub enum FlawKind {
         /// The most.
         max: u32,
     },
+    /// More addresses than a link has.
+    #[error("there are more than {0} addresses; a tunnel has one of each family")]
+    TooManyAddresses(usize),
     /// An endpoint without a port.
     #[error("Endpoint is HOST:PORT, an IPv6 address in brackets")]
     Endpoint,

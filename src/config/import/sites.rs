@@ -2,28 +2,36 @@
 
 use super::documents::Note;
 use super::wg_quick::Peer;
-use crate::net::{InterfaceAddress, Prefix};
-use std::collections::BTreeSet;
+use crate::net::{InterfaceAddress, Prefix, outermost};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Longest name (RFC 1123), less room for `-` and a number.
 const MAX_NAME: usize = 58;
 
-/// Names that are given out once.
+/// Names that are given out once, each with the number that is tried next for another
+/// that wants it: many peers of one name are not counted through from the start.
 #[derive(Default)]
-pub(super) struct Names(BTreeSet<String>);
+pub(super) struct Names(BTreeMap<String, u32>);
 
 impl Names {
     /// A name as near to `wanted` as names can be, or `usual`, that nobody has yet.
     pub(super) fn take(&mut self, wanted: Option<&str>, usual: &str) -> String {
         let wanted = wanted.map(label).filter(|name| !name.is_empty());
         let name = wanted.unwrap_or_else(|| usual.to_owned());
-        let mut free = name.clone();
-        let mut number = 2_u32;
-        while !self.0.insert(free.clone()) {
-            free = format!("{name}-{number}");
+        let Some(mut number) = self.0.get(&name).copied() else {
+            self.0.insert(name.clone(), 2);
+            return name;
+        };
+        let free = loop {
+            let numbered = format!("{name}-{number}");
             number += 1;
-        }
+            if !self.0.contains_key(&numbered) {
+                break numbered;
+            }
+        };
+        self.0.insert(name, number);
+        self.0.insert(free.clone(), 2);
         free
     }
 }
@@ -92,11 +100,10 @@ pub(super) fn ends(
     }
     let inside = |prefix: Prefix| found.tunnel.iter().any(|own| own.network().covers(prefix));
     let hosts = theirs.iter().map(|far| Prefix::host(*far));
-    let mut all: BTreeSet<Prefix> = networks.into_iter().chain(hosts).collect();
-    all.retain(|prefix| !inside(*prefix) && prefix.length() != 0);
+    let all = networks.into_iter().chain(hosts);
+    let all = all.filter(|prefix| !inside(*prefix) && prefix.length() != 0);
     // What is in another of them is said twice.
-    let covered = |it: &Prefix| all.iter().any(|other| other != it && other.covers(*it));
-    found.prefixes = all.iter().copied().filter(|it| !covered(it)).collect();
+    found.prefixes = outermost(all, Prefix::covers);
     found
 }
 

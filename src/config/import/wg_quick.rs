@@ -2,7 +2,7 @@
 
 use super::{Flaw, FlawKind};
 use crate::config::parse_host;
-use crate::model::Endpoint;
+use crate::model::{Endpoint, limits};
 use crate::net::{InterfaceAddress, Mtu, Prefix, PrefixError, PresharedKey, PrivateKey, PublicKey};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -232,6 +232,14 @@ impl Reader {
             "Address" => {
                 let found = self.list(key, value, interface_address);
                 self.interface_mut().addresses.extend(found);
+                // Every peer is held against each of them.
+                if limits::ADDRESSES_PER_LINK < self.interface_mut().addresses.len() {
+                    self.interface_mut().addresses.truncate(limits::ADDRESSES_PER_LINK);
+                    if !self.interface_seen.contains(&"Address") {
+                        self.interface_seen.push("Address");
+                        self.flaw(FlawKind::TooManyAddresses(limits::ADDRESSES_PER_LINK));
+                    }
+                }
             }
             _ => {
                 let mtu = self.number(key, value, 576, 65_535);
@@ -250,7 +258,9 @@ impl Reader {
             return self.flaw(FlawKind::Twice(key));
         }
         let mut peer = self.peers.pop().unwrap_or_default();
-        peer.seen.push(key);
+        if !is_second {
+            peer.seen.push(key);
+        }
         match key {
             "PublicKey" => {
                 peer.has_key = true;
