@@ -74,6 +74,7 @@ fn config() -> Config {
         backend: BackendChoice::default(),
         bounds_arp: true,
         app_prefixes: vec!["10.136.40.0/24".parse().unwrap(), "2001:db8:40::/64".parse().unwrap()],
+        nmaas_domain: None,
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("app{index}").parse().unwrap() },
             addresses: vec!["172.16.130.2/24".parse().unwrap()],

@@ -91,6 +91,7 @@
 //! | what everyone sees | `status/`, `gateway/view.rs` |
 //! | what a customer is sent | `customer/connection.rs` (the facts), a file for each dialect |
 //! | what is taken of somebody else's configuration | `config/import` |
+//! | what is taken of a domain request of NMaaS | `config/import/nmaas` |
 //! | a maximum | `model/limits.rs` |
 
 pub mod net;

@@ -2,8 +2,8 @@
 
 use super::terminal::ColorChoice;
 use super::{
-    check, check_site, completions, customer_config, demo, diff, gather, import, keys, probe, run,
-    show, status, token, trace,
+    check, check_site, completions, customer_config, demo, diff, gather, import, keys, nmaas,
+    probe, run, show, status, token, trace,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -90,6 +90,9 @@ pub enum Verb {
     CustomerConfig(customer_config::CustomerConfigArguments),
     /// Make documents of a file for wg-quick
     Import(import::ImportArguments),
+    /// Take a domain request of NMaaS, or tell NMaaS that a domain is connected
+    #[command(subcommand)]
+    Nmaas(nmaas::NmaasVerb),
     /// Print the custom resource definitions
     Crds,
     /// Print the JSON schema of the documents

@@ -6,7 +6,7 @@
 use super::verdict::{Failure, Verdict};
 use super::{secret, terminal};
 use crate::config::import::{
-    Choices, Flaw, ImportError, Imported, Note, Side, WgQuickFile, import,
+    Choices, Flaw, ImportError, Imported, Note, SecretValue, Side, WgQuickFile, import,
 };
 use crate::config::{Allocations, Documents, Options, Secrets, validate};
 use crate::net::{NameError, Prefix, PublicKey, SiteName, TenantName};
@@ -65,7 +65,7 @@ enum SideName {
     Customer,
 }
 
-fn parse_tenant(text: &str) -> Result<TenantName, NameError> {
+pub(super) fn parse_tenant(text: &str) -> Result<TenantName, NameError> {
     match text.split_once('/') {
         Some((namespace, name)) => TenantName::new(namespace, name),
         None => TenantName::new(crate::config::DEFAULT_NAMESPACE, text),
@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<Verdict, Failure> {
             terminal::print(&imported.text)?;
         }
     }
-    Ok(Verdict::finding_if(!is_sound(&imported)))
+    Ok(Verdict::finding_if(!is_sound(&imported.text, &imported.secrets)))
 }
 
 fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
@@ -166,13 +166,13 @@ fn write(directory: &Path, tenant: &TenantName, imported: &Imported) -> anyhow::
 }
 
 /// Whether `check` finds nothing wrong with what was made; says what it finds.
-fn is_sound(imported: &Imported) -> bool {
+pub(super) fn is_sound(text: &str, values: &[SecretValue]) -> bool {
     let mut secrets = Secrets::default();
-    for value in &imported.secrets {
+    for value in values {
         let bytes = Zeroizing::new(value.text.as_bytes().to_vec());
         secrets.insert(&value.namespace, &value.name, value.key, bytes);
     }
-    let documents = Documents::parse([("the documents", imported.text.as_bytes())]);
+    let documents = Documents::parse([("the documents", text.as_bytes())]);
     let outcome = validate(&documents, &secrets, &Allocations::new(), &Options::default());
     for error in &outcome.errors {
         eprintln!("lockgate: {}", Visible(&error.to_string()));

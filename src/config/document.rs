@@ -8,8 +8,9 @@ use super::schema::{
     ConnectivityClass, ConnectivityClassSpec, SiteAttachment, SiteAttachmentSpec, TenantGateway,
     TenantGatewaySpec,
 };
-use super::shape::Shape;
+use super::shape::{Shape, clip};
 use super::yaml::{self, Tree};
+use crate::model::DomainId;
 use kube::core::crd::CustomResourceExt;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -101,6 +102,8 @@ pub struct Document<S> {
     /// What a site's two public keys look like. That takes long to find out, so
     /// copies of the document have it too.
     pub(super) looks: Arc<[OnceLock<Look>; 2]>,
+    /// What a gateway's annotation [`DomainId::ANNOTATION`] says.
+    pub(super) domain: Option<Arc<str>>,
     node: Option<Node>,
 }
 
@@ -112,19 +115,28 @@ impl<S> Document<S> {
         node: Option<Node>,
     ) -> Self {
         let object = object.into();
-        Self { file, object, spec, looks: Arc::default(), node }
+        Self { file, object, spec, looks: Arc::default(), domain: None, node }
     }
 
     /// The same document, without where in its file each value stands.
     pub(super) fn without_text(&self) -> Self {
         let (file, object) = (self.file.clone(), Arc::clone(&self.object));
         let (spec, looks) = (Arc::clone(&self.spec), Arc::clone(&self.looks));
-        Self { file, object, spec, looks, node: None }
+        Self { file, object, spec, looks, domain: self.domain.clone(), node: None }
     }
 
     /// The line `path` is on, when the document came from a file.
     pub fn line_of(&self, path: &str) -> Option<u32> {
         self.node.as_ref().map(|node| node.line_of(path))
+    }
+
+    /// The domain of NMaaS that the gateway's annotation names.
+    ///
+    /// # Errors
+    /// The text, when it names none.
+    pub(super) fn domain_id(&self) -> Result<Option<DomainId>, String> {
+        let Some(text) = &self.domain else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| clip(text))
     }
 
     /// The error that `path` has this problem.
@@ -240,7 +252,10 @@ impl Documents {
     pub fn push_gateway(&mut self, gateway: TenantGateway) {
         let metadata = gateway.metadata;
         let object = object(Kind::TenantGateway, metadata.namespace, metadata.name);
-        self.gateways.push(Document::new(None, object, Arc::new(gateway.spec), None));
+        let mut document = Document::new(None, object, Arc::new(gateway.spec), None);
+        let annotation = metadata.annotations.and_then(|mut it| it.remove(DomainId::ANNOTATION));
+        document.domain = annotation.map(Arc::from);
+        self.gateways.push(document);
     }
 
     /// Takes a site that came from a cluster.
@@ -272,7 +287,9 @@ impl Documents {
             }
             Kind::TenantGateway => {
                 if let Some(spec) = head.spec(&node) {
-                    self.gateways.push(Document::new(file, object, spec, Some(node)));
+                    let domain = annotation(&node, DomainId::ANNOTATION);
+                    let document = Document::new(file, object, spec, Some(node));
+                    self.gateways.push(Document { domain, ..document });
                 }
             }
             Kind::SiteAttachment => {
@@ -282,6 +299,12 @@ impl Documents {
             }
         }
     }
+}
+
+/// The text of an annotation.
+fn annotation(node: &Node, name: &str) -> Option<Arc<str>> {
+    let annotations = node.field("metadata")?.node.field("annotations")?;
+    annotations.node.field(name)?.node.text().map(Arc::from)
 }
 
 /// Takes notice that `file` names `object`. Whether it is the first to do so; if

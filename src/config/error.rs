@@ -5,7 +5,7 @@
 //! None ever holds a secret.
 
 use super::document::ObjectName;
-use crate::model::{KernelFeatures, limits};
+use crate::model::{DomainIdError, KernelFeatures, limits};
 use crate::net::{CommunityError, KeyError, NameError, NumberError, Prefix, PrefixError};
 use std::fmt;
 use std::net::IpAddr;
@@ -171,6 +171,8 @@ pub enum Problem {
     ApiVersion { found: String, expected: &'static str },
     #[error("unknown kind `{found}`{}", Hint(nearest))]
     UnknownKind { found: String, nearest: Option<String> },
+    #[error("{0:?} {why}; the domain is not confirmed to NMaaS", why = DomainIdError)]
+    DomainId(String),
     #[error("is cluster-scoped and has no namespace")]
     NamespaceOnCluster,
     #[error("{expected} is expected, not {found}")]

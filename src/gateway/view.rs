@@ -128,6 +128,7 @@ impl Gateway {
             endpoint_host: tenant.class.advertised_host.clone(),
             public_key: self.identities.get(name).map(|identity| identity.public),
             app_prefixes: tenant.app_prefixes.clone(),
+            nmaas_domain: tenant.nmaas_domain.map(|domain| Count(domain.value())),
             conditions,
             sites: site_snapshots,
             drops: self.drop_snapshots(name, sites),

@@ -283,3 +283,10 @@ pub const RIB_QUESTIONS: usize = 8;
 
 /// Networks of one tenant that the command line shows.
 pub const RIB_SHOWN: usize = 100_000;
+
+/// Bytes of what NMaaS answers that are read: its first line is shown, and a page of
+/// some proxy's is longer.
+pub const NMAAS_ANSWER_BYTES: usize = 64 << 10;
+
+/// Bytes of a domain request of NMaaS: ten thousand networks and a long justification.
+pub const DOMAIN_REQUEST_BYTES: u64 = 1 << 20;

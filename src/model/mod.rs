@@ -10,6 +10,7 @@
 
 mod backend;
 mod bgp;
+mod domain;
 mod fabric;
 mod kernel;
 pub mod limits;
@@ -19,6 +20,7 @@ mod tenant;
 
 pub use backend::{Backend, BackendChoice, BackendReason};
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, NeighborAt, SiteBgp};
+pub use domain::{DomainId, DomainIdError};
 pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
 pub use kernel::{Ability, KernelFeatures};
 pub use refusal::{Refusal, RefusalReason};

@@ -1,6 +1,6 @@
 //! A tenant, and all of them together.
 
-use super::{Attachment, BackendChoice, Fabric, FabricLink, Refusal, Site};
+use super::{Attachment, BackendChoice, DomainId, Fabric, FabricLink, Refusal, Site};
 use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub struct Tenant {
     pub app_prefixes: Vec<Prefix>,
     /// How the applications are reached.
     pub fabric: Fabric,
+    /// Whose it is in NMaaS.
+    pub nmaas_domain: Option<DomainId>,
     /// Its sites by name.
     pub sites: BTreeMap<SiteName, Site>,
 }

@@ -167,6 +167,9 @@ pub struct TenantSnapshot {
     #[serde(with = "prefixes", default)]
     #[schemars(with = "Vec<String>")]
     pub app_prefixes: Vec<Prefix>,
+    /// Whose it is in NMaaS: the number of the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nmaas_domain: Option<Count>,
     /// Its conditions.
     #[serde(default)]
     pub conditions: Conditions,

@@ -39,6 +39,7 @@ mod http;
 mod import;
 mod isolation;
 mod netlink_answer;
+mod nmaas;
 mod pace;
 mod packet;
 mod plan;

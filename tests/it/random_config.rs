@@ -51,6 +51,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
         backend: BackendChoice::default(),
         bounds_arp: true,
         app_prefixes: Vec::new(),
+        nmaas_domain: None,
         fabric: Fabric {
             link: FabricLink::Veth { peer: format!("{name}-app").parse().unwrap() },
             addresses: Vec::new(),

@@ -87,6 +87,7 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
         endpoint_host: Some("vpn.example.net".to_owned()),
         public_key: Some("HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=".parse().unwrap()),
         app_prefixes: vec!["10.136.40.0/24".parse().unwrap()],
+        nmaas_domain: None,
         conditions,
         sites: vec![stale, down, blackholed, up, never],
         drops: vec![

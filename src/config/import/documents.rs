@@ -372,7 +372,7 @@ fn opposite(theirs: &[InterfaceAddress], allowed: &[Prefix]) -> Vec<InterfaceAdd
 
 /// An address of the gateway's on the link to the applications, one of each family: the
 /// lowest of the first network with room for others.
-fn fabric_addresses(apps: &[Prefix]) -> Vec<InterfaceAddress> {
+pub(super) fn fabric_addresses(apps: &[Prefix]) -> Vec<InterfaceAddress> {
     let address = |is_v4: bool| {
         let room = if is_v4 { 30 } else { 126 };
         let wide = apps.iter().find(|it| it.is_v4() == is_v4 && it.length() <= room)?;

@@ -6,10 +6,11 @@
 //!
 //! In reading order: [`WgQuickFile`] (the text, read), [`Flaw`] (what is wrong with it),
 //! [`Choices`] and [`import()`] (documents of it), `sites` (one peer), `text` (how they are
-//! written), [`Imported`], [`ImportError`].
+//! written), [`Imported`], [`ImportError`]. [`nmaas`] has another beginning: a domain request.
 
 mod documents;
 mod flaw;
+pub mod nmaas;
 mod sites;
 mod text;
 mod wg_quick;

@@ -113,11 +113,13 @@ impl<T: Display> Display for Joined<'_, T> {
 }
 
 /// A text that ends no comment.
-struct Quiet<'a>(&'a str);
+pub(super) struct Quiet<'a>(pub(super) &'a str);
 
 impl Display for Quiet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.chars().filter(|letter| !letter.is_control());
+        // Old readers of YAML begin a new line at these two.
+        let is_break = |letter: char| matches!(letter, '\u{2028}' | '\u{2029}');
+        let mut shown = self.0.chars().filter(|letter| !letter.is_control() && !is_break(*letter));
         shown.try_for_each(|letter| f.write_char(letter))
     }
 }

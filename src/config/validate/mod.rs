@@ -271,6 +271,7 @@ impl Set<'_> {
                 }
             }
             let mut draft = Draft::new(name.clone(), index);
+            draft.nmaas_domain = document.domain_id().ok().flatten();
             let class_name = &document.spec.class_name;
             match classes.get(class_name) {
                 None => {

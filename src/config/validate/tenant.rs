@@ -10,8 +10,8 @@ use crate::config::error::{Errors, Forbidden, Problem};
 use crate::config::look::Look;
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
 use crate::model::{
-    Ability, Attachment, Backend, BackendChoice, FabricLink, Refusal, RefusalReason, Site, Tenant,
-    limits,
+    Ability, Attachment, Backend, BackendChoice, DomainId, FabricLink, Refusal, RefusalReason,
+    Site, Tenant, limits,
 };
 use crate::net::{PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(super) struct Draft {
     pub(super) gateway: Option<CheckedGateway>,
     /// The sites without errors, each with which of the `SiteAttachment` documents it is.
     pub(super) sites: Vec<(usize, CheckedSite)>,
+    /// Whose it is in NMaaS.
+    pub(super) nmaas_domain: Option<DomainId>,
     /// What is known of it from the set before; it has then neither gateway nor
     /// sites here.
     pub(super) known: Option<Arc<Known>>,
@@ -45,6 +47,7 @@ impl Draft {
             document,
             gateway: None,
             sites: Vec::new(),
+            nmaas_domain: None,
             known: None,
             refused_sites: BTreeMap::new(),
             refused: None,
@@ -178,6 +181,7 @@ impl Draft {
             bounds_arp: gateway.bounds_arp,
             app_prefixes: gateway.app_prefixes_written.iter().map(|(_, prefix)| *prefix).collect(),
             fabric: gateway.fabric.clone(),
+            nmaas_domain: self.nmaas_domain,
             sites,
         };
         Ok((Arc::new(tenant), refused))
@@ -195,6 +199,12 @@ pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>)
     if gateway.backend == Some(Backend::Kernel) && gateway.kernel == Ability::Missing {
         let document = &documents.gateways[draft.document];
         set.notes.push(document.error("spec.backend", Problem::NoKernelWireGuard));
+    }
+    let document = &documents.gateways[draft.document];
+    if let Err(text) = document.domain_id() {
+        // No reason not to serve the tenant.
+        let path = format!("metadata.annotations.{}", DomainId::ANNOTATION);
+        set.notes.push(document.error(path, Problem::DomainId(text)));
     }
     draft.noted = set.notes.count() != notes_before;
     problems.truncate(limits::REPORTED_ERRORS + 1);

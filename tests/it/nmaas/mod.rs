@@ -1,0 +1,3 @@
+//! Where a tenant meets NMaaS: domain requests.
+
+mod import;
