@@ -33,10 +33,10 @@
 //! (documents into that), [`packet`] (what is inside a datagram), [`wireguard`]
 //! [`bfd`], [`bgp`] and [`probe`] (the protocols without sockets), [`reconcile`] (desired against observed),
 //! [`status`] (how it is, as one value), [`customer`] (the other end's
-//! configuration), [`gateway`] (the machine).
+//! configuration), [`dcn`] (when NMaaS is told), [`gateway`] (the machine).
 //!
 //! Upper floor, shells: [`linux`] (namespaces, links, routes, rules),
-//! [`datapath`] (packet threads), [`http`] (read-only views), and the two that
+//! [`datapath`] (packet threads), [`http`] (read-only views), [`nmaas`] (NMaaS, asked), and the two that
 //! introduce them to one another: [`daemon`] and [`cli`].
 //! Which room may name which is checked by `tests/it/tidy.rs`.
 //!
@@ -91,7 +91,7 @@
 //! | what everyone sees | `status/`, `gateway/view.rs` |
 //! | what a customer is sent | `customer/connection.rs` (the facts), a file for each dialect |
 //! | what is taken of somebody else's configuration | `config/import` |
-//! | what is taken of a domain request of NMaaS | `config/import/nmaas` |
+//! | what is taken of a domain request, and when NMaaS is told | `config/import/nmaas`, `dcn/` |
 //! | a maximum | `model/limits.rs` |
 
 pub mod net;
@@ -102,6 +102,7 @@ pub mod bfd;
 pub mod bgp;
 pub mod config;
 pub mod customer;
+pub mod dcn;
 pub mod gateway;
 pub mod packet;
 pub mod probe;
@@ -114,3 +115,4 @@ pub mod daemon;
 pub mod datapath;
 pub mod http;
 pub mod linux;
+pub mod nmaas;

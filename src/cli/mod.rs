@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Token(verb) => token::run(&verb),
         Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories, color),
         Verb::Import(arguments) => import::run(&arguments),
-        Verb::Nmaas(verb) => nmaas::run(&verb),
+        Verb::Nmaas(verb) => nmaas::run(&verb, &directories),
         Verb::Crds => crds::run(),
         Verb::Schema => schema::run(),
         Verb::Completions(arguments) => completions::run(&arguments),

@@ -2,6 +2,7 @@
 
 use super::args::Directories;
 use super::documents::DocumentArguments;
+use super::nmaas::NmaasArguments;
 use super::verdict::{Failure, Verdict};
 use crate::daemon::credentials::CredentialFiles;
 use crate::daemon::{self, RunOptions};
@@ -55,6 +56,8 @@ pub struct RunArguments {
     /// Do without an offload; may be given several times
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OFFLOAD")]
     pub without: Vec<Offload>,
+    #[command(flatten)]
+    nmaas: NmaasArguments,
     /// Form of the log
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub log_format: LogFormat,
@@ -100,6 +103,7 @@ pub(super) fn run(arguments: RunArguments, directories: &Directories) -> Result<
         },
         status_plaintext: arguments.status_plaintext,
         keep: arguments.keep,
+        nmaas: arguments.nmaas.options()?,
         datapath: datapath::Options {
             threads: arguments.threads,
             pin: arguments.pin,

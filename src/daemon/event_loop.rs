@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
 use super::memory::{self, Memory};
+use super::nmaas::Nmaas;
 use super::publishing::Publishing;
 use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
@@ -113,6 +114,8 @@ pub(super) struct Parts {
     pub(super) questions: mpsc::Receiver<RibQuestion>,
     /// How the status endpoint is.
     pub(super) endpoint: watch::Receiver<EndpointSnapshot>,
+    /// What NMaaS was told.
+    pub(super) nmaas: Option<Nmaas>,
 }
 
 /// The loop.
@@ -652,6 +655,9 @@ impl EventLoop {
         let mut snapshot = self.parts.gateway.snapshot(now);
         self.rates.fill(&mut snapshot, now.mono);
         snapshot.endpoint = Some(self.parts.endpoint.borrow().clone());
+        if let Some(nmaas) = &mut self.parts.nmaas {
+            nmaas.fill(&mut snapshot, now.wall);
+        }
         self.journal.write(&snapshot);
         self.parts.snapshots.send_replace(Arc::new(snapshot));
         self.publishing.done(begun, Instant::now());
@@ -661,6 +667,10 @@ impl EventLoop {
     fn stop(&mut self) -> Instant {
         tracing::info!("stopping: removing what was made");
         self.parts.reload.stop();
+        // It is not to take tenants that are removed for ones that are gone.
+        if let Some(nmaas) = self.parts.nmaas.take() {
+            nmaas.end();
+        }
         self.remember();
         let now = self.now();
         self.parts.gateway.stop(now);

@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`],
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
-//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`], [`memory`] and [`accepted`], `envelope`, `file`,
+//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`], [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`,
 //! [`Clock`].
 
 pub mod accepted;
@@ -25,6 +25,7 @@ pub mod keys;
 pub mod load;
 mod look;
 pub mod memory;
+mod nmaas;
 pub mod pace;
 pub mod probe;
 pub mod publishing;
@@ -36,4 +37,5 @@ mod task;
 mod turns;
 
 pub use clock::Clock;
+pub use nmaas::NmaasOptions;
 pub use run::{RunOptions, SOCKET, run};

@@ -7,6 +7,7 @@ use super::first_set;
 use super::kernel_devices;
 use super::load::Earlier;
 use super::memory::{self, Memory};
+use super::nmaas::{Nmaas, NmaasOptions};
 use super::reload::Reload;
 use super::serving::Serving;
 use super::source::Source;
@@ -52,6 +53,8 @@ pub struct RunOptions {
     pub status_plaintext: bool,
     /// Whether what was made stays when the process ends.
     pub keep: bool,
+    /// How NMaaS is told of tenants that are connected, if it is.
+    pub nmaas: Option<NmaasOptions>,
     /// How packets are moved.
     pub datapath: datapath::Options,
 }
@@ -112,6 +115,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let (snapshots, watched) = watch::channel(Arc::new(starting));
     let (ticks, ticking) = watch::channel(0);
     let (asking, questions) = mpsc::channel(limits::RIB_QUESTIONS);
+    let followed = watched.clone();
     let views = Views::new(watched, ticking).with_hosts(options.status_hosts.clone());
     let views = views.with_rib(asking).with_credentials(kept.credentials);
     let socket = options.runtime.join(SOCKET);
@@ -148,6 +152,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         interrupt: signal(SignalKind::interrupt())?,
     };
 
+    let nmaas = match options.nmaas {
+        Some(nmaas) => Some(Nmaas::start(nmaas, &options.state, followed, clock, seed())?),
+        None => None,
+    };
     let present = kernel.tenants().await.context("cannot list network namespaces")?;
     let adopted = adopted(&kernel, &first.loaded.config, clock).await;
     let mut event_loop = EventLoop::new(Parts {
@@ -164,6 +172,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         keep: options.keep,
         questions,
         endpoint: kept.endpoint,
+        nmaas,
     });
     event_loop.begin(first, present, adopted);
     event_loop.run(notices).await;

@@ -15,8 +15,9 @@ use super::authenticate::Seen;
 use super::{open_metrics, probe_metrics};
 use crate::net::Timestamp;
 use crate::status::{
-    BfdState, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState, NotificationCount,
-    PrefixCounts, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    BfdState, ConditionStatus, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState,
+    NotificationCount, PrefixCounts, ReloadOutcome, RouteSource, SiteSnapshot, SiteState, Snapshot,
+    TenantSnapshot,
 };
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -137,8 +138,16 @@ fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
         "lockgate_conntrack_evicted_total",
         "Conversations nobody had answered yet that were forgotten to make room for others.",
     );
+    let mut confirmed = gauges(
+        "lockgate_nmaas_confirmed",
+        "1 when NMaaS was told that the tenant's domain is connected; absent where it is not told.",
+    );
     for tenant in tenants {
         let name = label("tenant", &tenant.name.to_string());
+        if let Some(condition) = tenant.conditions.find(ConditionType::NmaasConfirmed) {
+            let is_told = condition.status == ConditionStatus::True;
+            confirmed.add(vec![name.clone()], truth(is_told));
+        }
         if let Some(table) = &tenant.conntrack {
             tracked.add(vec![name.clone()], number(table.entries.into()));
             limit.add(vec![name.clone()], number(table.maximum.into()));
@@ -163,7 +172,7 @@ fn tenants(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             routes.add(labels, learned.unwrap_or(shown));
         }
     }
-    let all = [programmed, isolated, dropped, tracked, limit, evicted, routes];
+    let all = [programmed, isolated, dropped, tracked, limit, evicted, routes, confirmed];
     all.into_iter().map(Family::finish).collect()
 }
 

@@ -31,6 +31,10 @@ pub enum ConditionType {
     BgpEstablished,
     /// All of the above that matter, in one.
     Ready,
+    /// NMaaS was told that the tenant's domain is connected; carried while the gateway
+    /// tells it and the tenant has a domain there.
+    #[serde(rename = "NMaaSConfirmed")]
+    NmaasConfirmed,
 }
 
 impl ConditionType {
@@ -59,6 +63,7 @@ impl ConditionType {
             Self::Reachable => "Reachable",
             Self::BgpEstablished => "BGPEstablished",
             Self::Ready => "Ready",
+            Self::NmaasConfirmed => "NMaaSConfirmed",
         }
     }
 }
@@ -193,6 +198,11 @@ pub enum ConditionReason {
     ProbeFailed,
     /// Reachable is false: no probe is answered.
     ProbesLost,
+    /// NMaaSConfirmed: NMaaS was told.
+    Confirmed,
+    /// NMaaSConfirmed is false: NMaaS cannot be reached or did not take it, and is asked
+    /// again.
+    ConfirmFailed,
 }
 
 impl ConditionReason {
@@ -228,6 +238,8 @@ impl ConditionReason {
             Self::ProbesAnswered => "ProbesAnswered",
             Self::ProbeFailed => "ProbeFailed",
             Self::ProbesLost => "ProbesLost",
+            Self::Confirmed => "Confirmed",
+            Self::ConfirmFailed => "ConfirmFailed",
         }
     }
 }

@@ -17,6 +17,7 @@ const GROUND_FLOOR: &[(&str, &[&str])] = &[
     ("wireguard", &["net", "packet", "model"]),
     ("reconcile", &["net", "model"]),
     ("status", &["net", "model", "config", "probe", "reconcile", "wireguard", "packet"]),
+    ("dcn", &["net", "model", "status"]),
     (
         "gateway",
         &[
@@ -43,6 +44,7 @@ const SHELLS: &[(&str, &[&str])] = &[
     ("linux", &["net", "model", "probe", "reconcile", "wireguard"]),
     ("datapath", &["net", "packet", "wireguard"]),
     ("http", &["net", "model", "status"]),
+    ("nmaas", &["model"]),
 ];
 
 /// What the ground floor may not name: clocks, sockets, files, threads, locks,

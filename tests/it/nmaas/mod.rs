@@ -1,3 +1,7 @@
-//! Where a tenant meets NMaaS: domain requests.
+//! Where a tenant meets NMaaS: domain requests, and telling it that a domain is connected.
 
+mod client;
+mod confirm;
+mod confirmations;
 mod import;
+mod server;
