@@ -69,6 +69,8 @@ fn config() -> Config {
         name: TenantName::new(&format!("t{index}"), "gw").unwrap(),
         class: Arc::clone(&class),
         private_key: None,
+        next_private_key: None,
+        test_page: false,
         listen_port: 20_000 + u16::try_from(index).unwrap(),
         tunnel_mtu: Mtu::new(1420).unwrap(),
         backend: BackendChoice::default(),
@@ -96,6 +98,7 @@ fn site(index: usize) -> Site {
         attachment: Attachment::WireGuard(WireGuardPeer {
             public_key: PublicKey::from_bytes([9; 32]).unwrap(),
             next_public_key: None,
+            next_preshared_key: None,
             preshared_key: None,
             endpoint: None,
             keepalive: None,

@@ -42,6 +42,7 @@ fn device(side: u8) -> Device {
     };
     let config = DeviceConfig {
         private_key: key(side),
+        next_private_key: None,
         listen_port: 51_820,
         mtu: Mtu::new(1_420).unwrap(),
         peers: [(key(other).public(), peer)].into(),

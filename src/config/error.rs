@@ -307,6 +307,14 @@ pub enum Problem {
         "is Kernel, and this machine's kernel has no WireGuard: load the module `wireguard`, or the tenant's tunnels stay down; Auto does without it"
     )]
     NoKernelWireGuard,
+    #[error(
+        "needs privateKeySecretRef beside it; the key that the gateway made is rotated by `lockgate keys rotate`"
+    )]
+    NextOfNoPrivateKey,
+    #[error(
+        "needs backend Userspace while customers change over: the kernel's WireGuard, which carries this tenant's tunnels, has one {0}"
+    )]
+    OverlapInKernel(&'static str),
     #[error("is the gateway's own public key, not the customer's")]
     OwnKey,
     #[error(

@@ -126,13 +126,15 @@ impl<'a> Connection<'a> {
             // The other end of a sound network is as sound as this one.
             InterfaceAddress::new(own.other_end()?, own.length()).ok()
         });
-        let preshared = match (&peer.preshared_key, dial.presharing) {
+        // Of two keys the one whose private half is given, or the one to come.
+        let customer_key = dial.private_key.map_or_else(|| peer.newest_key(), PrivateKey::public);
+        let preshared = match (peer.preshared_key_of(customer_key), dial.presharing) {
             (None, _) => Preshared::None,
             (Some(_), Presharing::Hidden) => Preshared::Hidden,
             (Some(key), Presharing::Shown) => Preshared::Shown(key),
         };
         let link = Link::Tunnel(Tunnel {
-            customer_key: peer.public_key,
+            customer_key,
             gateway_key: dial.gateway_key,
             endpoint: dial.endpoint,
             listen_port: peer.endpoint.as_ref().map(|dialled| dialled.port),

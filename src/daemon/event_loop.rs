@@ -621,6 +621,7 @@ impl EventLoop {
         let mut memory = Memory { ports: self.ports.clone(), ..self.parts.memory.clone() };
         memory.borrowed.clone_from(gateway.borrowed());
         memory.endpoints.extend(gateway.endpoints());
+        memory.key_ages.clone_from(gateway.key_ages());
         if gateway.generation() != 0 && !gateway.is_stopping() {
             memory.endpoints.retain(|(tenant, key), _| {
                 memory.ports.contains_key(tenant) && !gateway.has_forgotten(tenant, key)

@@ -52,7 +52,11 @@ pub(super) fn create_once(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+/// Has the names in the directory of `path` on disk.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),

@@ -9,7 +9,7 @@
 use super::clock::Clock;
 use crate::linux::{DeviceError, WireGuardLink};
 use crate::net::TenantName;
-use crate::wireguard::{DeviceConfig, KernelSampler, Sample, kernel_changes};
+use crate::wireguard::{DeviceConfig, KernelSampler, Sample, is_changeover, kernel_changes};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,7 +103,11 @@ impl KernelDevices {
         let config = &carried.config;
         let changes = kernel_changes(config, Some(config), &found, now.wall);
         if !changes.is_empty() {
-            tracing::warn!(%tenant, "the WireGuard device was changed by another hand; it is put right");
+            if is_changeover(config, &changes) {
+                tracing::info!(%tenant, "a customer has changed over to its other key");
+            } else {
+                tracing::warn!(%tenant, "the WireGuard device was changed by another hand; it is put right");
+            }
             carried.link.change(&changes)?;
         }
         Ok(carried.sampler.sample(&found, now))

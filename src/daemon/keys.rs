@@ -1,15 +1,24 @@
-//! The gateway's private keys, one a tenant, each in a 0600 file.
+//! The gateway's private keys, one a tenant, each in a 0600 file; and beside it the
+//! next one, while customers change over to it.
 //!
 //! A key is made once and never again: the customer's router holds its public
 //! half. So a key file that cannot be read stops that tenant with a reason; it
-//! is never replaced.
+//! is never replaced, but by the next key when somebody says so (see `key_rotation`).
 
 use super::file;
-use crate::net::{KeyError, PrivateKey, TenantName};
+use crate::gateway::{GatewayKey, Identity};
+use crate::net::{KeyError, PrivateKey, TenantName, Timestamp};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
 use zeroize::Zeroizing;
+
+/// What the next key's file ends in, after the tenant's name. Names have no dot in them,
+/// so no tenant's own key is called that.
+const NEXT: &str = ".next.key";
 
 /// Why a tenant has no private key.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +29,9 @@ pub enum KeyFileError {
     /// The file cannot be made.
     #[error("cannot make the private key {0}")]
     Create(PathBuf, #[source] io::Error),
+    /// The system gives no random bytes to make one of.
+    #[error("the system gives no random bytes")]
+    NoRandom,
     /// Others than the owner may read it.
     #[error("{0} may be read by others; `chmod 600` it, and think about a new key")]
     Permissions(PathBuf),
@@ -31,6 +43,69 @@ pub enum KeyFileError {
 /// Where the key of `tenant` is kept below `state`.
 pub fn path(state: &Path, tenant: &TenantName) -> PathBuf {
     state.join("keys").join(format!("{}.{}.key", tenant.namespace(), tenant.name()))
+}
+
+/// Where the next key of `tenant` is kept below `state`, while there is one.
+pub fn next_path(state: &Path, tenant: &TenantName) -> PathBuf {
+    state.join("keys").join(format!("{}.{}{NEXT}", tenant.namespace(), tenant.name()))
+}
+
+/// Who the gateway is to the customers of `tenant`: its keys as they are kept, the
+/// first made from `random` when there is none. What is `known` is not read again while
+/// its file is the same.
+///
+/// # Errors
+/// When there is a key that cannot be used, or none can be written.
+pub fn identity(
+    state: &Path,
+    tenant: &TenantName,
+    known: Option<&Identity>,
+    random: impl FnOnce() -> Result<[u8; 32], KeyFileError>,
+) -> Result<Identity, KeyFileError> {
+    // The next one first: should it take the place of the current one in between, it is
+    // found there.
+    let next_path = next_path(state, tenant);
+    let next = load(&next_path)?.map(|key| GatewayKey::new(key, made(&next_path)));
+    let path = path(state, tenant);
+    let found = made(&path);
+    let known = known.map(|known| &known.current);
+    let current = match known.filter(|known| found.is_none() || found == known.made) {
+        Some(known) => known.clone(),
+        None => {
+            let key = match load(&path)? {
+                Some(key) => key,
+                None => load_or_create(state, tenant, random()?)?,
+            };
+            GatewayKey::new(key, made(&path))
+        }
+    };
+    let next = next.filter(|next| next.public != current.public);
+    Ok(Identity { current, next })
+}
+
+/// When the key in this file was made: nobody writes to it again, and moving it changes
+/// no time of it.
+fn made(path: &Path) -> Option<Timestamp> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    let nanoseconds = u32::try_from(metadata.mtime_nsec()).ok()?;
+    Some(Timestamp::new(u64::try_from(metadata.mtime()).ok()?, nanoseconds))
+}
+
+/// Tells `changed` when a next key comes or goes, until the watcher is dropped.
+///
+/// # Errors
+/// When the kernel cannot watch.
+pub fn watch(state: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let tell = move |event: notify::Result<notify::Event>| {
+        let is_next = |path: &PathBuf| path.to_string_lossy().ends_with(NEXT);
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_next)) {
+            // A full channel has a notice in it already.
+            let _ = changed.try_send(());
+        }
+    };
+    let mut watcher = notify::recommended_watcher(tell)?;
+    watcher.watch(&state.join("keys"), RecursiveMode::NonRecursive)?;
+    Ok(watcher)
 }
 
 /// Reads the key of `tenant`, or makes it from `random` when there is none.

@@ -7,7 +7,7 @@ use super::document_file::DocumentFile;
 use super::keys::{self, KeyFileError};
 use super::source::{Reading, Source, SourceError};
 use crate::config::{self, Checked, Documents, ObjectName, Options, Secrets};
-use crate::gateway::Identity;
+use crate::gateway::{GatewayKey, Identity};
 use crate::linux;
 use crate::model::{Config, Placement};
 use crate::net::{Mtu, TenantName, Timestamp};
@@ -21,8 +21,7 @@ use std::sync::Arc;
 pub struct Earlier {
     /// The UDP ports given out.
     pub ports: BTreeMap<TenantName, u16>,
-    /// The kept keys that were read: such a key never changes, so none is read
-    /// twice.
+    /// The kept keys that were read: none is read twice while its file is the same.
     pub identities: BTreeMap<TenantName, Identity>,
     /// The set in force, for what may not change in the next.
     pub documents: Arc<Documents>,
@@ -122,11 +121,15 @@ fn check(reading: Reading, state: &Path, placement: Placement, earlier: &Earlier
     documents.forget_text();
     identities.retain(|name, _| config.tenants.contains_key(name));
     for (name, tenant) in &config.tenants {
-        let given = tenant.private_key.clone();
-        if let Some(private) = given
-            .filter(|given| identities.get(name).is_none_or(|identity| identity.private != *given))
-        {
-            identities.insert(name.clone(), Identity::new(private));
+        let Some(given) = tenant.private_key.clone() else { continue };
+        let known = identities.get(name);
+        let next = known.and_then(|known| known.next.as_ref()).map(|next| &next.private);
+        let is_known = known.is_some_and(|known| known.current.private == given);
+        if !is_known || next != tenant.next_private_key.as_ref() {
+            let next = tenant.next_private_key.clone().filter(|next| *next != given);
+            let next = next.map(|next| GatewayKey::new(next, None));
+            let identity = Identity { next, ..Identity::new(given) };
+            identities.insert(name.clone(), identity);
         }
     }
     // Without its key a tenant cannot be served; with another it would be
@@ -170,8 +173,10 @@ impl Judge<'_> {
     fn judge(&self, documents: &Documents) -> Judged {
         let mut errors = Vec::new();
         let identities = identities(documents, self.state, &self.earlier.identities, &mut errors);
-        let public_keys =
-            identities.iter().map(|(name, identity)| (name.clone(), identity.public)).collect();
+        let public_keys = identities
+            .iter()
+            .map(|(name, identity)| (name.clone(), identity.current.public))
+            .collect();
         let options = Options {
             placement: self.placement,
             public_keys,
@@ -213,29 +218,21 @@ fn identities(
         if gateway.spec.private_key_secret_ref.is_some() {
             continue;
         }
-        let identity = match known.get(&name) {
-            Some(identity) => Ok(identity.clone()),
-            None => random().and_then(|random| {
-                let key = keys::load_or_create(state, &name, random);
-                key.map(Identity::new).map_err(|error| chain(&error))
-            }),
-        };
-        match identity {
+        match keys::identity(state, &name, known.get(&name), random) {
             Ok(identity) => {
                 identities.insert(name, identity);
             }
-            Err(error) => errors.push(format!("TenantGateway/{name}: {error}")),
+            Err(error) => errors.push(format!("TenantGateway/{name}: {}", chain(&error))),
         }
     }
     identities
 }
 
 /// 32 random bytes from the system.
-fn random() -> Result<[u8; 32], String> {
+fn random() -> Result<[u8; 32], KeyFileError> {
     let mut bytes = [0; 32];
     let rng = ring::rand::SystemRandom::new();
-    ring::rand::SecureRandom::fill(&rng, &mut bytes)
-        .map_err(|_| "the system gives no random bytes".to_owned())?;
+    ring::rand::SecureRandom::fill(&rng, &mut bytes).map_err(|_| KeyFileError::NoRandom)?;
     Ok(bytes)
 }
 

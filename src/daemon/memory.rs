@@ -4,7 +4,8 @@
 //! its fifteen seconds of silence; a bound of all handshake stamps sent, so that
 //! a clock that went back cannot make every peer refuse us (WireGuard paper
 //! §5.1); the UDP ports given out, so that no customer has to change a
-//! configuration; settings as they were before us, to put them back.
+//! configuration; settings as they were before us, to put them back; since when each
+//! key is known, for its age.
 //!
 //! It holds no secret. A torn or foreign file is reported and not used: all of
 //! it can be learned again.
@@ -45,6 +46,8 @@ pub struct Memory {
     pub stamp_ceiling: Timestamp,
     /// How settings were that outlive us.
     pub borrowed: Borrowed,
+    /// Since when each key is known, by tenant and key.
+    pub key_ages: BTreeMap<(TenantName, PublicKey), Timestamp>,
 }
 
 impl Memory {
@@ -65,6 +68,9 @@ struct Body {
     ports: BTreeMap<String, u16>,
     endpoints: BTreeMap<String, BTreeMap<String, SocketAddr>>,
     settings_before: BTreeMap<String, i32>,
+    /// Whole seconds. An earlier version wrote none.
+    #[serde(default)]
+    keys_since: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Why the file could not be used.
@@ -113,6 +119,12 @@ fn parse(bytes: &[u8]) -> Option<Memory> {
             memory.endpoints.insert((tenant.clone(), key.parse().ok()?), endpoint);
         }
     }
+    for (tenant, keys) in body.keys_since {
+        let tenant: TenantName = tenant.parse().ok()?;
+        for (key, seconds) in keys {
+            memory.key_ages.insert((tenant.clone(), key.parse().ok()?), Timestamp::new(seconds, 0));
+        }
+    }
     Some(memory)
 }
 
@@ -128,6 +140,7 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
         ports: memory.ports.iter().map(|(tenant, port)| (tenant.to_string(), *port)).collect(),
         endpoints: BTreeMap::new(),
         settings_before: BTreeMap::new(),
+        keys_since: BTreeMap::new(),
     };
     for (sysctl, value) in memory.borrowed.settings() {
         body.settings_before.insert(sysctl.to_string(), *value);
@@ -135,6 +148,10 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
     for ((tenant, key), endpoint) in &memory.endpoints {
         let peers = body.endpoints.entry(tenant.to_string()).or_default();
         peers.insert(key.to_string(), *endpoint);
+    }
+    for ((tenant, key), since) in &memory.key_ages {
+        let keys = body.keys_since.entry(tenant.to_string()).or_default();
+        keys.insert(key.to_string(), since.seconds());
     }
     let bytes = envelope::seal(VERSION, body).map_err(|source| error(source.into()))?;
     file::replace(path, &bytes).map_err(error)

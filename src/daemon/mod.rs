@@ -5,7 +5,7 @@
 //!
 //! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`],
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
-//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`], [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`,
+//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`] and [`key_rotation`], [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`,
 //! [`Clock`].
 
 pub mod accepted;
@@ -21,6 +21,7 @@ mod file;
 mod first_set;
 mod journal;
 mod kernel_devices;
+pub mod key_rotation;
 pub mod keys;
 pub mod load;
 mod look;

@@ -5,6 +5,7 @@ use super::credentials::{CredentialFiles, Exposure, Keeper};
 use super::event_loop::{EventLoop, Notices, Parts};
 use super::first_set;
 use super::kernel_devices;
+use super::keys;
 use super::load::Earlier;
 use super::memory::{self, Memory};
 use super::nmaas::{Nmaas, NmaasOptions};
@@ -20,6 +21,7 @@ use crate::net::TenantName;
 use crate::status::Snapshot;
 use crate::wireguard::Sample;
 use anyhow::{Context, bail};
+use notify::RecommendedWatcher;
 use rustix::process::{Resource, Rlimit};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -125,6 +127,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         Gateway::new(options.placement, options.source.documents.display().to_string(), now);
     let endpoints = memory.endpoints.iter().map(|(key, at)| (key.clone(), *at));
     gateway.handle_memory(endpoints, memory.borrowed.clone());
+    gateway.handle_key_ages(memory.key_ages.clone());
     gateway.handle_seed(seed());
 
     // The first set is read before anything runs, so that a wrong path is an
@@ -136,6 +139,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         Earlier { ports: memory.ports.clone(), now: clock.now().wall, ..Earlier::default() };
     let first = first_set::choose(&options, &earlier)?;
 
+    let _keys = watch_keys(&options.state, documents_changed.clone());
     let watcher = match watcher {
         Ok(watcher) => Some(watcher),
         Err(error) => {
@@ -179,6 +183,17 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     serving.end();
     Ok(())
+}
+
+/// Hears of keys that are rotated, which is a change as one of the documents is.
+fn watch_keys(state: &Path, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    match keys::watch(state, changed) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "keys are not watched; after `keys rotate` send SIGHUP");
+            None
+        }
+    }
 }
 
 /// A random number; where the system gives none, waits are uneven by the process.

@@ -2,25 +2,23 @@
 //! what names resolve to, where peers were last seen, and which site of two
 //! serves a prefix that both have.
 
-use crate::model::{Attachment, Endpoint, Host, Site, Tenant, WireGuardPeer};
-use crate::net::{Prefix, PrivateKey, PublicKey, SiteName};
-use crate::wireguard::{DeviceConfig, PeerConfig, Translation};
+use super::Identity;
+use crate::model::{Attachment, Backend, Endpoint, Host, Site, Tenant, WireGuardPeer};
+use crate::net::{Prefix, PublicKey, SiteName};
+use crate::wireguard::{DeviceConfig, Overlap, PeerConfig, Translation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// What the documents do not say.
 pub(super) struct Circumstances<'a> {
-    /// The gateway's key for this tenant.
-    pub(super) private_key: &'a PrivateKey,
+    /// The gateway's keys for this tenant.
+    pub(super) identity: &'a Identity,
     /// Addresses of DNS names.
     pub(super) addresses: &'a BTreeMap<String, IpAddr>,
     /// Where peers were last seen by an earlier process.
     pub(super) last_endpoints: &'a BTreeMap<PublicKey, SocketAddr>,
     /// The sites that cannot carry packets now.
     pub(super) unusable: &'a BTreeSet<SiteName>,
-    /// The sites whose customer has changed over to its next key: that one's
-    /// handshake is the latest.
-    pub(super) rotated: &'a BTreeSet<SiteName>,
 }
 
 /// The device of `tenant`.
@@ -29,26 +27,40 @@ pub(super) fn device(tenant: &Tenant, circumstances: &Circumstances<'_>) -> Devi
     let mut peers = BTreeMap::new();
     for (site, peer) in wireguard_sites(tenant) {
         let mut config = peer_config(site, peer, circumstances, &owners);
-        let mut current = peer.public_key;
-        if let Some(mut other) = peer.next_public_key {
-            // Both keys are let in while the customer changes over; the
-            // prefixes are with the one that shook hands last.
-            if circumstances.rotated.contains(&site.name) {
-                std::mem::swap(&mut current, &mut other);
+        let last_endpoint = |key| circumstances.last_endpoints.get(key).copied();
+        config.last_endpoint = last_endpoint(&peer.public_key);
+        // The second key has a preshared key of its own or the same; without a second
+        // key the one peer has both.
+        let next_psk = peer.next_preshared_key.as_ref();
+        match peer.next_public_key {
+            Some(next) => {
+                let twin = |twin, is_second| {
+                    let overlap = Overlap { twin: Some(twin), is_second, next_preshared_key: None };
+                    Some(Box::new(overlap))
+                };
+                let other = PeerConfig {
+                    preshared_key: next_psk.or(peer.preshared_key.as_ref()).cloned(),
+                    overlap: twin(peer.public_key, true),
+                    last_endpoint: last_endpoint(&next),
+                    ..config.clone()
+                };
+                peers.insert(next, other);
+                config.overlap = twin(next, false);
             }
-            let waiting = PeerConfig {
-                allowed_ips: Vec::new(),
-                translations: Vec::new(),
-                initiate: false,
-                ..config.clone()
-            };
-            peers.insert(other, waiting);
+            None => {
+                config.overlap = next_psk.cloned().map(|key| {
+                    Box::new(Overlap { next_preshared_key: Some(key), ..Overlap::default() })
+                });
+            }
         }
-        config.last_endpoint = circumstances.last_endpoints.get(&current).copied();
-        peers.insert(current, config);
+        peers.insert(peer.public_key, config);
     }
+    // A kernel's device has one key.
+    let next = circumstances.identity.next.as_ref();
+    let next = next.filter(|_| tenant.backend.backend == Backend::Userspace);
     DeviceConfig {
-        private_key: circumstances.private_key.clone(),
+        private_key: circumstances.identity.current.private.clone(),
+        next_private_key: next.map(|next| next.private.clone()),
         listen_port: tenant.listen_port,
         mtu: tenant.tunnel_mtu,
         peers,
@@ -95,6 +107,7 @@ fn peer_config(
         .collect();
     PeerConfig {
         preshared_key: peer.preshared_key.clone(),
+        overlap: None,
         endpoint,
         last_endpoint: None,
         keepalive: peer.keepalive,

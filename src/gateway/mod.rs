@@ -21,14 +21,17 @@
 //! It has one owner and no lock; it never reads a clock, and never waits.
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
-//! wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who watches its neighbors), `device` (its WireGuard device), `names` (where its peers are), `site`
-//! and `leg` (how a site is), `probe` (whether its devices answer), `conntrack` (how full its table is), `takeover` (who serves instead), `view` and `bgp_view` (the snapshot).
+//! wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages` (keys), `names` (where its peers are), `site`
+//! and `leg` (how a site is), `probe` (whether its devices answer), `conntrack` (how full its table is), `takeover` (who serves instead), `view`, `key_view` and `bgp_view` (the snapshot).
 
 mod bfd;
 mod bgp;
 mod bgp_view;
 mod conntrack;
 mod device;
+mod identity;
+mod key_ages;
+mod key_view;
 mod learned;
 mod leg;
 mod names;
@@ -43,7 +46,7 @@ use crate::model::{
     Attachment, Backend, Config, FabricLink, Placement, Tenant, VlanAttachment, VlanLink,
     WireGuardPeer, limits,
 };
-use crate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
+use crate::net::{Instant, ManagedName, Now, PublicKey, TenantName, Timestamp};
 use crate::probe::Shot;
 use crate::reconcile::{
     Borrowed, ConntrackSample, Device, LegSample, Namespace, Step, StepFailure, Unprogrammable,
@@ -51,10 +54,12 @@ use crate::reconcile::{
 };
 use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
+pub use identity::{GatewayKey, Identity};
 pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
 
 use bgp::Bgp;
 use conntrack::Conntrack;
+use key_ages::KeyAges;
 use names::Names;
 use probe::Probes;
 use site::Sites;
@@ -92,23 +97,6 @@ pub enum Output {
     Resolve(String),
 }
 
-/// Who the gateway is to one tenant's customers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its secret half.
-    pub private: PrivateKey,
-    /// The half the customers' routers hold.
-    pub public: PublicKey,
-}
-
-impl Identity {
-    /// The identity of a private key.
-    pub fn new(private: PrivateKey) -> Self {
-        let public = private.public();
-        Self { private, public }
-    }
-}
-
 /// The gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -118,6 +106,7 @@ pub struct Gateway {
     offloads: Offloads,
     config: Config,
     identities: BTreeMap<TenantName, Identity>,
+    key_ages: KeyAges,
     last_endpoints: BTreeMap<TenantName, BTreeMap<PublicKey, SocketAddr>>,
     /// What the next machine of a tenant begins with.
     borrowed: Borrowed,
@@ -153,6 +142,7 @@ impl Gateway {
             offloads: Offloads::default(),
             config: Config::default(),
             identities: BTreeMap::new(),
+            key_ages: KeyAges::default(),
             last_endpoints: BTreeMap::new(),
             borrowed: Borrowed::default(),
             tenants: BTreeMap::new(),
@@ -201,6 +191,7 @@ impl Gateway {
             .filter(|refusal| refusal.site.is_none())
             .map(|refusal| refusal.tenant.clone())
             .collect();
+        self.key_ages.handle_config(&config, &self.identities, now.wall);
         self.left_out = unprogrammable(&config, self.placement);
         self.config = config;
         self.is_telling = true;
@@ -436,6 +427,11 @@ impl Gateway {
         }
     }
 
+    /// Takes since when keys are known.
+    pub fn handle_key_ages(&mut self, known: BTreeMap<(TenantName, PublicKey), Timestamp>) {
+        self.key_ages.handle_memory(known);
+    }
+
     /// Takes a random number, with which waits are made uneven.
     pub const fn handle_seed(&mut self, seed: u64) {
         self.seed = seed;
@@ -539,6 +535,11 @@ impl Gateway {
         endpoints
     }
 
+    /// Since when each key is known, for the next process.
+    pub const fn key_ages(&self) -> &BTreeMap<(TenantName, PublicKey), Timestamp> {
+        self.key_ages.all()
+    }
+
     /// Settings that outlive the tenants, for the next process. Only who has no
     /// namespace of its own leaves any, and of these there is one.
     pub fn borrowed(&self) -> &Borrowed {
@@ -549,7 +550,7 @@ impl Gateway {
     pub fn has_forgotten(&self, tenant: &TenantName, key: &PublicKey) -> bool {
         self.config.tenants.get(tenant).is_some_and(|tenant| {
             !device::wireguard_sites(tenant)
-                .any(|(_, peer)| peer.public_key == *key || peer.next_public_key == Some(*key))
+                .any(|(_, peer)| peer.public_keys().any(|own| own == *key))
         })
     }
 
@@ -689,11 +690,10 @@ impl Gateway {
         Some(device::device(
             tenant,
             &device::Circumstances {
-                private_key: &self.identities.get(name)?.private,
+                identity: self.identities.get(name)?,
                 addresses: &addresses,
                 last_endpoints: self.last_endpoints.get(name).unwrap_or(&nobody),
                 unusable: sites.unusable(),
-                rotated: sites.rotated(),
             },
         ))
     }

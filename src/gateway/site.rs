@@ -2,7 +2,7 @@
 //!
 //! Each sample is judged by [`crate::wireguard`]; this keeps the state, since
 //! when, and what follows from it: which sites cannot carry packets (so that a
-//! backup takes over) and whose customer has changed over to its next key.
+//! backup takes over) and which key its customer uses.
 
 use super::leg::LegHealth;
 use crate::model::{Attachment, Site, Tenant, WireGuardPeer};
@@ -86,7 +86,6 @@ impl SiteStanding {
 pub(super) struct Sites {
     standings: BTreeMap<SiteName, SiteStanding>,
     unusable: BTreeSet<SiteName>,
-    rotated: BTreeSet<SiteName>,
     endpoints: BTreeMap<PublicKey, SocketAddr>,
     drops: BTreeMap<&'static str, u64>,
     last_initiation: Timestamp,
@@ -97,10 +96,8 @@ impl Sites {
     pub(super) fn handle_config(&mut self, tenant: &Tenant, now: Now) {
         self.standings.retain(|name, _| tenant.sites.contains_key(name));
         self.unusable.retain(|name| tenant.sites.contains_key(name));
-        self.rotated.retain(|name| tenant.sites.contains_key(name));
         let keys: BTreeSet<PublicKey> = super::device::wireguard_sites(tenant)
-            .flat_map(|(_, peer)| [Some(peer.public_key), peer.next_public_key])
-            .flatten()
+            .flat_map(|(_, peer)| peer.public_keys())
             .collect();
         self.endpoints.retain(|key, _| keys.contains(key));
         for (name, site) in &tenant.sites {
@@ -170,7 +167,6 @@ impl Sites {
             }
             standing.enter(&site.name, (state, reason), history, now);
             changed |= put(&mut self.unusable, &site.name, !standing.is_serving());
-            changed |= put(&mut self.rotated, &site.name, key != peer.public_key);
         }
         changed
     }
@@ -223,9 +219,24 @@ impl Sites {
         &self.unusable
     }
 
-    /// The sites whose customer uses its next key already.
-    pub(super) const fn rotated(&self) -> &BTreeSet<SiteName> {
-        &self.rotated
+    /// Whether the customer knows the gateway by its next key; `None` before its first
+    /// handshake.
+    pub(super) fn uses_next_key(&self, site: &Site) -> Option<bool> {
+        let sample = &self.standings.get(&site.name)?.sample;
+        sample.last_handshake.map(|_| sample.by_next_key)
+    }
+
+    /// Whether the customer has the next preshared key; `None` before its first handshake.
+    pub(super) fn uses_next_preshared_key(
+        &self,
+        site: &Site,
+        peer: &WireGuardPeer,
+    ) -> Option<bool> {
+        let standing = self.standings.get(&site.name)?;
+        standing.sample.last_handshake?;
+        // It is the next key's, where there is one.
+        let by_key = peer.next_public_key.map(|next| standing.key == Some(next));
+        Some(by_key.unwrap_or(standing.sample.by_next_preshared_key))
     }
 
     /// Where each peer was last heard.

@@ -109,6 +109,7 @@ impl Gateway {
                 let conditions = memory.sites.entry(key).or_default();
                 let mut site_snapshot =
                     self.site_snapshot(name, site, sites, machine, conditions, now);
+                self.describe_keys(tenant, site, sites, &mut site_snapshot);
                 if let Some((kind, status, reason, message)) =
                     bgp_view::established(site, bgp.as_ref())
                 {
@@ -126,7 +127,9 @@ impl Gateway {
             backend_reason: tenant.backend.reason.to_string(),
             listen_port: tenant.listen_port,
             endpoint_host: tenant.class.advertised_host.clone(),
-            public_key: self.identities.get(name).map(|identity| identity.public),
+            public_key: self.identities.get(name).map(|identity| identity.current.public),
+            next_public_key: self.next_key(tenant),
+            keys: self.gateway_keys(tenant, sites),
             app_prefixes: tenant.app_prefixes.clone(),
             nmaas_domain: tenant.nmaas_domain.map(|domain| Count(domain.value())),
             conditions,

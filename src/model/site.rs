@@ -95,6 +95,9 @@ pub struct WireGuardPeer {
     pub next_public_key: Option<PublicKey>,
     /// Mixed into the handshake when both ends have it.
     pub preshared_key: Option<PresharedKey>,
+    /// What it will be: that of `next_public_key` where there is one, and else as good
+    /// as `preshared_key` while the customer rotates.
+    pub next_preshared_key: Option<PresharedKey>,
     /// Where to dial; `None` waits for the customer to dial in.
     pub endpoint: Option<Endpoint>,
     /// How often to send something so that NATs on the way stay open.
@@ -104,6 +107,22 @@ pub struct WireGuardPeer {
 }
 
 impl WireGuardPeer {
+    /// The keys it may come with.
+    pub fn public_keys(&self) -> impl Iterator<Item = PublicKey> + use<> {
+        [Some(self.public_key), self.next_public_key].into_iter().flatten()
+    }
+
+    /// The key it is to come with: the next one, while it rotates.
+    pub fn newest_key(&self) -> PublicKey {
+        self.next_public_key.unwrap_or(self.public_key)
+    }
+
+    /// The preshared key that belongs to one of its keys, the newest where two do.
+    pub fn preshared_key_of(&self, key: PublicKey) -> Option<&PresharedKey> {
+        let next = self.next_preshared_key.as_ref().filter(|_| key == self.newest_key());
+        next.or(self.preshared_key.as_ref())
+    }
+
     /// The customer's addresses inside the tunnel.
     pub fn far_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.tunnel_addresses.iter().filter_map(|address| address.other_end())

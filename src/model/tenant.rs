@@ -58,6 +58,10 @@ pub struct Tenant {
     /// Its private key, when the platform gives it one; `None` is the one that
     /// the daemon made for it once and keeps.
     pub private_key: Option<PrivateKey>,
+    /// The private key it will have, when the platform gives it that one too.
+    pub next_private_key: Option<PrivateKey>,
+    /// Whether its sites get a line of text by HTTP from our address on their link.
+    pub test_page: bool,
     /// The UDP port its WireGuard sites send to, in the underlay; no other tenant's.
     pub listen_port: u16,
     /// The MTU inside its tunnels.

@@ -8,7 +8,7 @@
 //! carry none.
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
-//! [`SiteState`] and [`SiteReason`], [`ProbeSnapshot`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
+//! [`SiteState`] and [`SiteReason`], [`ProbeSnapshot`], [`KeySnapshot`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
 //! [`RateMeter`], [`Check`] (readiness), [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Latency`], [`Ago`] and [`Visible`] (how numbers, times and texts are
 //! written).
 
@@ -17,6 +17,7 @@ mod bfd;
 mod condition;
 mod endpoint;
 mod history;
+mod key;
 mod neighbor;
 mod probe;
 mod quantity;
@@ -35,6 +36,7 @@ pub use bfd::{BfdDiscard, BfdSnapshot, BfdState};
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType, Conditions};
 pub use endpoint::EndpointSnapshot;
 pub use history::{Event, EventReason, History};
+pub use key::{KeyRole, KeySnapshot};
 pub use neighbor::{
     BgpSnapshot, FlawCount, NeighborKind, NeighborSnapshot, NeighborState, NotificationCount,
     PrefixCounts, RangeSnapshot,

@@ -1,7 +1,7 @@
 //! One site as everyone may see it.
 
 use super::text::{self, Count};
-use super::{Conditions, ProbeSnapshot, SiteReason, SiteState};
+use super::{Conditions, KeySnapshot, ProbeSnapshot, SiteReason, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,10 +80,22 @@ pub struct SiteSnapshot {
     #[serde(with = "text::time")]
     #[schemars(with = "text::Moment")]
     pub since: Timestamp,
-    /// The customer's public key; none for a VLAN.
+    /// The customer's public key, of two the one that shook hands last; none for a VLAN.
     #[serde(with = "text::display_option", default)]
     #[schemars(with = "Option<String>")]
     pub public_key: Option<PublicKey>,
+    /// The customer's keys; while it changes over there are two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeySnapshot>,
+    /// The gateway's key that the last handshake was made with; none before the first of
+    /// this process.
+    #[serde(with = "text::display_option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub gateway_public_key: Option<PublicKey>,
+    /// Whether the last handshake was made with the next preshared key; absent where there
+    /// is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_next_preshared_key: Option<bool>,
     /// Its link in the tenant's namespace, of a VLAN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -150,6 +162,9 @@ impl SiteSnapshot {
             message: SiteReason::Starting.message().to_owned(),
             since: now,
             public_key: None,
+            keys: Vec::new(),
+            gateway_public_key: None,
+            uses_next_preshared_key: None,
             link: None,
             endpoint: None,
             last_handshake_time: None,

@@ -1,7 +1,7 @@
 //! One tenant as everyone may see it.
 
 use super::text::{self, Count};
-use super::{Backend, BgpSnapshot, Conditions, Event, SiteSnapshot, SiteState};
+use super::{Backend, BgpSnapshot, Conditions, Event, KeySnapshot, SiteSnapshot, SiteState};
 use crate::net::{Prefix, PublicKey, SiteName, TenantName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,13 @@ pub struct TenantSnapshot {
     #[serde(with = "text::display_option", default)]
     #[schemars(with = "Option<String>")]
     pub public_key: Option<PublicKey>,
+    /// The gateway's key that customers change over to, while they do.
+    #[serde(with = "text::display_option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub next_public_key: Option<PublicKey>,
+    /// The gateway's keys for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeySnapshot>,
     /// The applications' networks.
     #[serde(with = "prefixes", default)]
     #[schemars(with = "Vec<String>")]

@@ -47,7 +47,6 @@ impl Initiator {
         ours: &OwnKey,
         theirs: &PublicKey,
         shared: Option<&StaticSecretShared>,
-        psk: Option<&PresharedKey>,
         stamp: &[u8; STAMP_LEN],
         random: Zeroizing<[u8; 32]>,
         out: &mut [u8],
@@ -57,7 +56,6 @@ impl Initiator {
                 .local_private_key(ours.private.as_bytes())?
                 .remote_public_key(theirs.as_bytes())?
                 .prologue(PROLOGUE)?
-                .psk(PSK_POSITION, psk.map_or(&NO_PSK, PresharedKey::as_bytes))?
                 .build_initiator()?;
             state.write_message(stamp, out)?;
             Ok(state)
@@ -65,12 +63,21 @@ impl Initiator {
         start().map(|state| Self(Box::new(state))).map_err(|_| DropReason::Handshake)
     }
 
-    /// Reads the Noise part of a response. After a forged one the true one is
-    /// still taken.
-    pub(super) fn finish(&mut self, noise: &[u8]) -> Result<Keys, DropReason> {
-        self.0.read_message(noise, &mut []).map_err(|_| DropReason::Handshake)?;
-        let (send, receive) = self.0.dangerously_get_raw_split();
-        Ok(Keys { send, receive })
+    /// Reads the Noise part of a response that was made with this preshared key.
+    /// After a forged one, or one made with another key, the true one is still taken.
+    pub(super) fn finish(
+        &mut self,
+        noise: &[u8],
+        psk: Option<&PresharedKey>,
+    ) -> Result<Keys, DropReason> {
+        let psk = psk.map_or(&NO_PSK, PresharedKey::as_bytes);
+        let mut finish = || -> Result<Keys, Error> {
+            self.0.set_psk(usize::from(PSK_POSITION), psk)?;
+            self.0.read_message(noise, &mut [])?;
+            let (send, receive) = self.0.dangerously_get_raw_split();
+            Ok(Keys { send, receive })
+        };
+        finish().map_err(|_| DropReason::Handshake)
     }
 }
 

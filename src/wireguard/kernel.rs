@@ -1,7 +1,7 @@
 //! A kernel's WireGuard device, and what it takes to make it what is wanted.
 //!
 //! The kernel is told differences only: a peer that is as it should be is not
-//! mentioned, so its session, its counters and its learned endpoint stay. Three
+//! mentioned, so its session, its counters and its learned endpoint stay. Four
 //! things are not plain from its interface (`<linux/wireguard.h>`), and each is
 //! dealt with here, for the order of changes is the whole point:
 //! - A prefix that is given to a peer is taken from whoever has it in the same
@@ -10,12 +10,16 @@
 //! - A prefix that nobody is to have any more can only be taken from a peer by
 //!   taking all of its prefixes, which for an instant drops the packets of those
 //!   it keeps. So it is given to a peer that is made for this and removed.
+//! - A customer that changes over to another key is two peers, of which only one
+//!   can have its prefixes: the one that shook hands last, as the kernel tells. They
+//!   are given to the other one when it does, which is not before we look again.
 //! - There is no word for "begin a handshake". A keepalive interval that was off
 //!   and is set sends an empty packet, which needs a session; see [`wake`].
 
 use super::constants::REJECT_AFTER_TIME;
 use super::{DeviceConfig, PeerConfig};
 use crate::net::{Prefix, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -132,6 +136,7 @@ pub fn kernel_changes(
         wanted.peers.iter().filter(|(key, _)| Some(**key) != own).collect();
     let owners: BTreeMap<Prefix, &PublicKey> = peers
         .iter()
+        .filter(|(key, peer)| is_served(key, peer, observed))
         .flat_map(|(key, peer)| peer.allowed_ips.iter().map(|prefix| (*prefix, *key)))
         .collect();
     let mut given: BTreeMap<&PublicKey, Vec<Prefix>> = BTreeMap::new();
@@ -169,6 +174,35 @@ pub fn kernel_changes(
     let gone = observed.peers.keys().filter(|key| !peers.contains_key(key));
     changes.peers.extend(gone.copied().map(KernelPeerChange::Remove));
     changes
+}
+
+/// Whether packets go to this peer and not to its twin: it shook hands last or, where
+/// neither did, is the first of the two.
+fn is_served(key: &PublicKey, peer: &PeerConfig, observed: &KernelDevice) -> bool {
+    let Some(twin) = peer.twin() else { return true };
+    let last = |key: &PublicKey| observed.peers.get(key).and_then(|peer| peer.last_handshake);
+    match last(key).cmp(&last(&twin)) {
+        Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => !peer.is_second(),
+    }
+}
+
+/// Whether `changes` are no more than that customers changed over to another key.
+pub fn is_changeover(wanted: &DeviceConfig, changes: &KernelChanges) -> bool {
+    let is_twins = |change: &KernelPeerChange| match change {
+        KernelPeerChange::Remove(_) => false,
+        KernelPeerChange::Set(key, settings) => {
+            let only = KernelPeerSettings {
+                allowed_ips: settings.allowed_ips.clone(),
+                ..Default::default()
+            };
+            *settings == only && wanted.peers.get(key).is_some_and(|it| it.twin().is_some())
+        }
+    };
+    changes.private_key.is_none()
+        && changes.listen_port.is_none()
+        && changes.peers.iter().all(is_twins)
 }
 
 /// Makes a peer. One that takes the place of `earlier` stays where that was.

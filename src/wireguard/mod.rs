@@ -64,11 +64,12 @@ mod timers;
 mod x25519;
 
 pub use allowed_ips::AllowedIps;
-pub use config::{DeviceConfig, PeerConfig, PeerSample, Sample, Translation};
+pub use config::{DeviceConfig, Overlap, PeerConfig, PeerSample, Sample, Translation};
 pub use device::Device;
 pub use health::{Health, PeerReason, PeerState};
 pub use kernel::{
-    KernelChanges, KernelDevice, KernelPeer, KernelPeerChange, KernelPeerSettings, kernel_changes,
+    KernelChanges, KernelDevice, KernelPeer, KernelPeerChange, KernelPeerSettings, is_changeover,
+    kernel_changes,
 };
 pub use kernel_sampler::KernelSampler;
 pub use messages::HEADER_LEN;

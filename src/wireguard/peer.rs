@@ -7,7 +7,7 @@ use super::constants::{LATE, REKEY_TIMEOUT};
 use super::cookie::Stamper;
 use super::handshake::{Initiator, STAMP_LEN};
 use super::messages::RESPONSE_LEN;
-use super::session::Session;
+use super::session::{MadeWith, Session};
 use super::staging::Staging;
 use super::timers::Timers;
 use super::x25519::StaticSecretShared;
@@ -19,8 +19,17 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Initiation {
     pub(super) index: u32,
     pub(super) noise: Initiator,
+    /// It was begun with our next key.
+    pub(super) by_next_key: bool,
     /// Answers that turned out to be no answer.
     pub(super) forged: u8,
+}
+
+/// A second answer to an initiation, made with the next preshared key: who began
+/// did not say which it has. It takes the one it can read.
+pub(super) struct Spare {
+    pub(super) session: Session,
+    pub(super) response: Option<[u8; RESPONSE_LEN]>,
 }
 
 /// What is to be sent to a peer apart from packets.
@@ -68,6 +77,12 @@ pub(super) struct Peer {
     pub(super) current: Option<Box<Session>>,
     /// A session the peer began and did not use yet.
     pub(super) next: Option<Box<Session>>,
+    /// The other one that may come of the same initiation.
+    pub(super) spare: Option<Box<Spare>>,
+    /// What the last handshake was made with.
+    pub(super) made_with: MadeWith,
+    /// Its twin shook hands after it, and has the prefixes of both.
+    pub(super) has_yielded: bool,
     pub(super) initiation: Option<Box<Initiation>>,
     /// The initiation that went to where a possible replay came from. It has no
     /// part in the timers: whoever replays is not to hold up our own handshakes.
@@ -108,6 +123,9 @@ impl Peer {
             previous: None,
             current: None,
             next: None,
+            spare: None,
+            made_with: MadeWith::default(),
+            has_yielded: false,
             initiation: None,
             call_back: None,
             called_back: None,
@@ -169,7 +187,16 @@ impl Peer {
     /// The session with our index `local`.
     pub(super) fn session(&mut self, local: u32) -> Option<&mut Session> {
         let all = [&mut self.current, &mut self.previous, &mut self.next];
-        all.into_iter().flatten().map(|session| &mut **session).find(|s| s.local == local)
+        let all = all.into_iter().flatten().map(|session| &mut **session);
+        let spare = self.spare.as_mut().map(|spare| &mut spare.session);
+        all.chain(spare).find(|session| session.local == local)
+    }
+
+    /// With which of our keys it is written to: as whom it knew us last, and where
+    /// nobody answers to that, as the other one. It may be the customer that has
+    /// changed over and waits to be called.
+    pub(super) const fn calls_by_next_key(&self) -> bool {
+        self.made_with.next_key ^ (self.attempts % 2 == 1)
     }
 
     /// Whether a packet can be sent now.
@@ -178,36 +205,50 @@ impl Peer {
     }
 
     /// Takes up a session whose handshake we began: the peer is ready for it.
-    /// Gives the ones that are of no use any more.
-    pub(super) fn install_begun(&mut self, session: Session) -> [Option<Box<Session>>; 2] {
+    /// Gives the indices of those that are of no use any more.
+    pub(super) fn install_begun(&mut self, session: Session) -> [Option<u32>; 3] {
         let current = self.current.replace(Box::new(session));
+        let spare = self.spare.take().map(|spare| spare.session.local);
         // A session the peer began at the same time may already be in its use.
         if let Some(next) = self.next.take() {
-            return [self.previous.replace(next), current];
+            return [local(&self.previous.replace(next)), local(&current), spare];
         }
-        [std::mem::replace(&mut self.previous, current), None]
+        [local(&std::mem::replace(&mut self.previous, current)), None, spare]
     }
 
     /// Takes up a session whose handshake the peer began; it is used once the
-    /// peer has shown that it got our answer.
-    pub(super) fn install_answered(&mut self, session: Session) -> [Option<Box<Session>>; 2] {
-        [self.next.replace(Box::new(session)), self.previous.take()]
+    /// peer has shown that it got our answer. Gives the indices of those that are of
+    /// no use any more.
+    pub(super) fn install_answered(
+        &mut self,
+        session: Session,
+        spare: Option<Spare>,
+    ) -> [Option<u32>; 3] {
+        let spare = std::mem::replace(&mut self.spare, spare.map(Box::new));
+        let spare = spare.map(|spare| spare.session.local);
+        let next = self.next.replace(Box::new(session));
+        [local(&next), local(&self.previous.take()), spare]
     }
 
-    /// The peer used the session `local`. Gives whether that was the first
-    /// sign of it, and what is of no use any more.
-    pub(super) fn confirm(&mut self, local: u32) -> (bool, Option<Box<Session>>) {
-        if self.next.as_ref().is_none_or(|next| next.local != local) {
-            return (false, None);
+    /// The peer used the session `index`. If that was the first sign of it, gives
+    /// the indices that are of no use any more.
+    pub(super) fn confirm(&mut self, index: u32) -> Option<[Option<u32>; 2]> {
+        let is_spare = self.spare.as_ref().is_some_and(|spare| spare.session.local == index);
+        if !is_spare && self.next.as_ref().is_none_or(|next| next.local != index) {
+            return None;
         }
-        let current = std::mem::replace(&mut self.current, self.next.take());
-        (true, std::mem::replace(&mut self.previous, current))
+        let (next, spare) = (self.next.take(), self.spare.take());
+        let spare = spare.map(|spare| Box::new(spare.session));
+        let (used, other) = if is_spare { (spare, next) } else { (next, spare) };
+        let current = std::mem::replace(&mut self.current, used);
+        Some([local(&std::mem::replace(&mut self.previous, current)), local(&other)])
     }
 
     /// Every index in its use.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
         let sessions = [&self.previous, &self.current, &self.next];
         let sessions = sessions.into_iter().flatten().map(|session| session.local);
+        let sessions = sessions.chain(self.spare.iter().map(|spare| spare.session.local));
         let begun = [&self.initiation, &self.call_back].into_iter().flatten();
         sessions.chain(begun.map(|begun| begun.index))
     }
@@ -224,7 +265,14 @@ impl Peer {
             received_packets: Some(counters.received_packets),
             sent_packets: Some(counters.sent_packets),
             handshakes: counters.handshakes,
+            by_next_key: self.made_with.next_key,
+            by_next_preshared_key: self.made_with.next_preshared_key,
             handshake_timeouts: counters.handshake_timeouts,
         }
     }
+}
+
+/// Our index of a session.
+fn local(session: &Option<Box<Session>>) -> Option<u32> {
+    session.as_ref().map(|session| session.local)
 }

@@ -12,8 +12,18 @@ use super::replay::ReplayWindow;
 use crate::net::Instant;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
+/// Which of the keys that are good at a time a handshake was made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MadeWith {
+    /// Our next private key.
+    pub(super) next_key: bool,
+    /// The next preshared key.
+    pub(super) next_preshared_key: bool,
+}
+
 /// The keys of one handshake, in use.
 pub(super) struct Session {
+    pub(super) made_with: MadeWith,
     /// Our index, which the peer writes to.
     pub(super) local: u32,
     /// The peer's index, which we write to.
@@ -41,6 +51,7 @@ impl Session {
         local: u32,
         remote: u32,
         is_initiator: bool,
+        made_with: MadeWith,
         now: Instant,
     ) -> Result<Self, DropReason> {
         let key = |bytes: &[u8]| {
@@ -48,6 +59,7 @@ impl Session {
             key.map(LessSafeKey::new).map_err(|_| DropReason::Handshake)
         };
         Ok(Self {
+            made_with,
             local,
             remote,
             sealing: key(&keys.send)?,

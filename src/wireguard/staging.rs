@@ -37,6 +37,17 @@ impl Staging {
         Some(packet)
     }
 
+    /// Takes another peer's packets, which came before those here. There is room: a
+    /// peer keeps none while it has a session.
+    pub(super) fn append(&mut self, mut other: Self) {
+        if self.is_empty() {
+            std::mem::swap(self, &mut other);
+        }
+        for packet in other.packets {
+            self.push(&packet);
+        }
+    }
+
     /// Forgets all, and says how many there were.
     pub(super) fn clear(&mut self) -> u64 {
         let count = self.packets.len() as u64;

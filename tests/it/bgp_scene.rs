@@ -83,6 +83,7 @@ pub(crate) fn tenant() -> Tenant {
     let peer = WireGuardPeer {
         public_key: PublicKey::from_bytes([9; 32]).unwrap(),
         next_public_key: None,
+        next_preshared_key: None,
         preshared_key: None,
         endpoint: None,
         keepalive: None,

@@ -66,8 +66,10 @@ fn the_reference_names_every_field_with_its_real_default() {
     // Their Secrets are not there when a test reads the file, so they are commented out.
     let commented = [
         "TenantGateway.privateKeySecretRef",
+        "TenantGateway.nextPrivateKeySecretRef",
         "TenantGateway.fabric.bgp.neighbors.passwordSecretRef",
         "SiteAttachment.wireGuard.presharedKeySecretRef",
+        "SiteAttachment.wireGuard.nextPresharedKeySecretRef",
     ];
     let text = std::fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("config/reference.yaml"),

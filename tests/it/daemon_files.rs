@@ -66,6 +66,7 @@ fn some_memory() -> Memory {
         endpoints: [((tenant(), key), "192.0.2.7:51820".parse().unwrap())].into(),
         stamp_ceiling: Timestamp::new(1_800_000_000, 5),
         borrowed: Borrowed::new([("net.ipv6.conf.eth0/7.forwarding".parse().unwrap(), 0)].into()),
+        key_ages: [((tenant(), key), Timestamp::new(1_700_000_000, 0))].into(),
     }
 }
 

@@ -89,7 +89,13 @@ fn config(own: u8, peers: &[(u8, Ipv4Addr, Option<u16>)]) -> DeviceConfig {
         (key(seed).public(), peer)
     });
     let peers: BTreeMap<PublicKey, PeerConfig> = peers.collect();
-    DeviceConfig { private_key: key(own), listen_port: 0, mtu: Mtu::new(MTU).unwrap(), peers }
+    DeviceConfig {
+        private_key: key(own),
+        next_private_key: None,
+        listen_port: 0,
+        mtu: Mtu::new(MTU).unwrap(),
+        peers,
+    }
 }
 
 fn attach(datapath: &Datapath, tenant: &TenantName, tun: Tun, config: DeviceConfig) -> u16 {

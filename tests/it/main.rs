@@ -38,6 +38,7 @@ mod gateway;
 mod http;
 mod import;
 mod isolation;
+mod key_rotation;
 mod netlink_answer;
 mod nmaas;
 mod pace;

@@ -46,6 +46,8 @@ pub(crate) fn tenant(name: &str) -> Tenant {
             maximum_prefixes: 1_000,
         }),
         private_key: None,
+        next_private_key: None,
+        test_page: false,
         listen_port: 51_820,
         tunnel_mtu: Mtu::new(1420).unwrap(),
         backend: BackendChoice::default(),
@@ -71,6 +73,7 @@ pub(crate) fn site(name: &str, tunnel: &[&str], prefixes: &[&str]) -> Site {
         attachment: Attachment::WireGuard(WireGuardPeer {
             public_key: PublicKey::from_bytes([9; 32]).unwrap(),
             next_public_key: None,
+            next_preshared_key: None,
             preshared_key: None,
             endpoint: None,
             keepalive: None,

@@ -5,11 +5,11 @@ use lockgate::net::{Asn, Prefix, SiteName, TenantName, Timestamp};
 use lockgate::status::{
     AttachmentKind, Backend, BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason,
     ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
-    EndpointSnapshot, EventReason, FlawCount, History, NeighborKind, NeighborSnapshot,
-    NeighborState, NotificationCount, PrefixCounts, PrefixSource, ProbeDurations, ProbeSnapshot,
-    ProbeState, ProbeWindow, RangeSnapshot, RefusedDocument, Reload, ReloadOutcome, RibNetwork,
-    RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason, SiteSnapshot,
-    SiteState, Snapshot, TenantSnapshot,
+    EndpointSnapshot, EventReason, FlawCount, History, KeyRole, KeySnapshot, NeighborKind,
+    NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource, ProbeDurations,
+    ProbeSnapshot, ProbeState, ProbeWindow, RangeSnapshot, RefusedDocument, Reload, ReloadOutcome,
+    RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason,
+    SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -28,6 +28,12 @@ pub(crate) fn site(name: &str, state: SiteState, reason: SiteReason) -> SiteSnap
     site.reason = reason;
     site.message = reason.message().to_owned();
     site.public_key = Some("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=".parse().unwrap());
+    site.keys = vec![KeySnapshot {
+        role: KeyRole::Customer,
+        public_key: site.public_key.unwrap(),
+        since: ago(9_000_000),
+        is_used: state != SiteState::NeverConnected,
+    }];
     let prefix = "192.168.1.0/24".parse().unwrap();
     site.prefixes = vec![SitePrefixStatus {
         cidr: prefix,
@@ -86,6 +92,21 @@ pub(crate) fn tenant(namespace: &str) -> TenantSnapshot {
         listen_port: 51_834,
         endpoint_host: Some("vpn.example.net".to_owned()),
         public_key: Some("HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=".parse().unwrap()),
+        next_public_key: Some("maLGAt7qlDKheJ0b2UB2czTze0w+olYPiKypk6zlMC0=".parse().unwrap()),
+        keys: vec![
+            KeySnapshot {
+                role: KeyRole::Gateway,
+                public_key: "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=".parse().unwrap(),
+                since: ago(9_000_000),
+                is_used: true,
+            },
+            KeySnapshot {
+                role: KeyRole::GatewayNext,
+                public_key: "maLGAt7qlDKheJ0b2UB2czTze0w+olYPiKypk6zlMC0=".parse().unwrap(),
+                since: ago(86_400),
+                is_used: false,
+            },
+        ],
         app_prefixes: vec!["10.136.40.0/24".parse().unwrap()],
         nmaas_domain: None,
         conditions,

@@ -49,6 +49,7 @@ fn end(lab: &Lab, own: u8, outer: &str, options: Options) -> End {
     };
     let config = DeviceConfig {
         private_key: key(own),
+        next_private_key: None,
         listen_port: PORT,
         mtu: Mtu::new(1_420).unwrap(),
         peers: BTreeMap::from([(key(other).public(), peer)]),

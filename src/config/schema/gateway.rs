@@ -64,6 +64,16 @@ pub struct TenantGatewaySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key_secret_ref: Option<SecretKeyRef>,
 
+    /// The Secret that holds the private key it will have, beside privateKeySecretRef:
+    /// customers may know it by either while they change over. Not with backend Kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_private_key_secret_ref: Option<SecretKeyRef>,
+
+    /// Whether its sites get a line of text by HTTP from its address in their tunnel or
+    /// on their VLAN, TCP port 80, to see that they are connected.
+    #[serde(default)]
+    pub test_page: bool,
+
     /// The applications' networks: all that its sites may reach, and what the
     /// customer must route back.
     #[schemars(length(min = 1, max = 1024))]

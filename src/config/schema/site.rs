@@ -110,7 +110,8 @@ pub enum AttachmentType {
 pub struct WireGuardSpec {
     /// The customer's public key, 44 characters of base64. Never a private key.
     pub public_key: String,
-    /// The customer's next public key, accepted beside the first while it rotates.
+    /// The customer's next public key, accepted beside the first while it rotates. The
+    /// one that shook hands last is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_public_key: Option<String>,
     /// Where to dial. Absent waits for the customer to dial in.
@@ -119,6 +120,12 @@ pub struct WireGuardSpec {
     /// The Secret that holds the preshared key, 44 characters of base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preshared_key_secret_ref: Option<SecretKeyRef>,
+    /// The Secret that holds the next preshared key. With `nextPublicKey` it is that
+    /// key's, and absent that key has the same as the first. Without it, it is accepted
+    /// beside the first while the customer changes over; then backend Kernel is not
+    /// possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_preshared_key_secret_ref: Option<SecretKeyRef>,
     /// Silence after which an empty packet keeps NATs on the way open, in seconds; 0 sends none.
     #[serde(default)]
     #[schemars(range(min = 0, max = 65535))]

@@ -24,6 +24,8 @@ pub(super) struct CheckedGateway {
     /// Whether the kernel takes rules about ARP.
     pub(super) bounds_arp: bool,
     pub(super) private_key: Option<PrivateKey>,
+    pub(super) next_private_key: Option<PrivateKey>,
+    pub(super) test_page: bool,
     /// Its public key, where that is known here.
     pub(super) public_key: Option<PublicKey>,
     /// Each with where in the document's list it stands.
@@ -68,6 +70,16 @@ pub(super) fn check(
             Err(why) => unresolved = Some(why),
         }
     }
+    let mut next_private_key = None;
+    if let Some(secret) = &spec.next_private_key_secret_ref {
+        if spec.private_key_secret_ref.is_none() {
+            found.note("spec.nextPrivateKeySecretRef", Problem::NextOfNoPrivateKey);
+        }
+        match inputs.secret(name.namespace(), secret).and_then(|text| private(&text)) {
+            Ok(key) => next_private_key = Some(key),
+            Err(why) => unresolved = Some(why),
+        }
+    }
     let public_key = private_key.as_ref().map(PrivateKey::public);
     let public_key = public_key.or_else(|| inputs.options.public_keys.get(&name).copied());
     Some(CheckedGateway {
@@ -79,6 +91,8 @@ pub(super) fn check(
         kernel: inputs.options.kernel.wireguard,
         bounds_arp: inputs.options.kernel.arp != Ability::Missing,
         private_key,
+        next_private_key,
+        test_page: spec.test_page,
         public_key,
         app_prefixes_written,
         fabric: fabric?,

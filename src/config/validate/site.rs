@@ -8,8 +8,8 @@ use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
 use crate::config::overlap::ForbiddenSet;
 use crate::config::schema::{
-    AllowSpec, AttachmentType, DirectionName, EndpointSpec, ProtocolName, SiteAttachmentSpec,
-    WireGuardSpec,
+    AllowSpec, AttachmentType, DirectionName, EndpointSpec, ProtocolName, SecretKeyRef,
+    SiteAttachmentSpec, WireGuardSpec,
 };
 use crate::config::shape::clip;
 use crate::model::{
@@ -230,17 +230,21 @@ fn check_wire_guard(
         let mtu = gateway.tunnel_mtu.bytes();
         found.note(path, Problem::TunnelMtuForIpv6 { mtu });
     }
-    let mut preshared_key = None;
-    if let Some(secret) = &spec.preshared_key_secret_ref {
-        match inputs.secret(gateway.name.namespace(), secret).and_then(|text| preshared(&text)) {
-            Ok(key) => preshared_key = Some(key),
-            Err(why) => *unresolved = Some(why),
-        }
-    }
+    let mut secret = |secret: Option<&SecretKeyRef>| {
+        let text = inputs.secret(gateway.name.namespace(), secret?);
+        let key = text.and_then(|text| preshared(&text));
+        key.map_err(|why| *unresolved = Some(why)).ok()
+    };
+    let preshared_key = secret(spec.preshared_key_secret_ref.as_ref());
+    let next_preshared_key = secret(spec.next_preshared_key_secret_ref.as_ref());
+    // The same key twice is one, unless it is said of the next public key.
+    let next_preshared_key =
+        next_preshared_key.filter(|key| next.is_some() || Some(key) != preshared_key.as_ref());
     Some(WireGuardPeer {
         public_key: public_key?,
         next_public_key: next_public_key.flatten(),
         preshared_key,
+        next_preshared_key,
         endpoint,
         keepalive: keepalive
             .filter(|seconds| *seconds != 0)

@@ -175,6 +175,8 @@ impl Draft {
             name: tenant.clone(),
             class: Arc::clone(&gateway.class.class),
             private_key: gateway.private_key.clone(),
+            next_private_key: gateway.next_private_key.clone(),
+            test_page: gateway.test_page,
             listen_port,
             tunnel_mtu: gateway.tunnel_mtu,
             backend,
@@ -196,6 +198,7 @@ pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>)
     check_keys(gateway, &draft.sites, documents, &mut problems, &mut set.notes);
     check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
     check_backend(gateway, &draft.sites, &mut problems);
+    check_overlaps(gateway, &draft.sites, &mut problems);
     if gateway.backend == Some(Backend::Kernel) && gateway.kernel == Ability::Missing {
         let document = &documents.gateways[draft.document];
         set.notes.push(document.error("spec.backend", Problem::NoKernelWireGuard));
@@ -247,6 +250,33 @@ fn check_backend(
             let first = site.prefixes.iter().position(|prefix| prefix.alias.is_some());
             let path = format!("spec.prefixes[{}].alias", first.unwrap_or_default());
             problems.push((Place::Site(*index), path, Problem::AliasInKernel));
+        }
+    }
+}
+
+/// The kernel's device has one private key, and a peer of its one preshared key: two
+/// that are good at a time are not to be had there.
+fn check_overlaps(
+    gateway: &CheckedGateway,
+    sites: &[(usize, CheckedSite)],
+    problems: &mut Problems,
+) {
+    let aliased = sites.iter().map(|(_, checked)| &checked.site).find(|it| has_tunnelled_alias(it));
+    let aliased = aliased.map(|site| &site.name);
+    let choice = BackendChoice::new(gateway.backend, aliased, gateway.kernel);
+    if choice.backend != Backend::Kernel {
+        return;
+    }
+    if gateway.next_private_key.is_some() {
+        let problem = Problem::OverlapInKernel("private key for a tenant");
+        problems.push((Place::Gateway, "spec.nextPrivateKeySecretRef".to_owned(), problem));
+    }
+    for (index, CheckedSite { site, .. }) in sites {
+        let Attachment::WireGuard(peer) = &site.attachment else { continue };
+        if peer.next_preshared_key.is_some() && peer.next_public_key.is_none() {
+            let path = "spec.wireGuard.nextPresharedKeySecretRef".to_owned();
+            let problem = Problem::OverlapInKernel("preshared key for a public key");
+            problems.push((Place::Site(*index), path, problem));
         }
     }
 }

@@ -1,12 +1,13 @@
 //! How a device becomes what is wanted: only what differs is touched, so that
 //! no running session notices a change elsewhere.
 
-use super::{Device, enqueue, forget_begun, forget_sessions, schedule};
-use crate::net::{Instant, Now, PublicKey};
+use super::{Device, enqueue, forget, forget_begun, forget_sessions, retain_sessions, schedule};
+use crate::net::{Instant, Now, PresharedKey, PublicKey};
 use crate::wireguard::constants::{SPREAD_BATCH, SPREAD_INTERVAL};
-use crate::wireguard::cookie::{Checker, Stamper};
+use crate::wireguard::cookie::Stamper;
+use crate::wireguard::index::IndexTable;
 use crate::wireguard::peer::Peer;
-use crate::wireguard::x25519::OwnKey;
+use crate::wireguard::session::MadeWith;
 use crate::wireguard::{DeviceConfig, DropReason, PeerConfig, PeerIndex};
 use std::collections::BTreeMap;
 
@@ -14,36 +15,50 @@ impl Device {
     /// Makes the device what `config` describes.
     ///
     /// Peers that are as before keep their sessions, counters and learned
-    /// endpoints. Another private key ends all sessions and begins new ones
-    /// with whoever had one; another preshared key does so for its peer.
+    /// endpoints. A private key that goes ends all sessions that were made with it
+    /// and begins new ones with whoever had one; a preshared key does so for its peer.
     pub fn configure(&mut self, config: DeviceConfig, now: Now) {
-        let DeviceConfig { private_key, listen_port, mtu, mut peers } = config;
+        let DeviceConfig { private_key, next_private_key, listen_port, mtu, mut peers } = config;
         self.listen_port = listen_port;
         self.mtu = mtu;
         let mut starts = Vec::new();
-        if private_key != self.own.private {
-            self.own = OwnKey::new(private_key);
-            self.checker = Checker::new(&self.own.public);
+        if let Some(moved) = self.own.change(private_key, next_private_key) {
             self.replies.clear();
             for peer in self.peers.iter_mut() {
-                if is_wanted(peer) {
-                    starts.push(peer.index);
+                let Some(made_with) = moved.made_with(peer.made_with) else {
+                    if is_wanted(peer) {
+                        starts.push(peer.index);
+                    }
+                    begin_anew(peer, &mut self.indices);
+                    continue;
+                };
+                peer.made_with = made_with;
+                retain_sessions(peer, &mut self.indices, |made_with| moved.made_with(made_with));
+                for begun in [&mut peer.initiation, &mut peer.call_back] {
+                    match begun.as_ref().map(|begun| moved.of(begun.by_next_key)) {
+                        Some(Some(by_next_key)) => {
+                            begun.iter_mut().for_each(|it| it.by_next_key = by_next_key);
+                        }
+                        Some(None) => forget(begun, &mut self.indices),
+                        None => {}
+                    }
                 }
-                forget_sessions(peer, &mut self.indices);
-                forget_begun(peer, &mut self.indices);
-                peer.owed.response = None;
-                peer.handshake_sent = None;
-                peer.timers.reset();
             }
         }
 
         // Handshakes with oneself lead nowhere.
-        peers.remove(&self.own.public);
+        for own in self.own.publics() {
+            peers.remove(&own);
+        }
         self.remove_absent(&peers);
         for (key, wanted) in &peers {
             self.release_prefixes(key, wanted);
         }
+        let mut twins = Vec::new();
         for (key, wanted) in peers {
+            if wanted.twin().is_some() {
+                twins.push((key, self.peers.find(&key).is_none()));
+            }
             let (index, is_start) = match self.peers.find(&key) {
                 Some(index) => (index, self.change_peer(index, wanted, now.mono)),
                 None => self.add_peer(key, wanted, now.mono),
@@ -52,6 +67,7 @@ impl Device {
                 starts.push(index);
             }
         }
+        self.settle_twins(&twins);
         self.begin_handshakes(starts, now.mono);
     }
 
@@ -88,7 +104,7 @@ impl Device {
         let Some(index) = self.peers.find(key) else { return };
         let Some(peer) = self.peers.get(index) else { return };
         peer.last_source = None;
-        if peer.config.allowed_ips == wanted.allowed_ips {
+        if peer.config.allowed_ips == wanted.allowed_ips && peer.config.twin() == wanted.twin() {
             return;
         }
         for prefix in &peer.config.allowed_ips {
@@ -100,7 +116,8 @@ impl Device {
     fn add_peer(&mut self, key: PublicKey, wanted: PeerConfig, now: Instant) -> (PeerIndex, bool) {
         let index = self.peers.add(key, wanted);
         let Some(peer) = self.peers.get(index) else { return (index, false) };
-        for prefix in &peer.config.allowed_ips {
+        // Of twins one has them: see `settle_twins`.
+        for prefix in peer.config.allowed_ips.iter().filter(|_| peer.config.twin().is_none()) {
             self.allowed.insert(*prefix, index);
         }
         peer.timers.persistent_changed(peer.config.keepalive, now);
@@ -115,9 +132,12 @@ impl Device {
         let mut start = false;
         let old = std::mem::replace(&mut peer.config, wanted);
         let wanted = &peer.config;
-        if old.allowed_ips != wanted.allowed_ips {
-            for prefix in &wanted.allowed_ips {
-                self.allowed.insert(*prefix, index);
+        if wanted.twin().is_none() {
+            peer.has_yielded = false;
+            if old.allowed_ips != wanted.allowed_ips {
+                for prefix in &wanted.allowed_ips {
+                    self.allowed.insert(*prefix, index);
+                }
             }
         }
         if let Some(endpoint) = peer.config.endpoint.filter(|it| old.endpoint != Some(*it)) {
@@ -131,14 +151,19 @@ impl Device {
         if peer.endpoint.is_none() {
             peer.endpoint = peer.config.last_endpoint;
         }
-        if old.preshared_key != peer.config.preshared_key {
-            start = is_wanted(peer);
-            forget_sessions(peer, &mut self.indices);
-            forget_begun(peer, &mut self.indices);
-            peer.owed.response = None;
-            peer.handshake_sent = None;
-            peer.cookies = Stamper::default();
-            peer.timers.reset();
+        match preshared(&old, peer.made_with, &peer.config) {
+            Some(made_with) if old.overlap == peer.config.overlap => peer.made_with = made_with,
+            Some(made_with) => {
+                peer.made_with = made_with;
+                let new = std::mem::take(&mut peer.config);
+                retain_sessions(peer, &mut self.indices, |it| preshared(&old, it, &new));
+                peer.config = new;
+            }
+            None => {
+                start = is_wanted(peer);
+                begin_anew(peer, &mut self.indices);
+                peer.cookies = Stamper::default();
+            }
         }
         if old.keepalive != peer.config.keepalive {
             peer.timers.persistent_changed(peer.config.keepalive, now);
@@ -168,6 +193,28 @@ impl Device {
             }
         }
     }
+}
+
+/// Ends what there is of sessions and handshakes.
+fn begin_anew(peer: &mut Peer, indices: &mut IndexTable) {
+    forget_sessions(peer, indices);
+    forget_begun(peer, indices);
+    peer.made_with = MadeWith::default();
+    peer.owed.response = None;
+    peer.handshake_sent = None;
+    peer.timers.reset();
+}
+
+/// What a handshake with a peer as `old` says was made with, in the words of `new`;
+/// `None` when its preshared key is not good any more.
+fn preshared(old: &PeerConfig, made_with: MadeWith, new: &PeerConfig) -> Option<MadeWith> {
+    let key: Option<&PresharedKey> = match made_with.next_preshared_key {
+        true => old.next_preshared_key(),
+        false => old.preshared_key.as_ref(),
+    };
+    let next_preshared_key = key != new.preshared_key.as_ref();
+    let is_good = !next_preshared_key || (key.is_some() && key == new.next_preshared_key());
+    is_good.then_some(MadeWith { next_preshared_key, ..made_with })
 }
 
 /// Whether a handshake is to begin without anything to send.

@@ -14,11 +14,14 @@
 //! a clock for a packet.
 //!
 //! In reading order: this file (what a device is, what is due when), `configure`
-//! (becoming what is wanted), `send`, `receive`, `answer` (handshakes that come),
+//! (becoming what is wanted), `identity` (who we are), `changeover` (a customer with
+//! two keys), `send`, `receive`, `answer` (handshakes that come),
 //! `transmit` (handshakes and all else that goes), `peers`.
 
 mod answer;
+mod changeover;
 mod configure;
+mod identity;
 mod peers;
 mod receive;
 mod send;
@@ -26,31 +29,30 @@ mod transmit;
 
 use super::allowed_ips::AllowedIps;
 use super::constants::{MAX_ATTEMPTS, REKEY_TIMEOUT};
-use super::cookie::Checker;
 use super::index::IndexTable;
 use super::limiter::Limiter;
 use super::messages::{COOKIE_LEN, HEADER_LEN, INITIATION_LEN, TAG_LEN};
 use super::peer::{Initiation, Peer};
 use super::random::Random;
 use super::reason::COUNT;
+use super::session::{MadeWith, Session};
 use super::timers::Due;
-use super::x25519::OwnKey;
 use super::{Destination, DeviceConfig, DropReason, PeerIndex, Sample};
 use crate::net::{Instant, Mtu, Now, PublicKey, Timestamp};
+use identity::Identities;
 use peers::Peers;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 /// One tenant's WireGuard device.
 pub struct Device {
-    own: OwnKey,
+    own: Identities,
     listen_port: u16,
     mtu: Mtu,
     peers: Peers,
     allowed: AllowedIps,
     indices: IndexTable,
     random: Random,
-    checker: Checker,
     limiter: Limiter,
     /// Cookie replies to send.
     replies: VecDeque<([u8; COOKIE_LEN], Destination)>,
@@ -75,7 +77,7 @@ impl Device {
     /// `last_initiation` is the latest stamp an earlier process sent with this
     /// key (see [`Sample::last_initiation`]), the epoch if there was none.
     pub fn new(config: DeviceConfig, seed: [u8; 32], last_initiation: Timestamp, now: Now) -> Self {
-        let own = OwnKey::new(config.private_key.clone());
+        let own = Identities::new(config.private_key.clone(), config.next_private_key.clone());
         let mut device = Self {
             listen_port: config.listen_port,
             mtu: config.mtu,
@@ -83,7 +85,6 @@ impl Device {
             allowed: AllowedIps::default(),
             indices: IndexTable::default(),
             random: Random::new(seed),
-            checker: Checker::new(&own.public),
             own,
             limiter: Limiter::default(),
             replies: VecDeque::new(),
@@ -107,9 +108,9 @@ impl Device {
         self.mtu
     }
 
-    /// Who we are to every peer.
+    /// Who we are to every peer that has not changed over to our next key.
     pub const fn public_key(&self) -> PublicKey {
-        self.own.public
+        self.own.public()
     }
 
     /// The room [`Device::poll_transmit`] needs, in bytes.
@@ -162,6 +163,7 @@ impl Device {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        let mut silent = Vec::new();
         while let Some((at, slot)) = self.deadlines.first().copied() {
             if now.mono < at {
                 break;
@@ -171,11 +173,15 @@ impl Device {
             peer.scheduled = None;
             let mut gave_up = 0;
             while let Some(due) = peer.timers.take_due(now.mono) {
+                if due == Due::Retransmit && !peer.has_yielded && peer.config.twin().is_some() {
+                    silent.push(peer.index);
+                }
                 gave_up += do_due(peer, due, &mut self.queue, &mut self.indices, now.mono);
             }
             schedule(&mut self.deadlines, peer);
             self.count_drops(DropReason::HandshakeGaveUp, gave_up);
         }
+        self.call_twins(&silent, now.mono);
     }
 
     const fn dropped(&mut self, reason: DropReason) -> DropReason {
@@ -211,6 +217,9 @@ fn do_due(
             ask_handshake(peer, queue, now);
             peer.attempts = attempts;
         }
+        // Its twin keeps the way open; nobody is to be called at every interval who
+        // does not use this key any more.
+        Due::Persistent if peer.has_yielded && !peer.can_send(now) => {}
         Due::Keepalive | Due::Persistent => {
             peer.owed.keepalive = true;
             enqueue(queue, peer);
@@ -292,9 +301,28 @@ fn forget(begun: &mut Option<Box<Initiation>>, indices: &mut IndexTable) {
 }
 
 fn forget_sessions(peer: &mut Peer, indices: &mut IndexTable) {
-    for session in [&mut peer.previous, &mut peer.current, &mut peer.next] {
-        if let Some(session) = session.take() {
-            indices.free(session.local);
+    retain_sessions(peer, indices, |_| None);
+}
+
+/// Ends the sessions of which `keep` says so, and notes of the others what they were
+/// made with in today's words.
+fn retain_sessions(
+    peer: &mut Peer,
+    indices: &mut IndexTable,
+    keep: impl Fn(MadeWith) -> Option<MadeWith>,
+) {
+    let mut stays = |session: &mut Session| match keep(session.made_with) {
+        Some(made_with) => {
+            session.made_with = made_with;
+            true
         }
+        None => {
+            indices.free(session.local);
+            false
+        }
+    };
+    for session in [&mut peer.previous, &mut peer.current, &mut peer.next] {
+        session.take_if(|session| !stays(session));
     }
+    peer.spare.take_if(|spare| !stays(&mut spare.session));
 }

@@ -46,16 +46,18 @@ impl Device {
         if opened.is_newest {
             peer.roam(from, to, now.mono);
         }
-        let (is_first, gone) = peer.confirm(local);
-        if let Some(gone) = gone {
-            self.indices.free(gone.local);
-        }
-        if is_first {
+        if let Some(gone) = peer.confirm(local) {
+            for gone in gone.into_iter().flatten() {
+                self.indices.free(gone);
+            }
             // The peer's handshake made ours needless.
             forget_begun(peer, &mut self.indices);
             peer.handshake_done(now);
             enqueue(&mut self.queue, peer);
+            let index = peer.index;
+            self.take_over(index);
         }
+        let peer = self.peers.at(slot).ok_or(DropReason::PeerGone)?;
         if !peer.asked_late && peer.current.as_ref().is_some_and(|s| s.is_late(now.mono)) {
             peer.asked_late = true;
             ask_handshake(peer, &mut self.queue, now.mono);
@@ -95,9 +97,13 @@ impl Device {
         if peer.last_source == Some(source) {
             return Ok(());
         }
-        if self.allowed.longest_match(source) != Some(peer.index) {
+        let index = peer.index;
+        let owner = self.allowed.longest_match(source);
+        // What its twin has is its own: they are one customer.
+        if owner.is_none() || (owner != Some(index) && owner != self.twin(index)) {
             return Err(DropReason::SourceNotAllowed);
         }
+        let peer = self.peers.at(slot).ok_or(DropReason::PeerGone)?;
         peer.last_source = Some(source);
         Ok(())
     }
@@ -106,6 +112,9 @@ impl Device {
 impl Peer {
     /// A handshake is done on both sides.
     pub(super) fn handshake_done(&mut self, now: Now) {
+        if let Some(session) = &self.current {
+            self.made_with = session.made_with;
+        }
         self.attempts = 0;
         self.asked_late = false;
         self.timers.handshake_done();

@@ -48,6 +48,11 @@ impl Device {
             self.handshake_sent(slot, len, now);
             return Some(transmit(destination, len));
         }
+        if let Some(response) = peer.spare.as_mut().and_then(|spare| spare.response.take()) {
+            let len = self.put(buffer, &response)?;
+            self.handshake_sent(slot, len, now);
+            return Some(transmit(destination, len));
+        }
         if std::mem::take(&mut peer.owed.initiation) {
             let len = self.initiate(slot, buffer, now)?;
             self.handshake_sent(slot, len, now);
@@ -146,14 +151,15 @@ impl Device {
         peer.last_stamp = stamp;
         self.last_initiation = self.last_initiation.max(stamp);
         let mut message = start_initiation(index);
-        if !peer.shared.as_ref().is_some_and(|it| it.is_of(&self.own, &peer.key)) {
-            peer.shared = StaticSecretShared::new(&self.own, &peer.key);
+        let by_next_key = self.own.are_two() && peer.calls_by_next_key();
+        let own = &self.own.get(by_next_key).key;
+        if !peer.shared.as_ref().is_some_and(|it| it.is_of(own, &peer.key)) {
+            peer.shared = StaticSecretShared::new(own, &peer.key);
         }
         let noise = Initiator::start(
-            &self.own,
+            own,
             &peer.key,
             peer.shared.as_ref(),
-            peer.config.preshared_key.as_ref(),
             &stamp::encode(stamp),
             self.random.bytes(),
             message.get_mut(INITIATION_NOISE).unwrap_or_default(),
@@ -162,7 +168,7 @@ impl Device {
             Ok(noise) => {
                 peer.cookies.stamp(&peer.key, &mut message, now.mono);
                 let len = self.put(buffer, &message)?;
-                Some((Box::new(Initiation { index, noise, forged: 0 }), len))
+                Some((Box::new(Initiation { index, noise, by_next_key, forged: 0 }), len))
             }
             Err(reason) => {
                 self.indices.free(index);

@@ -27,6 +27,7 @@ pub(crate) fn datagram(bytes: &[u8]) {
     let allowed_ips = vec!["10.1.0.0/24".parse().unwrap(), "fd01::/64".parse().unwrap()];
     let config = DeviceConfig {
         private_key: PrivateKey::from_random([1; 32]),
+        next_private_key: None,
         listen_port: 51_820,
         mtu: Mtu::new(1_420).unwrap(),
         peers: [(peer, PeerConfig { allowed_ips, ..PeerConfig::default() })].into(),

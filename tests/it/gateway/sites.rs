@@ -88,8 +88,9 @@ fn when_no_site_is_usable_the_first_keeps_the_prefix() {
     assert_eq!(owner(&world), key(1));
 }
 
+/// Who of the two is served is the device's to know, which sees the handshake.
 #[test]
-fn the_next_key_takes_over_with_its_handshake_and_not_before() {
+fn the_next_key_is_shown_with_its_handshake_and_not_before() {
     let mut world = World::new();
     let acme = name("acme");
     let mut site = keyed("hq", 1, &[LAN]);
@@ -97,12 +98,16 @@ fn the_next_key_takes_over_with_its_handshake_and_not_before() {
     world.serve(&config(vec![with_sites("acme", vec![site])]));
     let first = [(key(1), sample(&world, 10, 0)), (key(9), PeerSample::default())];
     world.sample(&acme, &first);
-    assert_eq!(owner(&world), key(1));
-    assert!(world.devices[&acme].peers[&key(9)].allowed_ips.is_empty());
+    assert_eq!(world.site(&acme, "hq").public_key, Some(key(1)));
+    let peers = &world.devices[&acme].peers;
+    let (first, second) = (&peers[&key(1)], &peers[&key(9)]);
+    assert_eq!((first.twin(), first.is_second()), (Some(key(9)), false));
+    assert_eq!((second.twin(), second.is_second()), (Some(key(1)), true));
+    assert!(!first.allowed_ips.is_empty());
+    assert_eq!(first.allowed_ips, second.allowed_ips);
 
     let next = [(key(1), sample(&world, 10, 0)), (key(9), sample(&world, 0, 0))];
     world.sample(&acme, &next);
-    assert_eq!(owner(&world), key(9));
     assert_eq!(world.site(&acme, "hq").public_key, Some(key(9)));
     // The old one may still come back.
     assert!(world.devices[&acme].peers.contains_key(&key(1)));

@@ -282,7 +282,7 @@ impl World {
             config.tenants.values().filter(with_sites).map(|it| it.name.clone()).collect();
         assert_eq!(self.devices.keys().cloned().collect::<Vec<_>>(), wanted);
         for (name, device) in &self.devices {
-            assert_eq!(device.private_key, identity(name).private);
+            assert_eq!(device.private_key, identity(name).current.private);
         }
         let snapshot = self.snapshot();
         assert_eq!(snapshot.config.applied_generation, snapshot.config.loaded_generation);

@@ -5,7 +5,7 @@ use super::net::{endpoint, public, secs};
 use lockgate::net::{Instant, Mtu, Now, Prefix, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use lockgate::wireguard::{
     DeviceConfig, Health, KernelChanges, KernelDevice, KernelPeer, KernelPeerChange, KernelSampler,
-    PeerConfig, PeerReason, PeerState, kernel_changes,
+    Overlap, PeerConfig, PeerReason, PeerState, is_changeover, kernel_changes,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +135,7 @@ fn configs() -> impl Strategy<Value = DeviceConfig> {
     let owners = prop::collection::btree_map(0..12_u8, 0..6_u8, 0..12);
     (1..3_u8, 0..2_u16, peers, owners).prop_map(|(own, port, peers, owners)| DeviceConfig {
         private_key: private(own),
+        next_private_key: None,
         listen_port: 51_820 + port,
         mtu: Mtu::new(1420).unwrap(),
         peers: peers
@@ -157,6 +158,7 @@ fn peer(number: u8, wish: &Wish, owners: &BTreeMap<u8, u8>) -> PeerConfig {
             .filter(|(_, owner)| **owner == number)
             .map(|(one, _)| prefix(*one))
             .collect(),
+        overlap: None,
         translations: Vec::new(),
         initiate: wish.initiate,
     }
@@ -258,6 +260,7 @@ fn a_change_of_one_peer_does_not_mention_another() {
     let wish = Wish { preshared: 2, endpoint: 1, last: 0, keepalive: 2, initiate: true };
     let config = |numbers: &[u8], owners: &BTreeMap<u8, u8>| DeviceConfig {
         private_key: private(1),
+        next_private_key: None,
         listen_port: 51_820,
         mtu: Mtu::new(1420).unwrap(),
         peers: numbers.iter().map(|one| (public(100 + one), peer(*one, &wish, owners))).collect(),
@@ -292,6 +295,51 @@ fn a_change_of_one_peer_does_not_mention_another() {
     let secret = private(1).to_base64();
     assert!(!text.contains(secret.as_str()) && text.contains("redacted"), "{text}");
     assert!(!text.contains("1, 1, 1"), "{text}");
+}
+
+/// Of a customer's two keys the kernel lets one have the networks: the one that shook
+/// hands last. They change hands in one change, and nothing else is touched.
+#[test]
+fn a_customers_networks_follow_the_key_that_shook_hands_last() {
+    let owners = BTreeMap::from([(0, 0), (1, 0), (2, 2)]);
+    let wish = Wish { preshared: 0, endpoint: 1, last: 0, keepalive: 0, initiate: true };
+    let twin = |other: u8, is_second| {
+        let twin = Some(public(100 + other));
+        let overlap = Overlap { twin, is_second, next_preshared_key: None };
+        PeerConfig { overlap: Some(Box::new(overlap)), ..peer(0, &wish, &owners) }
+    };
+    let wanted = DeviceConfig {
+        private_key: private(1),
+        next_private_key: None,
+        listen_port: 51_820,
+        mtu: Mtu::new(1420).unwrap(),
+        peers: [
+            (public(100), twin(1, false)),
+            (public(101), twin(0, true)),
+            (public(102), peer(2, &wish, &owners)),
+        ]
+        .into(),
+    };
+    let mut kernel = Kernel::default();
+    let changes = kernel_changes(&wanted, None, &kernel.device, when(0));
+    assert!(!is_changeover(&wanted, &changes), "it is made");
+    kernel.apply(&changes);
+    let networks: BTreeSet<_> = [prefix(0), prefix(1)].into();
+    let owner = |kernel: &Kernel, number: u8| {
+        kernel.device.peers[&public(100 + number)].allowed_ips == networks
+    };
+    assert!(owner(&kernel, 0) && !owner(&kernel, 1), "before any handshake it is the first");
+    kernel.made.clear();
+    for (number, at) in [(0, 10), (1, 20), (0, 30), (1, 40)] {
+        let last = &mut kernel.device.peers.get_mut(&public(100 + number)).unwrap().last_handshake;
+        *last = Some(when(at));
+        let changes = kernel_changes(&wanted, Some(&wanted), &kernel.device, when(at));
+        assert!(is_changeover(&wanted, &changes), "{changes:?}");
+        kernel.apply(&changes);
+        assert!(owner(&kernel, number) && !owner(&kernel, 1 - number), "after {at}");
+        assert!(kernel.orphans.is_empty(), "{:?}", kernel.orphans);
+        assert!(kernel.made.is_empty(), "no peer is made again");
+    }
 }
 
 /// A kernel's peer that is looked at every second.

@@ -9,6 +9,6 @@ mod kernel;
 mod load;
 mod net;
 mod paper;
-
+mod rotation;
 mod sessions;
 mod tables;

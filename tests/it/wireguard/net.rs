@@ -64,6 +64,7 @@ pub(crate) fn peer(allowed: &[&str]) -> PeerConfig {
 pub(crate) fn config(number: u8, peers: &[(u8, PeerConfig)]) -> DeviceConfig {
     DeviceConfig {
         private_key: private(number),
+        next_private_key: None,
         listen_port: 51_820,
         mtu: Mtu::new(MTU).unwrap(),
         peers: peers.iter().map(|(key, peer)| (public(*key), peer.clone())).collect(),
