@@ -80,7 +80,7 @@ pub enum Verb {
     Probe(probe::ProbeArguments),
     /// Gather what is needed to find out what happened, in one file, secrets left out
     Gather(gather::GatherArguments),
-    /// Make keys
+    /// Make keys, and change them
     #[command(subcommand)]
     Keys(keys::KeysVerb),
     /// Make tokens for the status endpoint

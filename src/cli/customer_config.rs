@@ -12,7 +12,7 @@ use crate::config::{HostProblem, parse_host};
 use crate::customer::qr::QrCode;
 use crate::customer::{Connection, Dial, Dialect, Link, Presharing};
 use crate::daemon::{keys, memory};
-use crate::model::{Attachment, Config, Endpoint, Host, Site, Tenant, WireGuardPeer};
+use crate::model::{Attachment, Backend, Config, Endpoint, Host, Site, Tenant, WireGuardPeer};
 use crate::net::{PrivateKey, PublicKey};
 use anyhow::{Context, anyhow};
 use clap::builder::PossibleValue;
@@ -180,8 +180,8 @@ fn read_private_key(
     let key: PrivateKey =
         text.trim().parse().map_err(|error| anyhow!("the key in {} {error}", path.display()))?;
     let public = key.public();
-    if public != peer.public_key {
-        let wanted = peer.public_key;
+    if peer.public_keys().all(|own| own != public) {
+        let wanted = peer.newest_key();
         let path = path.display();
         return Err(anyhow!("the key in {path} belongs to {public}; the site's is {wanted}"));
     }
@@ -213,7 +213,9 @@ fn identify(
     tenant: &Tenant,
     directories: &Directories,
 ) -> Result<(PublicKey, u16), Failure> {
-    let own = tenant.private_key.as_ref().map(PrivateKey::public);
+    // The next key where there is one: that is what customers are to have.
+    let own = tenant.next_private_key.as_ref().or(tenant.private_key.as_ref());
+    let own = own.map(PrivateKey::public);
     if let Some(key) = arguments.gateway_key.or(own) {
         return Ok((key, tenant.listen_port));
     }
@@ -222,7 +224,12 @@ fn identify(
         // A gateway that is stopped has left its key and its ports behind.
         Err(error) => {
             let state = &directories.state_dir;
-            return match keys::load(&keys::path(state, &tenant.name)) {
+            let is_ours = tenant.backend.backend == Backend::Userspace;
+            let next = keys::load(&keys::next_path(state, &tenant.name));
+            let next = next.ok().flatten().filter(|_| is_ours);
+            let key = next
+                .map_or_else(|| keys::load(&keys::path(state, &tenant.name)), |it| Ok(Some(it)));
+            return match key {
                 Ok(Some(key)) => {
                     let ports = memory::read(&state.join(memory::FILE)).unwrap_or_default().ports;
                     let port = ports.get(&tenant.name).copied();
@@ -233,7 +240,8 @@ fn identify(
         }
     };
     let found = snapshot.tenant(&tenant.name);
-    let known = found.and_then(|found| Some((found.public_key?, found.listen_port)));
+    let known = found
+        .and_then(|found| Some((found.next_public_key.or(found.public_key)?, found.listen_port)));
     known.ok_or_else(|| {
         Failure::Other(anyhow!("the running gateway does not serve tenant {} yet", tenant.name))
     })

@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Show(arguments) => show::run(&arguments, &directories, color),
         Verb::Probe(arguments) => probe::run(&arguments, &directories),
         Verb::Gather(arguments) => gather::run(&arguments, &directories),
-        Verb::Keys(verb) => keys::run(&verb),
+        Verb::Keys(verb) => keys::run(&verb, &directories),
         Verb::Token(verb) => token::run(&verb),
         Verb::CustomerConfig(arguments) => customer_config::run(&arguments, &directories, color),
         Verb::Import(arguments) => import::run(&arguments),

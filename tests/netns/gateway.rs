@@ -240,6 +240,11 @@ impl<'lab> Gateway<'lab> {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// The lab it runs in.
+    pub(crate) const fn lab(&self) -> &'lab Lab {
+        self.lab
+    }
+
     /// A directory or file of its home: `config`, `secrets`, `run`, `state`, `log`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)

@@ -96,6 +96,7 @@ mod wireguard_quick;
 mod wireguard_raw;
 mod wireguard_reordering;
 mod wireguard_roaming;
+mod wireguard_rotation;
 mod wireguard_router;
 mod wireguard_scene;
 mod wireguard_stage;

@@ -246,6 +246,41 @@ impl<'lab> Router<'lab> {
         }
     }
 
+    /// Gives a running stock one another private key, and nothing else.
+    pub(crate) fn set_key(&self, key: &PrivateKey) {
+        let file = self.secret_file(key.to_base64().as_str());
+        self.set(&["private-key", &file]);
+    }
+
+    /// Gives a running stock one another preshared key, and nothing else.
+    pub(crate) fn set_psk(&self, customer: &Customer, key: &PresharedKey) {
+        let file = self.secret_file(key.to_base64().as_str());
+        self.set(&["peer", &customer.gateway.to_string(), "preshared-key", &file]);
+    }
+
+    /// Has a running stock one know the gateway by another key, in one stroke.
+    pub(crate) fn change_gateway(&self, old: PublicKey, customer: &Customer) {
+        let (new, old) = (customer.gateway.to_string(), old.to_string());
+        let endpoint = customer.endpoint.unwrap().to_string();
+        let (keepalive, networks) =
+            (customer.keepalive.to_string(), customer.allowed_ips.join(","));
+        let new = ["peer", &new, "endpoint", &endpoint, "persistent-keepalive", &keepalive];
+        let networks = ["allowed-ips", &networks, "peer", &old, "remove"];
+        self.set(&[new.as_slice(), &networks].concat());
+    }
+
+    /// `wg set` with these words.
+    fn set(&self, words: &[&str]) {
+        let words = [&["wg", "set", &self.link], words].concat();
+        self.lab.command_output(self.at, &words);
+    }
+
+    fn secret_file(&self, text: &str) -> String {
+        let file = self.directory.path().join("secret");
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     /// Whether a changed endpoint leaves it its session.
     pub(crate) fn keeps_session(&self) -> bool {
         self.engine != Engine::Boringtun

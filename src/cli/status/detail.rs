@@ -6,7 +6,9 @@ use crate::cli::output::{self, text};
 use crate::cli::show_probes;
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
-use crate::status::{Ago, AttachmentKind, BitRate, Bytes, Count};
+use crate::status::{
+    Ago, AttachmentKind, BitRate, Bytes, Count, KeyRole, SiteSnapshot, TenantSnapshot,
+};
 
 pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
     let mut out = facts(place, now, style);
@@ -73,12 +75,53 @@ fn facts(Place { tenant, site }: Place<'_>, now: Timestamp, style: Style) -> Str
             ),
         ),
     ];
+    let keys = place_keys(tenant, site, now);
     let mut table = output::table(style, &[]);
     table.add_row([text("state"), output::state(site.state)]);
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().chain(keys) {
         table.add_row([text(name), text(value)]);
     }
     output::draw(&mut table)
+}
+
+/// The keys of both ends and their ages; and how far a change of them is.
+fn place_keys(
+    tenant: &TenantSnapshot,
+    site: &SiteSnapshot,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let is_tunnel = site.kind == AttachmentKind::WireGuard;
+    let ours = tenant.keys.iter().filter(|_| is_tunnel);
+    let mut rows: Vec<(&str, String)> = ours
+        .chain(&site.keys)
+        .map(|key| {
+            let name = match key.role {
+                KeyRole::Gateway => "our key since",
+                KeyRole::GatewayNext => "our next key",
+                KeyRole::Customer => "their key since",
+                KeyRole::CustomerNext => "their next key",
+            };
+            let (is_used, others) = match key.role {
+                KeyRole::Gateway | KeyRole::GatewayNext => {
+                    (site.gateway_public_key == Some(key.public_key), tenant.keys.len())
+                }
+                KeyRole::Customer | KeyRole::CustomerNext => (key.is_used, site.keys.len()),
+            };
+            let mut value = age(Some(key.since), now);
+            if key.role.is_next() {
+                value = format!("{}, since {value}", key.public_key);
+            }
+            // Of one alone nobody asks.
+            if 1 < others {
+                value += if is_used { ", in use" } else { ", not in use" };
+            }
+            (name, value)
+        })
+        .collect();
+    rows.extend(site.uses_next_preshared_key.map(|is_next| {
+        ("preshared key", if is_next { "the next one" } else { "the old one" }.to_owned())
+    }));
+    rows
 }
 
 fn prefixes(place: Place<'_>, style: Style) -> String {

@@ -1,8 +1,17 @@
-//! `lockgate keys`: makes keys, as `wg genkey`, `wg pubkey` and `wg genpsk` do.
+//! `lockgate keys`: makes keys, as `wg genkey`, `wg pubkey` and `wg genpsk` do, and
+//! leads through their change.
 //!
 //! A secret goes to stdout, or to a file that is its owner's alone and was not
 //! there before. It never goes to stderr or into an error.
+//!
+//! In reading order: this file (keys made), `rotation` (what a key's change is asked and
+//! told of), `gateway` (the gateway's own key), `site` (a customer's).
 
+mod gateway;
+mod rotation;
+mod site;
+
+use super::args::Directories;
 use super::verdict::{Failure, Verdict};
 use super::{secret, terminal};
 use crate::net::{PresharedKey, PrivateKey};
@@ -22,6 +31,19 @@ pub enum KeysVerb {
     Public,
     /// Make a preshared key
     Psk(OutArguments),
+    /// Begin to change a key: both are good from then on
+    ///
+    /// Of a tenant: makes the gateway's next key, beside the one there is; a running
+    /// gateway takes it up, and `customer-config` gives it to customers from then on. Of a
+    /// site (--site): prints the lines for its document, by which the customer may come
+    /// with another key.
+    Rotate(rotation::RotateArguments),
+    /// End the change of a key: the old one is good no more
+    ///
+    /// Exit 1, and nothing is done, while a site still uses the old key or it cannot be
+    /// told. Of a tenant: puts the gateway's next key in the place of the old one, which is
+    /// kept beside it. Of a site (--site): prints the lines for its document.
+    Retire(rotation::RetireArguments),
 }
 
 /// Where a secret goes.
@@ -32,7 +54,7 @@ pub struct OutArguments {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(verb: &KeysVerb) -> Result<Verdict, Failure> {
+pub(super) fn run(verb: &KeysVerb, directories: &Directories) -> Result<Verdict, Failure> {
     match verb {
         KeysVerb::New(arguments) => {
             let key = PrivateKey::from_random(random()?);
@@ -46,6 +68,8 @@ pub(super) fn run(verb: &KeysVerb) -> Result<Verdict, Failure> {
             let key = PresharedKey::from_random(random()?);
             write_secret(&key.to_base64(), arguments.out.as_deref())?;
         }
+        KeysVerb::Rotate(arguments) => return rotation::rotate(arguments, directories),
+        KeysVerb::Retire(arguments) => return rotation::retire(arguments, directories),
         KeysVerb::Public => terminal::print(&format!("{}\n", read_private_key()?.public()))?,
     }
     Ok(Verdict::Good)
