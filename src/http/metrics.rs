@@ -12,6 +12,7 @@
 //! no other tenant's.
 
 use super::authenticate::Seen;
+use super::key_metrics::keys;
 use super::{open_metrics, probe_metrics};
 use crate::net::Timestamp;
 use crate::status::{
@@ -57,6 +58,7 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     families.extend(tenants(&snapshot.tenants));
     families.extend(sites(&snapshot.tenants));
     families.extend(peers(&snapshot.tenants));
+    families.push(keys(&snapshot.tenants));
     families.extend(neighbors(&snapshot.tenants));
     families.extend(probe_metrics::families(&snapshot.tenants));
     families.retain(|family| !family.get_metric().is_empty());
@@ -423,6 +425,6 @@ fn amount(value: usize) -> f64 {
     value as f64
 }
 
-fn unix(at: Timestamp) -> f64 {
+pub(super) fn unix(at: Timestamp) -> f64 {
     number(at.seconds())
 }

@@ -12,7 +12,7 @@
 //! (where), [`serve`], [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what
 //! a request goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and
 //! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
-//! `open_metrics`, `probe_metrics`), `page`.
+//! `key_metrics`, `open_metrics`, `probe_metrics`), `page`.
 
 mod access;
 mod api;
@@ -21,6 +21,7 @@ mod credentials;
 mod etag;
 mod guard;
 mod health;
+mod key_metrics;
 mod listener;
 mod live;
 mod metrics;

@@ -78,6 +78,7 @@ fn write_facts(
         let endpoint = site.endpoint.map_or_else(|| "not known".to_owned(), |at| at.to_string());
         fact(out, "Its endpoint", endpoint)?;
         fact(out, "Its public key", format_args!("<code>{}</code>", Text(key)))?;
+        super::keys::write_site(out, tenant, site, now)?;
         fact(
             out,
             "Handshakes",

@@ -202,6 +202,7 @@ fn write_facts(out: &mut String, snapshot: &Snapshot, tenant: &TenantSnapshot) -
     if let Some(key) = tenant.public_key {
         fact(out, "Public key", format_args!("<code>{}</code>", Text(key)))?;
     }
+    super::keys::write_tenant(out, tenant, snapshot.taken)?;
     if let Some(ConntrackSnapshot { entries, maximum, evicted }) = tenant.conntrack {
         fact(
             out,

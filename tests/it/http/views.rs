@@ -227,6 +227,7 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         wireguard_peer_last_handshake_seconds gauge {device,public_key}
         wireguard_peer_receive_bytes_total counter {device,public_key}
         wireguard_peer_transmit_bytes_total counter {device,public_key}
+        lockgate_key_created_timestamp_seconds gauge {tenant,role}
         lockgate_bgp_neighbor_up gauge {tenant,neighbor}
         lockgate_bgp_prefixes gauge {tenant,neighbor,stage}
         lockgate_bgp_notifications_total counter {tenant,neighbor,direction,code}
