@@ -69,6 +69,7 @@ mod random_config;
 mod raw_speaker;
 mod reconcile_converge;
 mod reconcile_foreign;
+mod reconcile_lost;
 mod reload;
 mod removal;
 mod restart;

@@ -13,7 +13,7 @@ use lockgate::reconcile::{
 };
 use std::time::Duration;
 
-const NETNS: &str = "lockgate.acme.gw";
+pub(crate) const NETNS: &str = "lockgate.acme.gw";
 
 fn acme() -> TenantName {
     TenantName::new("acme", "gw").unwrap()
@@ -32,15 +32,15 @@ fn wanted(fabric: FabricLink) -> KernelState {
     desired(&config, Placement::PerTenant)
 }
 
-fn with_veth() -> KernelState {
+pub(crate) fn with_veth() -> KernelState {
     wanted(FabricLink::Veth { peer: "acme-app".parse().unwrap() })
 }
 
-fn kernel() -> Kernel {
+pub(crate) fn kernel() -> Kernel {
     Kernel::new(Placement::PerTenant, KernelOptions::default()).unwrap()
 }
 
-async fn todo(kernel: &Kernel, desired: &KernelState) -> Vec<Step> {
+pub(crate) async fn todo(kernel: &Kernel, desired: &KernelState) -> Vec<Step> {
     let mut observed = KernelState::default();
     if let Some(namespace) = kernel.observe(&acme()).await.unwrap() {
         observed.tenants.insert(acme(), namespace);
@@ -49,7 +49,7 @@ async fn todo(kernel: &Kernel, desired: &KernelState) -> Vec<Step> {
     plan.tenants.remove(&acme()).unwrap_or_default()
 }
 
-async fn carry_out(kernel: &Kernel, desired: &KernelState) {
+pub(crate) async fn carry_out(kernel: &Kernel, desired: &KernelState) {
     let applied = kernel.apply(&acme(), todo(kernel, desired).await).await;
     assert!(applied.is_ok(), "{applied:#?}");
     assert_eq!(todo(kernel, desired).await, []);
@@ -60,13 +60,13 @@ fn ruleset(desired: &KernelState) -> Ruleset {
 }
 
 /// Waits until the tenant is told to be dirty.
-async fn told(watch: &mut Watch, why: &str) {
+pub(crate) async fn told(watch: &mut Watch, why: &str) {
     let told = async { while watch.next().await != Dirty::Tenant(acme()) {} };
     tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("not told of {why}"));
 }
 
 /// Waits until nothing is told any more.
-async fn quiet(watch: &mut Watch) {
+pub(crate) async fn quiet(watch: &mut Watch) {
     while tokio::time::timeout(Duration::from_millis(200), watch.next()).await.is_ok() {}
 }
 
@@ -110,6 +110,30 @@ fn what_others_do_to_ours_is_noticed_and_put_right() {
             });
             tries.await.expect("the namespace can be made again");
             assert_eq!(todo(&kernel, &desired).await, []);
+        });
+    });
+}
+
+/// N3: a trunk that comes, goes, is renamed or comes back, as the underlay tells of it.
+#[test]
+fn what_becomes_of_a_link_of_the_underlay_is_told() {
+    lab::run(|lab| {
+        let kernel = kernel();
+        let mut watch = kernel.watch().unwrap();
+        lab.block_on(async {
+            for deed in [
+                "link add eth2 type bridge",
+                "link set eth2 up",
+                "link set eth2 down",
+                "link set eth2 name eth3",
+                "link delete eth3",
+                "link add eth2 type bridge",
+            ] {
+                quiet(&mut watch).await;
+                lab.ip(At::Underlay, deed);
+                let told = tokio::time::timeout(PATIENCE, watch.next()).await;
+                assert_eq!(told.ok(), Some(Dirty::Underlay), "{deed}");
+            }
         });
     });
 }
@@ -193,34 +217,6 @@ fn a_foreign_link_in_our_name_breaks_the_plan_off_and_stays() {
             assert!(matches!(error, ApplyError::ForeignLink(_)), "{error:?}");
         });
         assert!(lab.ip(NETNS, "-d link show lg-fabric").contains("bridge"));
-    });
-}
-
-/// N1, N2: more notices than the socket that hears them has room for.
-#[test]
-fn a_storm_of_changes_by_others_hides_none_of_ours() {
-    lab::run(|lab| {
-        let (kernel, desired) = (kernel(), with_veth());
-        let mut watch = kernel.watch().unwrap();
-        lab.block_on(async {
-            carry_out(&kernel, &desired).await;
-            quiet(&mut watch).await;
-            let theirs = |number: u32| {
-                let network = format!("10.{}.{}.{}/32", 100 + (number >> 16), number >> 8 & 255, number & 255);
-                let ours = if number == 10_000 { "route delete 192.168.1.0/24\n" } else { "" };
-                format!("{ours}route add {network} dev lg-wg table 100\nroute delete {network} table 100\n")
-            };
-            let storm: String = (0..20_000).map(theirs).collect();
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), storm).unwrap();
-            let path = file.path().to_str().unwrap();
-            // The thread that hears is not to keep up with it.
-            lab.command_output(NETNS, &["ip", "-batch", path]);
-            told(&mut watch, "a storm").await;
-            quiet(&mut watch).await;
-            assert_ne!(todo(&kernel, &desired).await, []);
-            carry_out(&kernel, &desired).await;
-        });
     });
 }
 
