@@ -47,6 +47,7 @@ mod daemon_reload;
 mod datapath;
 mod demo;
 mod exabgp;
+mod false_nft;
 mod flow;
 mod frr;
 mod gateway;
@@ -62,6 +63,7 @@ mod neighbours;
 mod no_kernel_arp;
 mod no_kernel_vlan;
 mod no_kernel_wireguard;
+mod other_transactions;
 mod path_mtu;
 mod probes;
 #[path = "../it/random_config.rs"]

@@ -4,13 +4,12 @@
 //! No machine of ours has such a kernel: an `nft` that answers as it does there stands
 //! in the place of the real one.
 
+use crate::false_nft::replace_nft;
 use crate::gateway::Gateway;
-use crate::lab::{self, At, Lab};
+use crate::lab::{self, At};
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{PORT, SITE, Stage, TENANT, V4, V6, documents, key, socket};
 use lockgate::status::{ConditionStatus, ConditionType, SiteState};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 /// What is said of it.
 const SAID: &str = "this machine's kernel takes no rules about ARP (CONFIG_NF_TABLES_ARP)";
@@ -19,7 +18,7 @@ const SAID: &str = "this machine's kernel takes no rules about ARP (CONFIG_NF_TA
 const CUSTOMER: u8 = 7;
 
 /// Refuses what speaks of a table of ARP, in the words of nft 1.0.
-const NFT: &str = r#"#!/bin/sh
+const NFT: &str = r#"
 case "$*" in
 *"-f -"*)
   text=$(cat)
@@ -35,21 +34,10 @@ case "$*" in
 esac
 "#;
 
-/// Puts it there, for the programs of this lab alone.
-fn replace_nft(lab: &Lab) {
-    let path = lab.command_output(At::Underlay, &["sh", "-c", "command -v nft"]);
-    let path = path.trim();
-    fs::write("/run/nft", "").unwrap();
-    lab.command_output(At::Underlay, &["mount", "--bind", path, "/run/nft"]);
-    fs::write("/run/nft-without-arp", NFT).unwrap();
-    fs::set_permissions("/run/nft-without-arp", fs::Permissions::from_mode(0o755)).unwrap();
-    lab.command_output(At::Underlay, &["mount", "--bind", "/run/nft-without-arp", path]);
-}
-
 #[test]
 fn without_rules_about_arp_no_tenant_was_served() {
     lab::run(|lab| {
-        replace_nft(lab);
+        replace_nft(lab, NFT);
         let stage = Stage::new(lab);
         let text = documents(key(CUSTOMER).public(), "", "");
         let mut gateway = Gateway::new(lab, At::Underlay);
