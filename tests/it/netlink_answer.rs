@@ -84,24 +84,43 @@ fn what_answers_an_earlier_question_is_passed_over() {
     assert_eq!((items, ended.unwrap()), (vec![b"new".to_vec()], None));
 }
 
+/// Attributes as an explanation has them: where the mistake is (`NLMSGERR_ATTR_OFFS`),
+/// and what it is (`NLMSGERR_ATTR_MSG`).
+fn explained(said: &[u8]) -> Vec<u8> {
+    let mut attributes = [&8_u16.to_ne_bytes()[..], &2_u16.to_ne_bytes(), b"OFFS"].concat();
+    attributes.extend((4 + said.len() as u16).to_ne_bytes());
+    attributes.extend(1_u16.to_ne_bytes());
+    attributes.extend(said);
+    attributes
+}
+
 #[test]
 fn a_refusal_has_its_number_and_what_the_kernel_said() {
-    for (flags, request) in [(0, 20), (CAPPED, 0)] {
-        let mut payload = (-libc::EINVAL).to_ne_bytes().to_vec();
-        // The request that is answered: its header, and its body unless capped.
-        payload.extend((16_u32 + request).to_ne_bytes());
-        payload.resize(payload.len() + 12 + request as usize, 0xab);
-        let said = b"VLAN id out of range\0";
-        payload.extend((4 + said.len() as u16).to_ne_bytes());
-        payload.extend(1_u16.to_ne_bytes());
-        payload.extend(said);
-        let (_, ended) = take(&[message(ERROR, flags | ACK_TLVS, 7, &payload)]);
+    // The request that is answered, as far as it is given back: all of it, padded, or
+    // its header alone, whose first bytes could be those of an explanation. The last
+    // message of a list gives nothing back.
+    let whole = [&37_u32.to_ne_bytes()[..], &[0xab; 36]].concat();
+    let header = [&0x0001_0010_u32.to_ne_bytes()[..], &[0xab; 12]].concat();
+    let answers = [
+        (ERROR, ACK_TLVS, whole.as_slice(), "VLAN id out of range"),
+        (ERROR, ACK_TLVS | CAPPED, &header, "VLAN id out of range"),
+        (DONE, ACK_TLVS, &[], "VLAN id out of range"),
+        (ERROR, 0, &whole, ""),
+    ];
+    for (kind, flags, request, wanted) in answers {
+        let code = (-libc::EINVAL).to_ne_bytes();
+        let payload = [&code[..], request, &explained(b"VLAN id out of range\0")].concat();
+        let (_, ended) = take(&[message(kind, flags, 7, &payload)]);
         let Err(NetlinkError::Refused { said, source }) = ended else { panic!("{ended:?}") };
-        assert_eq!(
-            (said.as_str(), source.raw_os_error()),
-            ("VLAN id out of range", Some(libc::EINVAL))
-        );
+        assert_eq!((said.as_str(), source.raw_os_error()), (wanted, Some(libc::EINVAL)));
     }
+}
+
+#[test]
+fn an_item_that_cannot_be_understood_ends_the_list() {
+    let list = [message(NEWLINK, MULTI, 7, b"link"), verdict(DONE, 7, 0)].concat();
+    let ended = Answer::to(7).take(&list, |_| Err(NetlinkError::Malformed("it".to_owned())));
+    assert!(malformed(&ended), "{ended:?}");
 }
 
 /// Not to be waited for: nothing more comes of such a datagram.

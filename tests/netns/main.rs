@@ -49,6 +49,7 @@ mod demo;
 mod exabgp;
 mod false_nft;
 mod flow;
+mod forged_answers;
 mod frr;
 mod gateway;
 mod gobgp;
