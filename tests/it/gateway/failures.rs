@@ -1,6 +1,7 @@
 //! What fails is tried again, less and less often, and disturbs nobody else.
 
 use super::world::{World, config, keyed, name, usual, with_sites};
+use lockgate::gateway::Output;
 use lockgate::model::FabricLink;
 use lockgate::status::{
     ConditionReason, ConditionStatus, ConditionType, EventReason, SiteReason, SiteState,
@@ -81,6 +82,24 @@ fn a_namespace_that_cannot_be_looked_at_is_tried_again() {
     world.drain();
     assert!(world.devices.is_empty());
     world.pass(Duration::from_secs(1));
+    world.assert_settled(&config);
+}
+
+/// N12: what is told while a look is under way may be about what it has passed by.
+#[test]
+fn a_change_behind_a_look_that_had_begun_is_seen() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    let acme = name("acme");
+    world.serve(&config);
+    world.gateway.handle_dirty(&acme, world.now);
+    world.collect();
+    assert!(matches!(world.pending.pop_front(), Some(Output::Observe(_))));
+    let seen = world.kernel.state.tenants.get(&acme).cloned();
+    world.kernel.state.tenants.get_mut(&acme).unwrap().routes.clear();
+    world.gateway.handle_dirty(&acme, world.now);
+    world.gateway.handle_observed(&acme, Ok(seen), world.now);
+    world.drain();
     world.assert_settled(&config);
 }
 
