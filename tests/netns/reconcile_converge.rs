@@ -5,10 +5,11 @@
 
 use crate::lab::{self, At, Lab};
 use crate::random_config::{Lot, random_config};
+use crate::reconcile_foreign::with_veth;
 use crate::sim_kernel::SimKernel;
 use lockgate::linux::{Kernel, KernelOptions};
 use lockgate::model::{Ability, Attachment, BackendChoice, Placement, Site};
-use lockgate::net::TenantName;
+use lockgate::net::{ManagedName, TenantName};
 use lockgate::reconcile::{Device, KernelState, LinkKind, Namespace, Step, desired, plan};
 use std::sync::Arc;
 
@@ -288,6 +289,27 @@ fn learned_routes_are_held_as_they_are_asked_for() {
             lab.block_on(async {
                 carry_out(&kernel, state, Placement::PerTenant, &what).await;
                 assert_holds(&kernel, state, Placement::PerTenant, &what).await;
+            });
+        }
+    });
+}
+
+/// The kernel took the second along when the first went (`promote_secondaries`).
+#[test]
+fn an_address_that_was_the_second_of_its_network_stays() {
+    lab::run(|lab| {
+        let placement = Placement::PerTenant;
+        let kernel = kernel(placement);
+        let fabric = Device::Managed(ManagedName::fabric());
+        for addresses in [&["172.16.130.2/24", "172.16.130.3/24"][..], &["172.16.130.3/24"]] {
+            let mut wanted = with_veth();
+            let namespace = wanted.tenants.values_mut().next().unwrap();
+            let link = namespace.links.get_mut(&fabric).unwrap();
+            link.addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            lab.block_on(async {
+                carry_out(&kernel, &wanted, placement, "addresses").await;
+                let left = plan(&wanted, &observe(&kernel, placement).await, placement);
+                assert_eq!(left.to_string(), "", "{addresses:?}");
             });
         }
     });

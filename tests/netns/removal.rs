@@ -2,7 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::inventory::{changes, inventory, wait_changes, wait_settled};
-use crate::lab::{self, At, Lab};
+use crate::lab::{self, At, Lab, PATIENCE, wait_until};
 use crate::wireguard_stage::{PREFIXES, SITE, Stage, TUNNEL, documents, key, site_document};
 use lockgate::status::EventReason;
 use std::collections::BTreeSet;
@@ -154,5 +154,36 @@ fn in_the_current_namespace_two_tenants_fought_over_it() {
         }
         assert!(gateway.terminate().success(), "{}", gateway.log());
         wait_changes(lab, "pod", &before, &[]);
+    });
+}
+
+/// Descriptors of the process, without those that come and go.
+fn descriptors(gateway: &Gateway<'_>) -> usize {
+    let path = format!("/proc/{}/fd", gateway.id());
+    (0..200).map(|_| std::fs::read_dir(&path).unwrap().count()).min().unwrap()
+}
+
+/// V26: what watched it had it live on without a name, with all that was in it.
+#[test]
+fn the_namespace_of_a_tenant_that_went_was_kept_alive() {
+    lab::run(|lab| {
+        let usual = documents(key(7).public(), "", "");
+        let gateway = Gateway::start(lab, At::Underlay, &usual);
+        let bolt = "---
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {name: gw, namespace: bolt}
+spec:
+  appPrefixes: [10.136.41.0/24]
+  fabric: {veth: {peer: apps-bolt, addresses: [10.136.41.1/24]}}
+";
+        let before = descriptors(&gateway);
+        gateway.apply(&format!("{usual}{bolt}"));
+        assert!(before < descriptors(&gateway), "it is watched by nothing");
+        gateway.apply(&usual);
+        wait_until("nothing to be held of it", PATIENCE, || {
+            let now = descriptors(&gateway);
+            if now <= before { Ok(()) } else { Err((now, before)) }
+        });
     });
 }
