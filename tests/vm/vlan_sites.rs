@@ -154,6 +154,20 @@ fn a_trunk_may_come_go_and_come_back() {
         readdress(lab, &ACME);
         gateway.wait_state(&ACME.tenant(), "lab", SiteState::Up);
 
+        // It is set down, which takes its VLANs along: who looks is told what to do.
+        let programmed = || {
+            let site = gateway.site(&ACME.tenant(), "lab");
+            let condition = site.conditions.find(ConditionType::Programmed).unwrap();
+            (condition.status == ConditionStatus::True, condition.message.clone())
+        };
+        lab.ip(At::Underlay, "link set eth2 down");
+        wait_until("the trunk to be called down", PATIENCE, || match programmed() {
+            (false, message) if message.contains("is down: bring it up") => Ok(()),
+            other => Err(other),
+        });
+        lab.ip(At::Underlay, "link set eth2 up");
+        gateway.wait_state(&ACME.tenant(), "lab", SiteState::Up);
+
         // Renamed, it is not the trunk of the documents.
         let rename = |from: &str, to: &str| {
             lab.ip(At::Underlay, &format!("link set {from} down"));
@@ -168,11 +182,6 @@ fn a_trunk_may_come_go_and_come_back() {
 
         // Its MTU is lowered: said, and no reason to stop.
         lab.ip(At::Underlay, "link set eth2 mtu 1400");
-        let programmed = || {
-            let site = gateway.site(&ACME.tenant(), "lab");
-            let condition = site.conditions.find(ConditionType::Programmed).unwrap();
-            (condition.status == ConditionStatus::True, condition.message.clone())
-        };
         wait_until("the MTU to be missed", PATIENCE, || match programmed() {
             (false, message) if message.contains("mtu") => Ok(()),
             other => Err(other),
