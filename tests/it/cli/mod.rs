@@ -1,10 +1,13 @@
 //! The command line, as the built program shows it.
 
+mod check_site;
 mod gather;
 mod keys;
 pub(crate) mod program;
 mod rib;
 mod running;
+mod show;
+mod status;
 mod terminal;
 mod token;
 mod without;
