@@ -10,11 +10,12 @@ import subprocess
 from pathlib import Path
 
 import bgp_parts
+import bgp_tenants
 from bgp_receivers import Bird, Frr, GoBgp, Lockgate
 from scale_sites import enter_box
 
 OUT = Path(__file__).parent / "out"
-PARTS = ("table", "sessions", "withdraw")
+PARTS = ("table", "sessions", "withdraw", "tenants")
 
 
 def receivers(arguments):
@@ -105,6 +106,7 @@ def report(arguments, rounds):
                   f"{statistics.median(downs):.1f} ms, most {max(downs):.1f} ms. From the loss of "
                   f"its carrier, which is looked for each 4 s: {statistics.median(cut):.1f} s, "
                   f"most {max(cut):.1f} s."]
+    lines += bgp_tenants.row([one["tenants"] for one in rounds if one.get("tenants")], quantile)
     return "\n".join(lines) + "\n"
 
 
@@ -114,6 +116,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--routes", type=int, default=100_000)
     parser.add_argument("--sessions", type=int, default=1_000)
+    parser.add_argument("--tenants", type=int, default=1_000)
     parser.add_argument("--each", type=int, default=100)
     # As many as BIRD has room for that wait to be accepted: it listens with a backlog of 8.
     # What the kernel finds no room for it forgets, and whoever dialed tries again after 1,
@@ -127,7 +130,7 @@ def main():
     arguments.only, arguments.parts = arguments.only.split(","), arguments.parts.split(",")
     within = (1 <= arguments.rounds <= 20 and 1 <= arguments.routes <= 200_000
               and 1 <= arguments.sessions <= 1_000 and 1 <= arguments.each <= 200
-              and 1 <= arguments.dials <= 1_000
+              and 1 <= arguments.dials <= 1_000 and 1 <= arguments.tenants <= 2_000
               and 1 <= arguments.changes <= 2_000 and 1 <= arguments.downs <= 50)
     if not within:
         parser.error("at most 20 rounds, 200000 routes, 1000 sessions of 200 routes, 2000 changes")
@@ -148,6 +151,10 @@ def main():
                              for name, make in receivers(arguments).items()}
         if "withdraw" in arguments.parts and "lockgate" in arguments.only:
             one["withdraw"] = bgp_parts.withdrawals(arguments.binary, arguments.downs)
+        if "tenants" in arguments.parts and "lockgate" in arguments.only:
+            print("-- tenants", flush=True)
+            one["tenants"] = attempt("lockgate", bgp_tenants.tenants, arguments.binary,
+                                     arguments.tenants, arguments.each, arguments.changes)
         rounds.append(one)
     text = report(arguments, rounds)
     (OUT / "bgp.md").write_text(text)

@@ -2,15 +2,16 @@
 # How soon what BGP neighbors say is in the kernel, beside BIRD 2, FRR and GoBGP.
 #
 #   bench/bgp.sh [--rounds N] [--routes N] [--sessions N] [--each N] [--dials N]
-#                [--changes N] [--downs N] [--only lockgate,bird,frr,gobgp]
-#                [--parts table,sessions,withdraw] [--no-install]
+#                [--changes N] [--downs N] [--tenants N] [--only lockgate,bird,frr,gobgp]
+#                [--parts table,sessions,withdraw,tenants] [--no-install]
 #
 # 100,000 routes of one session, then one change after another beside them; 1,000
 # sessions of 100 routes, 8 of them dialed at a time (BIRD listens with a backlog of 8,
 # and whom the kernel turns away for that tries again after seconds); a site that goes
-# down and what the neighbor hears. One sender with the same words for every receiver.
-# All in a mount and a network namespace of its own, which end with it; needs root.
-# Makes bench/out/bgp.{md,json}.
+# down and what the neighbor hears; 1,000 tenants with a session of 100 routes each, of
+# lockgate alone. One sender with the same words for every receiver. All in a mount and
+# a network namespace of its own, which end with it; needs root. Makes
+# bench/out/bgp.{md,json}.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ arguments=()
 for argument in "$@"; do
   case $argument in
     --no-install) install=0 ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) arguments+=("$argument") ;;
   esac
 done

@@ -111,15 +111,16 @@ class Sessions:
     def answer(self, what, *words):
         if what == "open":
             remote, sessions = words
-            for local, said in sessions:
-                session = Session(local, remote, said)
+            # Each may have somebody else to dial.
+            for local, said, *other in sessions:
+                session = Session(local, *(other or (remote,)), said)
                 self.all.append(session)
                 self.waiting.append(session)
             self.pipe.send(time.monotonic())
         elif what == "established":
             self.asked_established = True
         elif what == "say":
-            session = self.all[0]
+            session = self.all[words[1] if words[1:] else 0]
             begun = time.monotonic()
             if not self.failure:
                 self.send(session, words[0])
