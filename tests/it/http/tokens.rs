@@ -67,11 +67,12 @@ fn a_line_that_is_made_is_one_that_is_taken() {
     }
 }
 
-/// A server that knows the token `test`, which sees everything, and `acme`, which sees
-/// acme.
+/// A server that knows the token `test`, which sees everything, `acme`, which sees acme,
+/// and `beta`, which sees beta.
 pub(super) fn server() -> Server {
-    let acme = token_line("acme", &["acme/gw".parse().unwrap()], "acme").unwrap();
-    let text = format!("{}\n{acme}\n", token_line("noc", &[], "test").unwrap());
+    let [acme, beta] = ["acme", "beta"]
+        .map(|name| token_line(name, &[format!("{name}/gw").parse().unwrap()], name).unwrap());
+    let text = format!("{}\n{acme}\n{beta}\n", token_line("noc", &[], "test").unwrap());
     serving(Access::parse(&text).unwrap())
 }
 
