@@ -45,7 +45,7 @@ pub(super) fn warn_if_others_can_read() {
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if is_file && Mode::from_raw_mode(stat.st_mode).intersects(others) {
         eprintln!(
-            "lockgate: others can read the file this secret goes to; use --out, or `umask 077`"
+            "lockgate: others can read the file this secret goes to; use --out if there is one, or `umask 077`"
         );
     }
 }
