@@ -1,7 +1,7 @@
 //! `/api/v1/events`: what happens, as it happens.
 
 use super::server::Server;
-use crate::sample::{NOW, snapshot};
+use crate::sample::{HOSTILE, NOW, snapshot};
 use lockgate::net::Timestamp;
 use lockgate::status::{Count, Event, EventReason, Snapshot};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -90,6 +90,22 @@ fn a_reader_is_told_what_happens_and_not_what_happened_before() {
         (&said["tenant"], &said["site"], &said["message"], &said["reason"]),
         (&"acme/gw".into(), &"poznan".into(), &"Up → Down".into(), &"site_state_changed".into())
     );
+}
+
+#[test]
+fn a_hostile_text_does_not_end_its_message_or_begin_another() {
+    let server = Server::start();
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    let text = format!("{HOSTILE}\r\n\r\nid: 1\nevent: gap\rdata: forged\n\n\u{2028}");
+    happen(&mut now, 0, &text);
+    server.snapshots.send_replace(Arc::new(now));
+    let change = reader.next();
+    assert_eq!(change.event, "change", "{change:?}");
+    let said: serde_json::Value = serde_json::from_str(&change.data).unwrap();
+    assert_eq!(said["message"], text);
+    assert_eq!(reader.next().event, "snapshot");
 }
 
 #[test]

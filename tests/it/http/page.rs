@@ -76,6 +76,7 @@ fn nothing_on_a_page_comes_from_elsewhere_or_needs_a_script() {
 fn hostile_text_stays_text_on_every_page() {
     let mut hostile = snapshot();
     hostile.version = HOSTILE.to_owned();
+    hostile.endpoint.as_mut().unwrap().problems = vec![HOSTILE.to_owned()];
     for tenant in &mut hostile.tenants {
         tenant.backend_reason = HOSTILE.to_owned();
         tenant.endpoint_host = Some(HOSTILE.to_owned());
