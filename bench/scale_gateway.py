@@ -29,14 +29,14 @@ class Unix(http.client.HTTPConnection):
 class Gateway:
     """A running process."""
 
-    def __init__(self, binary, documents, state, log):
+    def __init__(self, binary, documents, state, log, options=("--no-status",)):
         self.log = open(log, "ab")
         # The namespace of each tenant, once it is programmed.
         self.netns = {}
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
             (binary, "--runtime-dir", "/run/lockgate", "--state-dir", state, "run", "-f", documents,
-             "--no-status"),
+             *options),
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             # Half of what is usual: it is the gateway's to ask for more.
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD)))
