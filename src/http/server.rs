@@ -33,14 +33,18 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let (stop, stopping) = watch::channel(false);
-    let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
+    let network = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
+    let machine = Arc::new(Semaphore::new(limits::SOCKET_CONNECTIONS));
     let mut tasks = JoinSet::new();
     tasks.spawn(health::feel(views.clone(), stopping.clone()));
     let (live, recent) = live::begin(&views.whole());
     tasks.spawn(live::follow(views.snapshots.clone(), recent, stopping.clone()));
     let routes = router(views.clone(), live);
     for listener in listeners {
-        let slots = Arc::clone(&slots);
+        let slots = Arc::clone(match listener.0 {
+            Kind::Tcp(_) => &network,
+            Kind::Unix(_) => &machine,
+        });
         tasks.spawn(accept(listener, routes.clone(), views.clone(), slots, stopping.clone()));
     }
     shutdown.await;
@@ -119,7 +123,7 @@ async fn accept(
         // Without a slot the newest goes: those who hold one lose it within
         // seconds, unless they are using it.
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::debug!(limit = limits::HTTP_CONNECTIONS, "too many connections");
+            tracing::debug!("too many connections");
             continue;
         };
         let routes = routes.clone().layer(Extension(local));

@@ -165,9 +165,13 @@ pub const NETNS_ORDERS: usize = 64;
 /// the resolver takes, which is half a minute when nobody answers it.
 pub const LOOKUPS: usize = 16;
 
-/// Connections to the status endpoint at one time, on all its listeners: far
+/// Connections to the status endpoint at one time, on all its addresses: far
 /// below the 1,024 descriptors a process may have open by default.
 pub const HTTP_CONNECTIONS: usize = 256;
+
+/// Connections to its unix socket, apart from those: who is on the machine is answered
+/// whatever comes from the network.
+pub const SOCKET_CONNECTIONS: usize = 64;
 
 /// Readers that follow what happens, of those connections: what is left is for scrapes
 /// and for people.

@@ -134,3 +134,14 @@ fn of_a_thousand_subscribers_some_are_served_and_all_others_told_or_dropped() {
     });
     assert!(tries.any(|status| status == 200), "it does not come back");
 }
+
+#[test]
+fn a_crowd_from_the_network_left_no_room_for_who_is_on_the_machine() {
+    let server = Server::start();
+    let idle: Vec<_> = (0..limits::HTTP_CONNECTIONS + 10).map(|_| server.connect()).collect();
+    // Well before the first of them has to go.
+    let answer = server
+        .send_unix("GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(answer.status(), 200);
+    drop(idle);
+}
