@@ -130,7 +130,7 @@ class Lab:
             text = TENANT.format(tenant=tenant, port=port, place=place)
             text += SITE.format(tenant=tenant, name="hq", key=theirs[1], tunnel="10.255.30.0/31",
                                 prefix="192.168.1.0/24")
-            text += "  probes: [{address: 192.168.1.7, intervalSeconds: 2}]\n"
+            text += "  probes: [{address: 10.255.30.1, intervalSeconds: 2}]\n"
             if tenant == "acme":
                 text += SITE.format(tenant=tenant, name="branch", key=key_pair()[1],
                                     tunnel="10.255.31.0/31", prefix="192.168.2.0/24")
