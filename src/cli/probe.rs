@@ -125,7 +125,9 @@ async fn ask_all(
             outcome = try_ask(kernel, tenant, target, first.wrapping_add(round.into())) => outcome,
             _ = tokio::signal::ctrl_c() => return Ok(tally),
         };
-        let outcome = outcome.map_err(|error| anyhow::Error::new(error).context("cannot ask"))?;
+        let outcome = outcome.map_err(|error| anyhow::Error::new(error).context(
+            "cannot ask (root is needed; where the gateway has one namespace for all, --netns current)",
+        ))?;
         tally.asked += 1;
         let micros = |after: Duration| u32::try_from(after.as_micros()).unwrap_or(u32::MAX);
         let line = match outcome {

@@ -316,7 +316,9 @@ impl Gateway {
             let names = &self.names;
             let unresolved = |peer: &WireGuardPeer| names.is_unresolved(peer);
             let (device, history) = machine.device_and_history();
-            if sites.handle_sample(tenant, device, sample, unresolved, history, now) {
+            let is_another = sites.handle_sample(tenant, device, sample, unresolved, history, now);
+            self.renew_probes(&name, now);
+            if is_another {
                 self.want(&name, now);
             }
             self.collect(&name, now);
@@ -336,7 +338,9 @@ impl Gateway {
         else {
             return;
         };
-        if sites.handle_legs(tenant, samples, &mut machine.history, now) {
+        let is_another = sites.handle_legs(tenant, samples, &mut machine.history, now);
+        self.renew_probes(name, now);
+        if is_another {
             self.want(name, now);
         }
         self.collect(name, now);

@@ -196,6 +196,16 @@ impl Gateway {
         }
     }
 
+    /// Has the devices of sites that have just come up asked at once, and judged anew.
+    pub(super) fn renew_probes(&mut self, name: &TenantName, now: Now) {
+        let Some(sites) = self.sites.get_mut(name) else { return };
+        let come_up = sites.take_come_up();
+        let Some(prober) = self.probes.tenants.get_mut(name) else { return };
+        for site in come_up {
+            prober.begin_anew(&site, now.mono);
+        }
+    }
+
     /// Lets devices be asked when, and as long as, the tenant's links are there behind
     /// the rules that are to guard them.
     pub(super) fn open_probes(&mut self, name: &TenantName) {

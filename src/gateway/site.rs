@@ -30,6 +30,8 @@ struct SiteStanding {
     is_vlan: bool,
     /// Why no device of its answers, when none does.
     lost: Option<String>,
+    /// Its attachment came up, and its probes have not been told.
+    has_come_up: bool,
 }
 
 impl SiteStanding {
@@ -41,7 +43,12 @@ impl SiteStanding {
         history: &mut History,
         now: Now,
     ) {
-        self.attached = attached;
+        let (before, _) = std::mem::replace(&mut self.attached, attached);
+        if !before.is_usable() && attached.0.is_usable() {
+            // What was lost while nothing could pass says nothing about what is behind.
+            self.lost = None;
+            self.has_come_up = true;
+        }
         let (state, reason) = self.judge();
         self.reason = reason;
         if self.state != state {
@@ -112,6 +119,7 @@ impl Sites {
                 attached: (SiteState::NeverConnected, SiteReason::Starting),
                 is_vlan: false,
                 lost: None,
+                has_come_up: false,
             });
             standing.is_vlan = vlan_link(site).is_some();
         }
@@ -207,6 +215,15 @@ impl Sites {
         standing.lost = lost;
         standing.enter(name, standing.attached, history, now);
         put(&mut self.unusable, name, !standing.is_serving())
+    }
+
+    /// The sites whose attachments came up since this was last asked.
+    pub(super) fn take_come_up(&mut self) -> Vec<SiteName> {
+        let all = self.standings.iter_mut();
+        let come_up = all.filter_map(|(name, standing)| {
+            std::mem::take(&mut standing.has_come_up).then(|| name.clone())
+        });
+        come_up.collect()
     }
 
     /// How a site is, as its samples say.

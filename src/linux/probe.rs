@@ -179,12 +179,14 @@ pub fn read_connection(socket: &TcpStream, target: IpAddr, waited: Duration) -> 
     }
 }
 
-/// What an ICMP error means. One of the device itself is an answer of its.
+/// What an ICMP error means. That a port is closed, or that nobody may use it, is an
+/// answer when the device says so itself. That it cannot be reached nobody can say of
+/// himself: it is our own datapath that says so in its name, of a site without a session.
 fn told(error: IcmpError, target: IpAddr, waited: Duration) -> Outcome {
-    if error.from == Some(target) {
-        Outcome::Refused(waited)
-    } else {
-        Outcome::Lost(Failure::Unreachable(error))
+    match (error.from == Some(target), error.is_refusal()) {
+        (true, true) => Outcome::Refused(waited),
+        (true, false) => Outcome::Lost(Failure::Unreachable(IcmpError { from: None, ..error })),
+        (false, _) => Outcome::Lost(Failure::Unreachable(error)),
     }
 }
 

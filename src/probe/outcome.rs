@@ -86,6 +86,15 @@ pub struct IcmpError {
 }
 
 impl IcmpError {
+    /// Whether a host says this of what it was asked for, rather than somebody of the way
+    /// to a host: that the protocol or port is not there, or may not be used.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            (self.is_v4, self.kind, self.code),
+            (true, 3, 2 | 3 | 9 | 10 | 13) | (false, 1, 1 | 4)
+        )
+    }
+
     /// What it says.
     const fn meaning(self) -> Option<&'static str> {
         Some(match (self.is_v4, self.kind, self.code) {

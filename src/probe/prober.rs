@@ -110,6 +110,15 @@ impl Prober {
         self.change(id, |session, chance| session.stand_by(is_standing_by, chance, now));
     }
 
+    /// A site has just come up: its probes are judged anew.
+    pub fn begin_anew(&mut self, site: &SiteName, now: Instant) {
+        let targets: Vec<Target> = self.of_site(site).map(|(target, _)| *target).collect();
+        for target in targets {
+            let id = ProbeId { site: site.clone(), target };
+            self.change(&id, |session, _| session.begin_anew(now));
+        }
+    }
+
     /// When [`Prober::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (at, _) = self.schedule.first().filter(|_| self.is_open)?;

@@ -186,6 +186,19 @@ impl Session {
         }
     }
 
+    /// Its site has just come up: what was lost before says nothing about what is behind
+    /// it now, and it is asked at once.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        if self.health == Health::Lost {
+            self.health = Health::Pending;
+        }
+        (self.in_a_row, self.trial) = (0, None);
+        if !self.is_standing_by {
+            self.under_way = None;
+            self.due = Some(now);
+        }
+    }
+
     /// Another site reaches what it asks from now on, or no longer.
     pub(super) fn stand_by(&mut self, is_standing_by: bool, chance: &mut Jitter, now: Instant) {
         if self.is_standing_by == is_standing_by {
@@ -239,18 +252,18 @@ impl Session {
                 self.sample.refused += 1;
                 self.answer(after, Health::Refused, now);
             }
-            Outcome::Lost(failure) => {
+            Outcome::Lost(failure) if failure.is_of_the_way() => {
                 self.sample.sent += 1;
                 self.sample.lost += 1;
                 self.sample.last_failure = Some((failure, now.wall));
                 self.sample.window.push(Reading::LOST);
-                if failure.is_of_the_way() {
-                    self.in_a_row = self.in_a_row.saturating_add(1);
-                    if LOST_IN_A_ROW <= self.in_a_row {
-                        self.health = Health::Lost;
-                    }
+                self.in_a_row = self.in_a_row.saturating_add(1);
+                if LOST_IN_A_ROW <= self.in_a_row {
+                    self.health = Health::Lost;
                 }
             }
+            // Nobody was asked: it is told, and does not count.
+            Outcome::Lost(failure) => self.sample.last_failure = Some((failure, now.wall)),
             Outcome::Unsent => {}
         }
         let wait = match self.health {

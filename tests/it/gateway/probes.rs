@@ -45,16 +45,21 @@ fn two_sites() -> Config {
     config(vec![with_sites("acme", vec![hq(), backup])])
 }
 
+/// A peer that has just shaken hands.
+fn alive(world: &World) -> PeerSample {
+    PeerSample {
+        last_handshake: Some(world.now.wall),
+        last_received: Some(world.now.wall),
+        received_bytes: 1,
+        handshakes: 1,
+        ..PeerSample::default()
+    }
+}
+
 /// Time passes; tunnels 1 and 2 stand meanwhile, and devices answer as `device` says.
 fn pass(world: &mut World, seconds: u64, device: impl Fn(&World, Target) -> Outcome) {
     for _ in 0..seconds * 2 {
-        let alive = PeerSample {
-            last_handshake: Some(world.now.wall),
-            last_received: Some(world.now.wall),
-            received_bytes: 1,
-            handshakes: 1,
-            ..PeerSample::default()
-        };
+        let alive = alive(world);
         let tenants: Vec<TenantName> = world.devices.keys().cloned().collect();
         for tenant in tenants {
             world.sample(&tenant, &[(key(1), alive), (key(2), alive)]);
@@ -179,13 +184,7 @@ fn answers_never_keep_a_dead_tunnel_up() {
     let acme = name("acme");
     world.serve(&one_site());
     pass(&mut world, 10, |_, _| ANSWER);
-    let dead = PeerSample {
-        last_handshake: Some(world.now.wall.before(Duration::from_secs(200))),
-        received_bytes: 1,
-        handshakes: 1,
-        handshake_timeouts: 9,
-        ..PeerSample::default()
-    };
+    let dead = dead(&world);
     world.sample(&acme, &[(key(1), dead)]);
     world.pass(Duration::from_secs(6));
     for (tenant, shot) in std::mem::take(&mut world.shots) {
@@ -310,6 +309,57 @@ fn with_nobody_to_take_over_a_site_keeps_its_network_and_is_asked_on() {
     assert_eq!((owner(&world), state(&mut world, "hq").0), ("hq", SiteState::Up));
 }
 
+/// A peer that shook hands long ago and does not any more.
+fn dead(world: &World) -> PeerSample {
+    PeerSample {
+        last_handshake: Some(world.now.wall.before(Duration::from_secs(200))),
+        received_bytes: 1,
+        handshakes: 1,
+        handshake_timeouts: 9,
+        ..PeerSample::default()
+    }
+}
+
+/// What could not pass a tunnel that was down was held against what is behind it, for
+/// as long as a trial takes where another site served meanwhile.
+#[test]
+fn a_tunnel_that_came_back_was_blackholed_for_what_was_lost_while_it_was_down() {
+    let acme = name("acme");
+    for config in [one_site(), two_sites()] {
+        let mut world = World::new();
+        world.serve(&config);
+        pass(&mut world, 10, |_, _| ANSWER);
+        let dead = dead(&world);
+        for _ in 0..60 {
+            world.sample(&acme, &[(key(1), dead)]);
+            world.pass(STEP);
+            for (tenant, shot) in std::mem::take(&mut world.shots) {
+                let (probe, now) = (&shot.probe, world.now);
+                world.gateway.handle_probe(&tenant, probe, shot.number, NO_ANSWER, now);
+                world.drain();
+            }
+        }
+        assert_eq!(state(&mut world, "hq").0, SiteState::Down);
+        let alive = alive(&world);
+        world.sample(&acme, &[(key(1), alive)]);
+        assert_eq!(state(&mut world, "hq").0, SiteState::Up, "nothing was asked yet");
+        pass(&mut world, 1, |_, _| ANSWER);
+        assert_eq!(reachable(&mut world, "hq").0, ConditionStatus::True, "it was asked at once");
+    }
+    // Where nobody is behind it, that is found out as ever.
+    let mut world = World::new();
+    world.serve(&one_site());
+    pass(&mut world, 30, |_, _| NO_ANSWER);
+    assert_eq!(state(&mut world, "hq"), (SiteState::Blackholed, SiteReason::ProbesLost));
+    let events = world.tenant(&acme).events;
+    let states: Vec<&str> = events
+        .iter()
+        .filter(|it| it.reason == EventReason::SiteStateChanged)
+        .filter_map(|it| it.message.split(':').next())
+        .collect();
+    assert_eq!(states, ["NeverConnected → Up", "Up → Blackholed"]);
+}
+
 #[test]
 fn a_vlan_is_up_only_while_its_devices_answer_too() {
     let mut world = World::new();
@@ -364,13 +414,7 @@ fn a_tenants_silent_device_is_nothing_to_another_with_the_same_address() {
     world.serve(&config(vec![with_sites("acme", vec![hq()]), with_sites("bolt", vec![hq()])]));
     for _ in 0..60 {
         pass(&mut world, 0, |_, _| ANSWER);
-        let alive = PeerSample {
-            last_handshake: Some(world.now.wall),
-            last_received: Some(world.now.wall),
-            received_bytes: 1,
-            handshakes: 1,
-            ..PeerSample::default()
-        };
+        let alive = alive(&world);
         for tenant in ["acme", "bolt"] {
             world.sample(&name(tenant), &[(key(1), alive)]);
         }
