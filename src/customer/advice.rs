@@ -69,6 +69,15 @@ pub(super) fn verify<Ping: Display>(
     for address in &connection.gateway {
         note!(page, "  {}    the gateway answers", ping(*address));
     }
+    if connection.test_page {
+        note!(page, "Or from a computer, which gets a line that says so:");
+        for address in &connection.gateway {
+            match address {
+                IpAddr::V4(address) => note!(page, "  curl http://{address}/"),
+                IpAddr::V6(address) => note!(page, "  curl 'http://[{address}]/'"),
+            }
+        }
+    }
 }
 
 /// What to send back of a tunnel, so that the other side can compare.

@@ -59,6 +59,8 @@ pub struct Connection<'a> {
     pub networks: &'a [SitePrefix],
     /// BGP over the link, when there is any.
     pub bgp: Option<BgpSession>,
+    /// Whether the gateway has a page to test the link with.
+    pub test_page: bool,
     /// What the customer's interface is called; `None`: the dialect's usual name.
     pub interface: Option<&'a str>,
 }
@@ -176,6 +178,7 @@ impl<'a> Connection<'a> {
             apps: &tenant.app_prefixes,
             networks: &site.prefixes,
             bgp: BgpSession::of(tenant, site, gateway),
+            test_page: tenant.test_page,
             interface: None,
         }
     }

@@ -19,9 +19,10 @@ use super::nmaas::Nmaas;
 use super::publishing::Publishing;
 use super::reload::{Judgement, Reload};
 use super::task::{self, Input, Load, Tasks, text};
+use super::test_page::TestPages;
 use super::turns::Turns;
 use crate::datapath::{self, Datapath};
-use crate::gateway::{BfdAction, Gateway, Output};
+use crate::gateway::{BfdAction, Gateway, Output, test_pages};
 use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
@@ -131,6 +132,7 @@ pub(super) struct EventLoop {
     bfd_sockets: BfdSockets,
     /// When BFD's sockets are listened to again.
     bfd_at: Instant,
+    test_pages: TestPages,
     sampling: bool,
     measuring: Look,
     /// The uplink's MTU that tunnels were measured by.
@@ -169,6 +171,7 @@ impl EventLoop {
         let sockets = Sockets::new(kernel.clone(), bgp_input);
         let (bfd_input, bfd) = mpsc::channel(limits::BFD_INPUTS);
         let bfd_sockets = BfdSockets::new(kernel.clone(), bfd_input);
+        let test_pages = TestPages::new(kernel.clone(), parts.clock);
         let tasks = Tasks::new(kernel, datapath, parts.clock, input);
         let (ports, last_initiation) = (parts.memory.ports.clone(), parts.memory.stamp_ceiling);
         Self {
@@ -180,6 +183,7 @@ impl EventLoop {
             bfd,
             bfd_sockets,
             bfd_at: Instant::now(),
+            test_pages,
             sampling: false,
             measuring: Look::Idle,
             uplink_mtu: None,
@@ -509,6 +513,7 @@ impl EventLoop {
                 self.ports = ports;
                 self.uplink_mtu = uplink_mtu;
                 parts.gateway.handle_config(config, identities, errors, now);
+                self.test_pages.serve(test_pages(parts.gateway.config()));
                 let generation = parts.gateway.generation();
                 tracing::info!(tenants, generation, "config accepted");
                 self.warn_of_crowd(neighbours);

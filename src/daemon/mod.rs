@@ -3,7 +3,7 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`],
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`], `test_page`,
 //! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
 //! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`] and [`key_rotation`], [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`,
 //! [`Clock`].
@@ -35,6 +35,7 @@ mod run;
 mod serving;
 pub mod source;
 mod task;
+mod test_page;
 mod turns;
 
 pub use clock::Clock;

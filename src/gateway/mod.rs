@@ -22,7 +22,7 @@
 //!
 //! In reading order: [`Gateway`] here, `tenant` (one tenant's way to what is
 //! wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages` (keys), `names` (where its peers are), `site`
-//! and `leg` (how a site is), `probe` (whether its devices answer), `conntrack` (how full its table is), `takeover` (who serves instead), `view`, `key_view` and `bgp_view` (the snapshot).
+//! and `leg` (how a site is), `probe` (whether its devices answer), `conntrack` (how full its table is), `takeover` (who serves instead), `test_page` (who sees it, and where), `view`, `key_view` and `bgp_view` (the snapshot).
 
 mod bfd;
 mod bgp;
@@ -40,6 +40,7 @@ mod site;
 mod sockets;
 mod takeover;
 mod tenant;
+mod test_page;
 mod view;
 
 use crate::model::{
@@ -56,6 +57,7 @@ use crate::status::{EventReason, History, Offloads, Reload, ReloadOutcome};
 use crate::wireguard::{DeviceConfig, Sample};
 pub use identity::{GatewayKey, Identity};
 pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
+pub use test_page::{TestPage, test_pages};
 
 use bgp::Bgp;
 use conntrack::Conntrack;

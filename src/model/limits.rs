@@ -30,6 +30,19 @@ pub const RULE_TEXT_BYTES: usize = 127;
 /// once: enough for every probe of a NOC, too few to load the control plane.
 pub const ECHOES_PER_SECOND: u32 = 100;
 
+/// Conversations with the test page that may begin each second on each link, and as many
+/// at once: people ask for it, and by hand.
+pub const TEST_PAGES_PER_SECOND: u32 = 10;
+
+/// Conversations with the test page of one site at a time.
+pub const TEST_PAGES_PER_SITE_AT_ONCE: usize = 4;
+
+/// The same of all sites of a tenant.
+pub const TEST_PAGES_PER_TENANT_AT_ONCE: usize = 16;
+
+/// The most of a request for the test page that is read: a browser's head fits.
+pub const TEST_PAGE_REQUEST_BYTES: usize = 8 << 10;
+
 /// Neighbour solicitations that are heard each second on a site's link, and as many
 /// ARP requests, and as many at once. A router asks once in some seconds; each new asker takes an entry of
 /// the neighbour table, of which all namespaces together have 1,024 by default

@@ -28,4 +28,4 @@ pub use site::{
     Allow, Attachment, Direction, Endpoint, Host, Ports, Probe, Protocol, Site, SitePrefix,
     VlanAttachment, VlanLink, WireGuardPeer,
 };
-pub use tenant::{Class, Config, Tenant};
+pub use tenant::{Class, Config, TEST_PAGE_PORT, Tenant};

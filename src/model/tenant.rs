@@ -5,6 +5,9 @@ use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Where the test page is: a browser asks there without being told to.
+pub const TEST_PAGE_PORT: u16 = 80;
+
 /// Everything asked of one gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {

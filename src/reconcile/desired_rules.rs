@@ -14,6 +14,7 @@
 use super::desired::{Legs, SiteLeg};
 use super::desired_sets::{direct_apps, direct_sites, fabric_neighbors, met, sets, site_neighbors};
 use super::desired_speaking::{Speaking, watched_ports};
+use super::desired_test_page;
 use super::desired_words::{
     SetOf, accept, between, drop, dst, dst_of, loopback, membership, not_dst, not_dst_of, not_src,
     not_src_of, regular, related, rule, src, src_of,
@@ -269,6 +270,9 @@ impl Shape<'_> {
                 let echo = Match::Icmp(family, Icmp::Echo);
                 let rate = Match::Rate(ECHOES_PER_SECOND);
                 rules.push(accept([iif(), own, echo, rate]));
+            }
+            if list == List::Own {
+                rules.extend(desired_test_page::asked(self.tenant, device, leg.as_ref()));
             }
         }
         rules.push(rule([], Verdict::Drop(DropReason::ToGateway)));

@@ -22,6 +22,7 @@ mod desired;
 mod desired_rules;
 mod desired_sets;
 mod desired_speaking;
+mod desired_test_page;
 mod desired_words;
 mod diff;
 mod leaks;

@@ -78,6 +78,10 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
             {
                 Fate::Delivered
             }
+            (
+                Payload::Ports { transport: Transport::Tcp, destination: 80, .. },
+                Conversation::New,
+            ) if tenant.test_page && packet.leg != Leg::Fabric => Fate::Delivered,
             (Payload::IcmpError, Conversation::Related) => Fate::Delivered,
             (Payload::IcmpError, _) => dropped(DropReason::CtInvalid),
             _ => dropped(DropReason::ToGateway),

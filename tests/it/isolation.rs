@@ -205,7 +205,7 @@ fn random_packet(lot: &mut Lot, tenant: &Tenant) -> Packet {
     ];
     let pool: &[&str] = if lot.one_in(3) { &v6 } else { &v4 };
     let address = |lot: &mut Lot| -> IpAddr { lot.pick(pool).parse().unwrap() };
-    let ports = [21, 22, 161, 162, 163, 5500, 40_000];
+    let ports = [21, 22, 80, 161, 162, 163, 5500, 40_000];
     let payload = match lot.below(6) {
         0 => Payload::Echo,
         1 => Payload::EchoReply,

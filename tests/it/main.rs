@@ -25,6 +25,7 @@ mod bgp_treated;
 mod cli;
 mod config_again;
 mod config_documents;
+mod config_keys;
 mod config_schema;
 mod config_validate;
 mod config_vlans;

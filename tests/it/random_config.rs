@@ -135,6 +135,7 @@ fn random_tenant(lot: &mut Lot, name: &str, index: usize, placement: Placement) 
     let with_v6 = lot.one_in(2);
     let usable = |text: &&str| with_v6 || !text.contains("::");
     tenant.tunnel_mtu = Mtu::new(lot.pick(&[1280, 1420])).unwrap();
+    tenant.test_page = lot.one_in(2);
     tenant.backend.backend = lot.pick(&[Backend::Userspace, Backend::Kernel]);
     let apps = ["10.136.40.0/24", "10.137.0.0/16", "172.16.130.0/24", "2001:db8:40::/64"];
     tenant.app_prefixes =

@@ -82,6 +82,7 @@ mod sim_kernel;
 mod sniffer;
 mod status_access;
 mod tenants;
+mod test_page;
 mod traffic;
 mod trespass;
 mod wireguard_conformance;

@@ -1,8 +1,11 @@
 //! Whatever the dialect, the facts are the same, and every text says what one has to know.
 
 use super::scene::{Ask, GATEWAY, config, each, render, with};
-use lockgate::customer::{ConfigFile, Dialect, Link, RenderError};
+use lockgate::customer::{ConfigFile, Connection, Dialect, Link, Presharing, RenderError};
+use lockgate::model::Attachment;
+use lockgate::net::{PresharedKey, PrivateKey};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The text without its comments.
 fn commands(files: &[ConfigFile]) -> String {
@@ -258,4 +261,57 @@ spec: {{gatewayRef: {{name: gw}}, type: WireGuard, wireGuard: {{publicKey: xtIXA
         assert!(refused.to_string().ends_with("use wg-quick instead"));
         assert!(Dialect::WgQuick.render(connection).is_ok());
     });
+}
+
+/// Where there is a page to test with, every text has the way to it, and else none.
+#[test]
+fn the_test_page_is_named_where_there_is_one() {
+    each(Ask::default(), |site, dialect, connection, files| {
+        let has = |files: &[ConfigFile]| files.iter().any(|file| file.text.contains("curl "));
+        assert!(!has(files), "{site} {dialect}");
+        let with_page = Connection { test_page: true, ..connection.clone() };
+        let files = dialect.render(&with_page).unwrap();
+        if dialect == Dialect::Qr {
+            return;
+        }
+        for address in &connection.gateway {
+            let url = match address {
+                IpAddr::V4(address) => format!("curl http://{address}/"),
+                IpAddr::V6(address) => format!("curl 'http://[{address}]/'"),
+            };
+            let found = files.iter().any(|file| file.text.contains(&url));
+            assert!(found, "{site} {dialect}: {url}");
+        }
+        assert!(!commands(&files).contains("curl"), "it is a comment: {site} {dialect}");
+    });
+}
+
+/// While a customer's key is changed it is sent what belongs to the next one, unless it
+/// shows that it has the other.
+#[test]
+fn a_customer_that_changes_its_key_is_sent_the_next_one() {
+    let mut config = config(super::scene::SITES);
+    let name = "pionier/gw".parse().unwrap();
+    let mut tenant = (*config.tenants[&name]).clone();
+    let site = tenant.sites.get_mut(&"gdansk".parse().unwrap()).unwrap();
+    let Attachment::WireGuard(peer) = &mut site.attachment else { panic!("a tunnel") };
+    let [old, new] = [3, 4].map(|seed| PrivateKey::from_random([seed; 32]));
+    peer.public_key = old.public();
+    peer.next_public_key = Some(new.public());
+    peer.preshared_key = Some(PresharedKey::from_random([5; 32]));
+    peer.next_preshared_key = Some(PresharedKey::from_random([6; 32]));
+    config.tenants.insert(name, tenant.into());
+    for (given, key, psk) in [(None, &new, 6), (Some(&old), &old, 5), (Some(&new), &new, 6)] {
+        let ask = Ask { presharing: Presharing::Shown, private_key: given, ..Ask::default() };
+        let text = with(&config, ("pionier/gw", "gdansk"), ask, |connection| {
+            Dialect::WgQuick.render(connection).unwrap().remove(0).text
+        });
+        let psk = PresharedKey::from_random([psk; 32]).to_base64();
+        assert!(text.contains(&format!("PresharedKey = {}", psk.as_str())), "{}", text.as_str());
+        let named = match given {
+            Some(private) => format!("PrivateKey = {}", private.to_base64().as_str()),
+            None => key.public().to_string(),
+        };
+        assert!(text.contains(&named), "{}", text.as_str());
+    }
 }
