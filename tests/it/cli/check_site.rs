@@ -18,8 +18,8 @@ fn a_monitoring_system_is_told_of_a_site_as_by_any_plugin() {
         &["acme/poznan"],
         0,
         expect![[r#"
-        LOCKGATE OK - acme/gw/poznan is Up (session_alive) | state_age=7500s received=1234567890c sent=18446744073709551615c handshakes=63c handshake_timeouts=0c handshake_age=12s heard_age=1s
-    "#]],
+            LOCKGATE OK - acme/gw/poznan is Up (session_alive) | state_age=7500s received=1234567890c sent=18446744073709551615c handshakes=63c handshake_timeouts=0c handshake_age=12s heard_age=1s 'rtt 10.200.1.1'=7125us 'loss 10.200.1.1'=33% 'rtt 10.200.1.1:22'=7125us 'loss 10.200.1.1:22'=0%
+        "#]],
     );
     check_plugin(
         &["acme/gw/krakow"],

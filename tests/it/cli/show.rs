@@ -212,9 +212,12 @@ fn show_rib_has_every_page_and_why_each_path_became_what_it_did() {
         &["show", "rib", "10.200.1.0/24"],
         0,
         expect![[r#"
-        TENANT   NETWORK                         NEIGHBOR     VIA           PATH   PREF  MED  COMMUNITIES          BECAME
-        acme/gw  10.200.1.0/24 (192.168.1.0/24)  site/poznan  172.16.130.1  65001     —   50  64512:40 64512:1:40  refused: no import prefix names it, stale
-    "#]],
+            TENANT   NETWORK                         NEIGHBOR     VIA           PATH   PREF  MED  COMMUNITIES          BECAME
+            acme/gw  10.200.1.0/24 (192.168.1.0/24)  site/poznan  172.16.130.1  65001     —   50  64512:40 64512:1:40  refused: no import prefix names it, stale
+            beta/gw: no neighbor says 10.200.1.0/24
+              nodes/172.16.130.201 is not up, but Active
+              site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+        "#]],
     );
     check(
         &["show", "rib", "10.9.0.0/16", "-o", "json"],

@@ -68,25 +68,32 @@ fn status_of_a_site_shows_everything_about_it() {
         &["status", "acme/poznan"],
         0,
         expect![[r#"
-            state         ● Up
-            site          acme/poznan
-            tenant        acme/gw
-            type          WireGuard
-            why           session_alive: A session is alive and the site is heard.
-            since         2 h 5 min ago (2026-11-24T00:55:00Z)
-            endpoint      198.51.100.7:51820
-            their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-            our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
-            our endpoint  vpn.example.net:51834
-            backend       Userspace: the kernel has no WireGuard (module `wireguard`)
-            handshake     12 s ago (2026-11-24T02:59:48Z)
-            handshakes    63, unanswered 0
-            received      1.15 GiB in 1000000 packets, last 1 s ago
-            sent          16.0 EiB in 17 packets, last now
-            now           — in, — out
+            state            ● Up
+            site             acme/poznan
+            tenant           acme/gw
+            type             WireGuard
+            why              session_alive: A session is alive and the site is heard.
+            since            2 h 5 min ago (2026-11-24T00:55:00Z)
+            endpoint         198.51.100.7:51820
+            their key        xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            our key          HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
+            our endpoint     vpn.example.net:51834
+            backend          Userspace: the kernel has no WireGuard (module `wireguard`)
+            handshake        12 s ago (2026-11-24T02:59:48Z)
+            handshakes       63, unanswered 0
+            received         1.15 GiB in 1000000 packets, last 1 s ago
+            sent             16.0 EiB in 17 packets, last now
+            now              — in, — out
+            our key since    104 d 4 h ago, not in use
+            our next key     maLGAt7qlDKheJ0b2UB2czTze0w+olYPiKypk6zlMC0=, since 1 d ago, not in use
+            their key since  104 d 4 h ago
 
             PREFIX          SEEN AS        INSTALLED
             192.168.1.0/24  10.200.1.0/24  yes
+
+            PROBE          STATE       LOSS       LAST     MIN      MEAN     P99      ANSWERED  LAST LOSS
+            10.200.1.1     ● Answered  33 % of 3  7.12 ms  6.90 ms  7.00 ms  7.12 ms  9 s ago   no answer, 40 s ago
+            10.200.1.1:22  ◍ Refused    0 % of 1  7.12 ms  6.90 ms  7.00 ms  7.12 ms  9 s ago   no answer, 40 s ago
 
             CONDITION       STATUS   REASON   SINCE          MESSAGE
             Accepted        Unknown  Pending  2 h 5 min ago
@@ -105,22 +112,25 @@ fn status_of_a_site_that_is_down_is_a_finding() {
         &["status", "krakow"],
         1,
         expect![[r#"
-            state         ✖ Down
-            site          acme/krakow
-            tenant        acme/gw
-            type          WireGuard
-            why           handshake_timeout: It was connected; handshakes are no longer answered.
-            since         2 h 5 min ago (2026-11-24T00:55:00Z)
-            endpoint      —
-            their key     xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
-            our key       HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
-            our endpoint  vpn.example.net:51834
-            backend       Userspace: the kernel has no WireGuard (module `wireguard`)
-            handshake     4 d 8 h ago (2026-11-19T18:50:00Z)
-            handshakes    0, unanswered 40
-            received      0 B, last never
-            sent          0 B, last never
-            now           — in, — out
+            state            ✖ Down
+            site             acme/krakow
+            tenant           acme/gw
+            type             WireGuard
+            why              handshake_timeout: It was connected; handshakes are no longer answered.
+            since            2 h 5 min ago (2026-11-24T00:55:00Z)
+            endpoint         —
+            their key        xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            our key          HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=
+            our endpoint     vpn.example.net:51834
+            backend          Userspace: the kernel has no WireGuard (module `wireguard`)
+            handshake        4 d 8 h ago (2026-11-19T18:50:00Z)
+            handshakes       0, unanswered 40
+            received         0 B, last never
+            sent             0 B, last never
+            now              — in, — out
+            our key since    104 d 4 h ago, not in use
+            our next key     maLGAt7qlDKheJ0b2UB2czTze0w+olYPiKypk6zlMC0=, since 1 d ago, not in use
+            their key since  104 d 4 h ago
 
             PREFIX          SEEN AS         INSTALLED
             192.168.1.0/24  192.168.1.0/24  yes
@@ -153,6 +163,11 @@ fn a_site_as_yaml() {
             message: It was connected; handshakes are no longer answered.
             since: "2026-11-24T00:55:00Z"
             publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+            keys:
+            - role: customer
+              publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+              since: "2026-08-11T23:00:00Z"
+              isUsed: true
             endpoint: null
             lastHandshakeTime: "2026-11-19T18:50:00Z"
             lastReceivedTime: null
