@@ -111,10 +111,14 @@ impl Gateway {
     ) -> bool {
         let Some(prober) = self.probes.tenants.get_mut(tenant) else { return false };
         let Some(change) = prober.handle_outcome(id, number, outcome, now) else { return false };
-        if let Some(machine) = self.tenants.get_mut(tenant) {
+        // That a device is there as it should be is no news.
+        let news = (change != Change::Found).then_some(change);
+        if let Some((machine, news)) = self.tenants.get_mut(tenant).zip(news) {
             let target = id.target;
-            let (reason, message) = match change {
-                Change::Answered => (EventReason::ProbeAnswered, format!("{target} answers")),
+            let (reason, message) = match news {
+                Change::Found | Change::Answered => {
+                    (EventReason::ProbeAnswered, format!("{target} answers"))
+                }
                 Change::Refused => {
                     (EventReason::ProbeFailed, format!("{target} refuses the connection"))
                 }

@@ -69,6 +69,8 @@ pub enum Health {
 /// What happened to a probe that is worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// It is answered, and nothing was known of it.
+    Found,
     /// It is answered, as it was not before.
     Answered,
     /// Its port refuses, as it did not before.
@@ -277,6 +279,7 @@ impl Session {
             (was, is, _) if was == is => None,
             (_, Health::Lost, Outcome::Lost(failure)) => Some(Change::Lost(failure)),
             (_, Health::Refused, _) => Some(Change::Refused),
+            (Health::Pending, Health::Answered, _) => Some(Change::Found),
             (_, Health::Answered, _) => Some(Change::Answered),
             (_, Health::Pending | Health::Lost, _) => None,
         })

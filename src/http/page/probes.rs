@@ -133,7 +133,7 @@ impl Display for Plot<'_> {
                 Some(micros) => {
                     let room = f64::from(HEIGHT - 2 * MARGIN);
                     let y = f64::from(HEIGHT - MARGIN) - room * f64::from(*micros) / top;
-                    write!(f, "<circle cx=\"{}\" cy=\"{y:.1}\" r=\"1.5\"/>", at + STEP / 2)?;
+                    write!(f, "<circle cx=\"{}\" cy=\"{y:.1}\" r=\"2\"/>", at + STEP / 2)?;
                 }
             }
         }

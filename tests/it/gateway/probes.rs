@@ -110,6 +110,8 @@ fn a_device_that_answers_is_reachable_and_shown() {
     assert_eq!(probe.last_micros, Some(5_000));
     assert_eq!(probe.recent.micros.len() as u64, probe.sent.0);
     assert!(2 < probe.sent.0);
+    let events = world.tenant(&name("acme")).events;
+    assert!(events.iter().all(|it| it.reason != EventReason::ProbeAnswered), "it is no news");
 }
 
 #[test]
@@ -146,6 +148,8 @@ fn a_tunnel_that_shakes_hands_with_a_dead_network_behind_it_was_up() {
     pass(&mut world, 7, |_, _| ANSWER);
     assert_eq!(state(&mut world, "hq"), (SiteState::Up, SiteReason::SessionAlive));
     assert_eq!(reachable(&mut world, "hq").0, ConditionStatus::True);
+    let events = world.tenant(&name("acme")).events;
+    assert_eq!(events.iter().filter(|it| it.reason == EventReason::ProbeAnswered).count(), 1);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn a_device_is_asked_soon_and_then_about_once_an_interval() {
     let first = times(&world, ONE);
     assert_eq!(first.len(), 1, "within a second");
     assert_eq!(world.health(ONE), Health::Answered);
-    assert_eq!(world.changes, [(target(ONE), Change::Answered)]);
+    assert_eq!(world.changes, [(target(ONE), Change::Found)]);
     world.pass(seconds(3_000));
     let all = times(&world, ONE);
     assert!((90..=112).contains(&all.len()), "{} times in 100 intervals", all.len());
