@@ -5,20 +5,27 @@ use super::show_bgp::Network;
 use crate::net::Prefix;
 use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, Snapshot};
 
-/// A line for each tenant whose neighbors do not say `prefix`, and behind it what there is
-/// to know of those neighbors.
+/// Tenants of whom it is said; who has more asks for one of them.
+const TENANTS: usize = 20;
+
+/// Where no tenant has the network: a line for each, and behind it what there is to know
+/// of its neighbors.
 pub(super) fn absent(snapshot: &Snapshot, rows: &[Network], prefix: Prefix) -> String {
     let mut text = String::new();
-    for tenant in &snapshot.tenants {
-        let Some(bgp) = &tenant.bgp else { continue };
-        let name = tenant.name.to_string();
-        if rows.iter().any(|row| row.tenant == name) {
-            continue;
-        }
+    // Somebody else's having it is how it should be.
+    if !rows.is_empty() {
+        return text;
+    }
+    let all = || snapshot.tenants.iter().filter_map(|it| Some((&it.name, it.bgp.as_ref()?)));
+    for (name, bgp) in all().take(TENANTS) {
         text += &format!("{name}: no neighbor says {prefix}\n");
         for line in reasons(bgp) {
             text += &format!("  {line}\n");
         }
+    }
+    match all().count().saturating_sub(TENANTS) {
+        0 => {}
+        more => text += &format!("and {more} more; name one with --tenant\n"),
     }
     text
 }

@@ -152,7 +152,7 @@ fn roles(neighbor: &NeighborSnapshot) -> Option<String> {
 /// A network and whose it is.
 #[derive(Serialize)]
 pub(super) struct Network {
-    pub(super) tenant: String,
+    tenant: String,
     #[serde(flatten)]
     network: RibNetwork,
 }

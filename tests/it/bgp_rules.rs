@@ -150,7 +150,7 @@ fn watched_neighbors_alone_may_speak_bfd() {
     check(&tenant, &[(datagram("10.200.0.1", 4784), Fate::Delivered)]);
     let at = NeighborAt::Range { prefix: "10.1.0.128/26".parse().unwrap(), maximum: 3 };
     let range = BgpNeighbor { at, ..crate::bgp_scene::fabric_neighbor("n", "10.1.0.128", 65_001) };
-    let mut neighbors = vec![range.clone()];
+    let mut neighbors = vec![range];
     tenant.fabric.bgp.as_mut().unwrap().neighbors.clone_from(&neighbors);
     check(&tenant, &[(datagram("10.1.0.130", 3784), refused)]);
     let nobody = Fate::Dropped(Cause::Rule(DropReason::NotAppSource));

@@ -47,9 +47,10 @@ fn it_says_which_attribute_of_whom_was_wrong() {
 
 #[test]
 fn it_is_forgotten_when_the_neighbor_says_something_else() {
+    type Act<'a> = &'a dyn Fn(&mut Rib);
     let end = Retain::default();
     let now = Instant::from_secs(9);
-    let ends: [(&str, &dyn Fn(&mut Rib)); 6] = [
+    let ends: [(&str, Act<'_>); 6] = [
         ("said rightly", &|rib| say(rib, "peer", NETWORK, "10.1.0.7", &[])),
         ("withdrawn", &|rib| {
             rib.update(&name("peer"), &withdraw(NETWORK));
