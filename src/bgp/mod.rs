@@ -14,6 +14,13 @@
 //! for too many of them, is that tenant's alone. The price is that the reflector says
 //! everything to each.
 //!
+//! There is no export by BMP (RFC 7854). A codec is to be had; what is not is what stands
+//! around it: every UPDATE kept as it came until the collector has taken it, each one's
+//! table written out again whenever the collector is back, both OPENs of each session, and
+//! a connection out of a namespace that is no tenant's for what all tenants were told. What
+//! it would be asked for, which path was heard and what became of it, is in `show rib` and
+//! the API for whoever asks, and what happened in the history and the event stream.
+//!
 //! In reading order: [`Family`] and [`Nlri`] (what is spoken of),
 //! [`Attributes`] (what is said of it), [`Update`] (what one message says),
 //! [`proto`] (how that goes over the wire), [`session`] (one neighbor),
