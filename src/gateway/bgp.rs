@@ -10,6 +10,7 @@
 //! ```
 
 use super::bfd::Bfd;
+use super::convergence::Convergence;
 use super::tenant::TenantMachine;
 use super::{BgpAction, Listening, Output, SocketEvent};
 use crate::bgp::NeighborName;
@@ -50,6 +51,8 @@ pub(super) struct Bgp {
     found: Option<bool>,
     /// Whether there is something that the last plan did not know of.
     pub(super) is_due: bool,
+    /// How long what is heard takes to the kernel.
+    pub(super) convergence: Convergence,
     /// Which routes that is; all that are not named here are as they were.
     pub(super) changed: BTreeSet<RouteKey>,
     /// Whether steps about learned routes are under way while the namespace is looked at.
@@ -315,6 +318,9 @@ impl TenantMachine {
         let keeps = speaker.keeps_unsaid();
         let has_kept = std::mem::replace(&mut self.bgp.keeps, keeps) && !keeps;
         self.bgp.is_due |= has_kept || !self.bgp.changed.is_empty();
+        if !self.bgp.changed.is_empty() {
+            self.bgp.convergence.heard(now.mono);
+        }
         for event in events {
             self.note_bgp(&event, now);
         }

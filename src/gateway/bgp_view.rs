@@ -102,6 +102,7 @@ pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<
         snapshot.ranges = ranges.iter().map(|(name, it)| range(name, it)).collect();
         snapshot.bfd_strangers = Count(bfd.strangers());
         snapshot.learned_routes = routes as u64;
+        snapshot.convergence_millis = machine.bgp.convergence.last().map(millis);
         snapshot.awaits_neighbors = keeps_unsaid;
     }
     Some(snapshot)
@@ -113,7 +114,7 @@ fn neighbor(
     sample: &NeighborSample,
     now: Now,
 ) -> NeighborSnapshot {
-    let NeighborSample { endpoint, session, counts, advertised } = sample;
+    let NeighborSample { endpoint, session, counts, advertised, converged } = sample;
     let (site, is_fabric) = match name {
         NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => (None, true),
         NeighborName::Site(site) => (Some(site.clone()), false),
@@ -150,6 +151,7 @@ fn neighbor(
         notifications: notifications(&session.counters),
         flaws: flaws(&session.counters),
         flaps: Count(session.counters.flaps),
+        converged_millis: converged.map(millis),
         bfd: None,
     }
 }
@@ -168,10 +170,13 @@ fn range(name: &str, sample: &RangeSample) -> RangeSnapshot {
     }
 }
 
+const fn millis(time: Duration) -> u64 {
+    time.as_millis() as u64
+}
+
 /// The BFD session with a neighbor.
 fn bfd_session(sample: &bfd::NeighborSample, now: Now) -> BfdSnapshot {
     let bfd::NeighborSample { session, discarded } = sample;
-    let millis = |time: Duration| time.as_millis() as u64;
     let discard = |(why, count): (&Discard, &u64)| BfdDiscard {
         reason: why.name().to_owned(),
         count: Count(*count),

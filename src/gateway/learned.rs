@@ -63,7 +63,15 @@ impl TenantMachine {
         let settle = SETTLE + SETTLE_PER_ROUTE.saturating_mul(routes);
         self.bgp.settle_at.get_or_insert(now.mono + settle);
         self.dirty = true;
+        self.note_in_place(now);
         self.program_learned();
+    }
+
+    /// The kernel holds what was learned, but what was heard since.
+    pub(super) fn note_in_place(&mut self, now: Now) {
+        if self.bgp.changed.is_empty() && !self.bgp.is_applying {
+            self.bgp.convergence.is_in_place(now.mono);
+        }
     }
 
     /// Takes what became of steps that were under way during a look.

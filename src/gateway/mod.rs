@@ -28,6 +28,7 @@ mod bfd;
 mod bgp;
 mod bgp_view;
 mod conntrack;
+mod convergence;
 mod device;
 mod identity;
 mod key_ages;

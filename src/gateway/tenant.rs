@@ -524,6 +524,7 @@ impl TenantMachine {
 
     fn handle_in_sync(&mut self, now: Now) {
         self.rounds = 0;
+        self.note_in_place(now);
         self.failure = None;
         let is_changed = self.changed_at.is_some();
         let resync = if is_changed { first_resync(&self.name) } else { RESYNC };

@@ -246,6 +246,14 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
     );
     let mut flaps =
         counters("lockgate_bgp_flaps_total", "Times a session went down after it was up.");
+    let mut converged = gauges(
+        "lockgate_bgp_neighbor_convergence_seconds",
+        "From when the session came up to the last End-of-RIB; absent while that has not come.",
+    );
+    let mut convergence = gauges(
+        "lockgate_bgp_convergence_seconds",
+        "From what was heard last of any neighbor to the kernel's table; absent before that.",
+    );
     let mut bfd_up = gauges(
         "lockgate_bfd_neighbor_up",
         "1 when the BFD session that watches a BGP neighbor is up; absent where none does.",
@@ -278,6 +286,9 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             let of = [name.clone(), label("neighbor", ""), label("reason", "stranger")];
             bfd_discarded.add(of.to_vec(), number(strangers.0));
         }
+        if let Some(millis) = tenant.bgp.as_ref().and_then(|bgp| bgp.convergence_millis) {
+            convergence.add(vec![name.clone()], number(millis) / 1e3);
+        }
         for neighbor in tenant.bgp.iter().flat_map(|bgp| &bgp.neighbors) {
             // Who comes out of a range counts under its name: addresses are no label.
             if neighbor.range.is_some() {
@@ -285,6 +296,9 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             }
             let labels = vec![name.clone(), label("neighbor", &neighbor.name)];
             up.add(labels.clone(), truth(neighbor.state == NeighborState::Established));
+            if let Some(millis) = neighbor.converged_millis {
+                converged.add(labels.clone(), number(millis) / 1e3);
+            }
             if let Some(bfd) = &neighbor.bfd {
                 bfd_up.add(labels.clone(), truth(bfd.state == BfdState::Up));
                 bfd_flaps.add(labels.clone(), number(bfd.flaps.0));
@@ -327,7 +341,7 @@ fn neighbors(tenants: &[TenantSnapshot]) -> Vec<MetricFamily> {
             flaps.add(labels, number(range.flaps.0));
         }
     }
-    let ranges = [range_neighbors, range_bfd, range_maximum, range_refused];
+    let ranges = [converged, convergence, range_neighbors, range_bfd, range_maximum, range_refused];
     let all = [up, prefixes, notifications, flaws, flaps, bfd_up, bfd_flaps, bfd_discarded];
     all.into_iter().chain(ranges).map(Family::finish).collect()
 }

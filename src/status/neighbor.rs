@@ -208,6 +208,10 @@ pub struct NeighborSnapshot {
     /// Times it went down after it was up.
     #[serde(default)]
     pub flaps: Count,
+    /// Milliseconds that it took, from when its session came up, to say everything (to
+    /// the last End-of-RIB); absent while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_millis: Option<u64>,
     /// The BFD session that watches it, where one does.
     #[serde(default)]
     pub bfd: Option<BfdSnapshot>,
@@ -265,6 +269,10 @@ pub struct BgpSnapshot {
     /// tenant's routes.
     #[serde(default)]
     pub learned_routes: u64,
+    /// Milliseconds from what was heard last to the kernel's table; absent before the
+    /// first route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence_millis: Option<u64>,
     /// Whether routes of an earlier process are kept for neighbors that have not said
     /// everything yet (RFC 4724 §4.1).
     #[serde(default)]
@@ -283,6 +291,7 @@ impl BgpSnapshot {
             neighbors: Vec::new(),
             ranges: Vec::new(),
             learned_routes: 0,
+            convergence_millis: None,
             awaits_neighbors: false,
             bfd_strangers: Count(0),
         }

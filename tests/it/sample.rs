@@ -199,6 +199,7 @@ fn bgp() -> BgpSnapshot {
         notifications: Vec::new(),
         flaws: Vec::new(),
         flaps: Count(0),
+        converged_millis: name.starts_with("tor").then_some(250),
         bfd: None,
     };
     let mut tor = neighbor("tor", NeighborKind::FabricExternal, "172.16.130.1", 65_001);
@@ -264,6 +265,7 @@ fn bgp() -> BgpSnapshot {
         flaps: Count(5),
     }];
     bgp.learned_routes = 8;
+    bgp.convergence_millis = Some(12);
     bgp
 }
 

@@ -255,3 +255,30 @@ fn a_path_through_our_own_as_is_taken_as_often_as_allowed() {
         assert!(page.contains("65001 64600 65077 64600"), "{page}");
     });
 }
+
+/// How long it took is told: to say everything, and from then to the kernel.
+#[test]
+fn how_long_routes_take_to_the_kernel_is_measured() {
+    lab::run(|lab| {
+        let documents = class_document() + &tenant_document(&Ask::default());
+        let gateway = Gateway::start(lab, At::Underlay, &documents);
+        assert!(!gateway.page("/metrics").contains("convergence_seconds{"), "nothing was heard");
+        let at = attach(lab, "acme");
+        let _bird = start_bird(lab, &at, &bird_config(&["10.140.1.0/24"], &[], ""));
+        wait_learned(lab, NETNS, &["10.140.1.0/24"]);
+        let seconds = |name: &str| {
+            let metrics = gateway.page("/metrics");
+            let line = metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        };
+        for name in [
+            "lockgate_bgp_neighbor_convergence_seconds{tenant=\"acme/gw\",neighbor=\"tor\"}",
+            "lockgate_bgp_convergence_seconds{tenant=\"acme/gw\"}",
+        ] {
+            wait_until(name, PATIENCE, || seconds(name).ok_or(()));
+            let found = seconds(name).unwrap();
+            // A moment of an unoptimised build on a busy machine is no second.
+            assert!((0.0..PATIENCE.as_secs_f64()).contains(&found), "{name} {found}");
+        }
+    });
+}

@@ -73,7 +73,7 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get_mut(name) else { return };
         match event {
             Event::Established(agreed) => {
-                let preserved = neighbor.handle_established(&agreed);
+                let preserved = neighbor.handle_established(&agreed, now);
                 self.arrived |= name.range().is_some();
                 self.rib.neighbor_up(name, agreed.remote_id, &preserved);
                 self.happened(name, Happening::Established);
@@ -88,7 +88,7 @@ impl Speaker {
                 self.rib.treated_as_withdrawn(name, &networks, fault);
             }
             Event::EndOfRib(family) => {
-                neighbor.said_all.insert(family);
+                neighbor.handle_end_of_rib(family, now);
                 self.rib.end_of_rib(name, family);
             }
             Event::RefreshAsked(family) => {

@@ -23,6 +23,9 @@ const LONGEST_RESTART: Duration = Duration::from_secs(600);
 pub(super) struct Neighbor {
     pub(super) endpoint: Endpoint,
     pub(super) session: Session,
+    /// When the session that is up came up, and how long it took to say everything.
+    pub(super) up_at: Option<Instant>,
+    pub(super) converged: Option<Duration>,
     /// Whether a session with it ever came up.
     pub(super) was_up: bool,
     pub(super) out: AdjRibOut,
@@ -58,6 +61,8 @@ impl Neighbor {
         Self {
             endpoint,
             session,
+            up_at: None,
+            converged: None,
             was_up: false,
             out: AdjRibOut::new(),
             pending: None,
@@ -103,7 +108,12 @@ impl Neighbor {
     }
 
     /// A session began. Gives the families of which it kept forwarding.
-    pub(super) fn handle_established(&mut self, agreed: &Negotiated) -> BTreeSet<Family> {
+    pub(super) fn handle_established(
+        &mut self,
+        agreed: &Negotiated,
+        now: Instant,
+    ) -> BTreeSet<Family> {
+        (self.up_at, self.converged) = (Some(now), None);
         self.was_up = true;
         self.out = AdjRibOut::new();
         self.pending = None;
@@ -128,7 +138,17 @@ impl Neighbor {
         all.filter(|(_, kept)| *kept).map(|(family, _)| family).collect()
     }
 
+    /// It has said everything of a family.
+    pub(super) fn handle_end_of_rib(&mut self, family: Family, now: Instant) {
+        self.said_all.insert(family);
+        if let Some(up_at) = self.up_at.filter(|_| self.converged.is_none() && self.has_said_all())
+        {
+            self.converged = Some(now.since(up_at));
+        }
+    }
+
     pub(super) fn handle_down(&mut self) {
+        (self.up_at, self.converged) = (None, None);
         self.out = AdjRibOut::new();
         self.pending = None;
         self.unended.clear();

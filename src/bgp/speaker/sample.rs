@@ -4,6 +4,7 @@ use super::{Endpoint, ListenRange, Speaker};
 use crate::bgp::rib::{Counts, NeighborName};
 use crate::bgp::session::{SessionCounters, SessionSample};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How a tenant's BGP is.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ pub struct NeighborSample {
     pub counts: Counts,
     /// How many networks it was told.
     pub advertised: usize,
+    /// How long it took, from when its session came up, to say everything; `None` while
+    /// it has not.
+    pub converged: Option<Duration>,
 }
 
 /// How a range is.
@@ -55,6 +59,7 @@ impl Speaker {
                 session: neighbor.session.sample(),
                 counts: counts.get(name).copied().unwrap_or_default(),
                 advertised: neighbor.out.sent().len(),
+                converged: neighbor.converged,
             };
             (name.clone(), sample)
         });

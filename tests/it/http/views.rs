@@ -236,6 +236,8 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_bfd_neighbor_up gauge {tenant,neighbor}
         lockgate_bfd_flaps_total counter {tenant,neighbor}
         lockgate_bfd_discarded_total counter {tenant,neighbor,reason}
+        lockgate_bgp_neighbor_convergence_seconds gauge {tenant,neighbor}
+        lockgate_bgp_convergence_seconds gauge {tenant}
         lockgate_bgp_range_neighbors gauge {tenant,neighbor,established}
         lockgate_bgp_range_maximum gauge {tenant,neighbor}
         lockgate_bgp_range_refused_total counter {tenant,neighbor}
