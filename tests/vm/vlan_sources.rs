@@ -291,7 +291,7 @@ fn favours(scene: &Scene<'_>, table: &mut Table) {
         table.add("the same past us", fate, |mark| six(APP[1], 43, &through, mark));
     }
     let many = [0x1e, 0].repeat(99);
-    let hops = |then: &[u8]| extension(UDP, &[&many[..], &[1, 4, 0, 0, 0, 0, 1, 0]].concat(), then);
+    let hops = |then: &[u8]| extension(UDP, &many, then);
     // More than eight that it does not know the kernel does not look through
     // (`net.ipv6.max_hbh_opts_number`).
     table.add("a hundred options", Fate::Gone, |mark| six(APP[1], 0, &hops, mark));
