@@ -96,7 +96,8 @@ fn judge(arguments: &CheckSiteArguments, place: Place<'_>, now: Timestamp) -> (L
     let mut line = format!("{}/{} is {} ({})", tenant.name, site.name, site.state, site.reason);
     for condition in tenant.conditions.iter().chain(site.conditions.iter()) {
         let is_told = condition.status == ConditionStatus::False
-            && !matches!(condition.kind, ConditionType::Ready | ConditionType::Connected);
+            && !matches!(condition.kind, ConditionType::Ready | ConditionType::Connected)
+            && !condition.waits_for_sites();
         if is_told {
             level = level.max(Level::Warning);
             let _ = write!(line, "; {} is False: {}", condition.kind, condition.reason);

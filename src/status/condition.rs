@@ -272,6 +272,13 @@ pub struct Condition {
     pub observed_generation: u64,
 }
 
+impl Condition {
+    /// Whether it only waits for what sites' own states and conditions say already.
+    pub fn waits_for_sites(&self) -> bool {
+        self.kind == ConditionType::NmaasConfirmed && self.reason == ConditionReason::Pending
+    }
+}
+
 /// The conditions of one tenant or site: each type at most once, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]

@@ -1,7 +1,7 @@
 //! What comes of documents: who is served, who is refused, and why.
 
 use lockgate::config::{Allocations, Documents, Options, Outcome, Secrets, validate};
-use lockgate::model::{Attachment, FabricLink, Placement, RefusalReason};
+use lockgate::model::{Attachment, DomainId, FabricLink, Placement, RefusalReason};
 use lockgate::net::{KeyError, Mtu, PrivateKey, PublicKey, TenantName};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -356,6 +356,10 @@ fn what_is_written_out_again_reads_as_the_same() {
             let mut metadata = serde_json::json!({"name": object.name});
             if !object.namespace.is_empty() {
                 metadata["namespace"] = object.namespace.clone().into();
+            }
+            // The one annotation that has a meaning; no spec has it.
+            if object.name == "over-veth" {
+                metadata["annotations"] = serde_json::json!({DomainId::ANNOTATION: "17"});
             }
             let json = serde_json::json!({
                 "apiVersion": "lockgate.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec,

@@ -61,6 +61,7 @@ mod lab;
 mod many_routes;
 mod matrix;
 mod neighbours;
+mod nmaas;
 mod no_kernel_arp;
 mod no_kernel_vlan;
 mod no_kernel_wireguard;

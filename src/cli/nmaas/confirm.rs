@@ -77,7 +77,7 @@ pub(super) fn run(
                 return Err(Failure::Unreachable(error));
             }
             let tenant = find(&snapshot, &arguments.tenant)?;
-            let domain = given.or(annotated(tenant)).ok_or_else(|| {
+            let domain = given.or_else(|| annotated(tenant)).ok_or_else(|| {
                 anyhow!(
                     "{} names no domain: say --domain, or annotate its TenantGateway with {}",
                     tenant.name,

@@ -141,7 +141,8 @@ fn complaints(snapshot: &Snapshot) -> String {
 fn complain_of(tenant: &TenantSnapshot, out: &mut String) {
     for condition in tenant.conditions.iter() {
         // Ready sums the others up.
-        if condition.status == ConditionStatus::True || condition.kind == ConditionType::Ready {
+        let is_said = condition.kind == ConditionType::Ready || condition.waits_for_sites();
+        if condition.status == ConditionStatus::True || is_said {
             continue;
         }
         let (kind, reason) = (condition.kind, condition.reason);

@@ -167,3 +167,22 @@ fn what_is_missing_is_usage() {
     assert_eq!(plain.code, 2);
     assert!(plain.stderr.contains("use https://"), "{}", plain.stderr);
 }
+
+/// Every site of a tenant would have been a warning until the last of them is connected.
+#[test]
+fn a_tenant_that_waits_for_its_sites_is_no_complaint_of_its_own() {
+    for (reason, is_said) in
+        [(ConditionReason::Pending, false), (ConditionReason::ConfirmFailed, true)]
+    {
+        let server = gateway(|snapshot| {
+            let (kind, status) = (ConditionType::NmaasConfirmed, ConditionStatus::False);
+            let conditions = &mut snapshot.tenants[0].conditions;
+            conditions.set(kind, status, reason, "NMaaS answered 401", 3, NOW);
+        });
+        let checked = ask(&server.socket, &["check-site", "beta/poznan"]);
+        assert_eq!(checked.code, i32::from(is_said), "{}", checked.stdout);
+        let shown = ask(&server.socket, &["status"]).stdout;
+        assert_eq!(shown.contains("NMaaSConfirmed is False: ConfirmFailed"), is_said, "{shown}");
+        assert_eq!(shown.contains("NMaaSConfirmed"), is_said, "{shown}");
+    }
+}

@@ -151,7 +151,7 @@ proptest! {
         // The key may be one of the form's own.
         let Ok(form) = form else { return Ok(()) };
         let wishes = Wishes {
-            file: name.clone(),
+            file: name,
             gateway: "gw".to_owned(),
             apps: vec!["10.136.40.0/24".parse().unwrap()],
             public_key: Some(CUSTOMER.parse().unwrap()),

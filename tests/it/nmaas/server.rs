@@ -73,7 +73,7 @@ impl Nmaas {
         let notes = Arc::clone(&asked);
         std::thread::spawn(move || {
             for (at, stream) in listener.incoming().enumerate() {
-                let act = acts.get(at).or(acts.last()).unwrap().clone();
+                let act = acts.get(at).or_else(|| acts.last()).unwrap().clone();
                 let stream = stream.unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                 match &tls {

@@ -134,7 +134,7 @@ impl Reader {
     ) -> Option<Form> {
         let mut remarks = unknown(of, object, &[&TAKEN[..], &FOR_PEOPLE[..]].concat());
         let is_there = |name: &&str| !matches!(object.get(*name), None | Some(Value::Null));
-        let there: Vec<&str> = FOR_PEOPLE.into_iter().filter(|name| is_there(&name)).collect();
+        let there: Vec<&str> = FOR_PEOPLE.into_iter().filter(|name| is_there(name)).collect();
         if !there.is_empty() {
             let text = "for people, and not taken over".to_owned();
             remarks.push(Remark { path: field(of, &there.join(", ")), text });

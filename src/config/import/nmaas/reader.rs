@@ -56,7 +56,7 @@ impl Reader {
         match object.get(name)? {
             Value::Null => None,
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            other => {
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                 self.shape(field(of, name), other, "text");
                 None
             }
@@ -73,7 +73,7 @@ impl Reader {
         match object.get(name)? {
             Value::Null => None,
             Value::Object(inner) => Some(inner),
-            other => {
+            other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 self.shape(field(of, name), other, "an object");
                 None
             }
@@ -102,7 +102,10 @@ impl Reader {
             match row {
                 Value::Null => {}
                 Value::Object(row) => found.push((path, row)),
-                other => self.shape(path, other, "an object"),
+                other
+                @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                    self.shape(path, other, "an object");
+                }
             }
         }
         found
