@@ -9,8 +9,8 @@
 //! cannot be reached. But `check-site` ends as monitoring systems want it.
 //!
 //! In reading order: `args` (the whole tree of arguments), `verdict` (how a
-//! verb ends), `client` (asking a gateway), `terminal` and `output` (what it
-//! is shown on, and in which form), `documents` (reading them), `secret` (what nobody
+//! verb ends), `client` (asking a gateway), `terminal`, `screen`, `keyboard`
+//! and `output` (what it is shown on, and in which form), `documents` (reading them), `secret` (what nobody
 //! else may read), then the verbs.
 
 mod args;
@@ -25,12 +25,14 @@ mod diff;
 mod documents;
 mod gather;
 mod import;
+mod keyboard;
 mod keys;
 mod nmaas;
 mod output;
 mod probe;
 mod run;
 mod schema;
+mod screen;
 mod secret;
 mod show;
 mod show_absent;

@@ -1,4 +1,4 @@
-//! What the output goes to: its width, its colours, and a screen to redraw.
+//! What the output goes to: its width and its colours.
 
 use clap::ValueEnum;
 use std::io::{self, IsTerminal, Write};
@@ -52,10 +52,11 @@ fn columns() -> Option<u16> {
     (size.ws_col != 0).then_some(size.ws_col)
 }
 
-/// The terminal's height, when it has one.
-fn rows() -> Option<usize> {
+/// The terminal's columns and rows, when it has some.
+pub(super) fn size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_row != 0).then_some(usize::from(size.ws_row))
+    let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
+    (columns != 0 && rows != 0).then_some((columns, rows))
 }
 
 /// Writes to stdout.
@@ -64,48 +65,4 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
     Ok(())
-}
-
-/// A picture that is drawn again and again.
-///
-/// On a terminal it has a screen of its own (the alternate one), is overwritten
-/// line by line so that nothing flickers, and is gone without a trace when
-/// dropped. Elsewhere each picture follows the one before.
-#[derive(Debug)]
-pub(super) struct Screen {
-    is_terminal: bool,
-}
-
-impl Screen {
-    /// Takes the screen.
-    pub(super) fn take() -> anyhow::Result<Self> {
-        let screen = Self { is_terminal: io::stdout().is_terminal() };
-        if screen.is_terminal {
-            // Alternate screen, cursor hidden, long lines cut and not wrapped, for
-            // a wrapped line is one that scrolls (xterm's DEC private modes).
-            print("\x1b[?1049h\x1b[?25l\x1b[?7l")?;
-        }
-        Ok(screen)
-    }
-
-    /// Shows `picture` in place of the one before. What does not fit below is
-    /// left out, for a picture that scrolls cannot be overwritten.
-    pub(super) fn draw(&self, picture: &str) -> anyhow::Result<()> {
-        if !self.is_terminal {
-            return print(&format!("{picture}\n"));
-        }
-        let rows = rows().unwrap_or(usize::MAX);
-        // Home; each line cleared to its end after it; then everything below.
-        let lines: Vec<&str> = picture.lines().take(rows).collect();
-        print(&format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n")))
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        if self.is_terminal {
-            // Nothing can be done for a terminal that is gone.
-            drop(print("\x1b[?7h\x1b[?25h\x1b[?1049l"));
-        }
-    }
 }

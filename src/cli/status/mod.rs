@@ -3,7 +3,7 @@
 use super::args::Directories;
 use super::client::{self, Answer};
 use super::output::{self, Format};
-use super::terminal::{self, ColorChoice, Screen, Style};
+use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
 use crate::status::{
     ConditionType, ReloadOutcome, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
@@ -11,11 +11,11 @@ use crate::status::{
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
-use std::path::Path;
-use std::time::Duration;
 
 mod detail;
 mod overview;
+mod pane;
+mod watch;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub struct StatusArguments {
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
-    /// Draw again and again until interrupted
+    /// Draw again and again until q or ctrl-C; arrows and Page keys scroll, / filters
     #[arg(short, long)]
     watch: bool,
     /// Seconds between two drawings
@@ -53,7 +53,7 @@ pub(super) fn run(
 ) -> Result<Verdict, Failure> {
     let socket = directories.socket();
     if arguments.watch {
-        return client::runtime()?.block_on(watch(arguments, &socket, color));
+        return client::runtime()?.block_on(watch::watch(arguments, &socket, color));
     }
     let answer = client::ask(&socket)?;
     warn_if_hung(&answer);
@@ -68,46 +68,6 @@ fn warn_if_hung(answer: &Answer) {
             "lockgate: the gateway's control loop hangs; this is how it was at {}",
             answer.snapshot.taken
         );
-    }
-}
-
-/// Draws until interrupted. A gateway that goes is waited for.
-async fn watch(
-    arguments: &StatusArguments,
-    socket: &Path,
-    color: ColorChoice,
-) -> Result<Verdict, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed =
-        |error| Failure::Other(anyhow::Error::new(error).context("cannot watch for signals"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut resize = signal(SignalKind::window_change()).map_err(failed)?;
-    let mut last = Verdict::Good;
-    let screen = Screen::take()?;
-    loop {
-        let asked = tokio::select! {
-            _ = interrupt.recv() => return Ok(last),
-            _ = terminate.recv() => return Ok(last),
-            asked = client::ask_now(socket) => asked,
-        };
-        let picture = match asked {
-            Ok(answer) => {
-                let style = Style::of_stdout(color);
-                let (text, verdict) = render(&answer.snapshot, arguments, style)?;
-                last = verdict;
-                if answer.is_alive { text } else { format!("✖ The control loop hangs.\n{text}") }
-            }
-            Err(error) if error.is_unreachable() => format!("✖ {error}\n"),
-            Err(error) => return Err(error.into()),
-        };
-        screen.draw(&picture)?;
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(last),
-            _ = terminate.recv() => return Ok(last),
-            _ = resize.recv() => {}
-            () = tokio::time::sleep(Duration::from_secs(arguments.interval)) => {}
-        }
     }
 }
 

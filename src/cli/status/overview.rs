@@ -1,6 +1,7 @@
 //! All sites in one table, the most urgent first, and what else is amiss.
 
 use super::Place;
+use super::pane::Picture;
 use crate::cli::output::{self, number, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
@@ -22,6 +23,16 @@ pub(super) fn draw(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
     out += &sites(snapshot, style, is_wide);
     out += &complaints(snapshot);
     out
+}
+
+/// The same in parts, for a screen that it may not fit.
+pub(super) fn picture(snapshot: &Snapshot, style: Style, is_wide: bool) -> Picture {
+    let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let mut head = lines(summary(snapshot));
+    head.push(String::new());
+    let mut columns = lines(sites(snapshot, style, is_wide));
+    let rows = columns.split_off(columns.len().min(1));
+    Picture { head, columns, rows, tail: lines(complaints(snapshot)) }
 }
 
 fn summary(snapshot: &Snapshot) -> String {

@@ -10,4 +10,5 @@ mod show;
 mod status;
 mod terminal;
 mod token;
+mod watching;
 mod without;

@@ -2,53 +2,105 @@
 
 use super::program::command;
 use crate::http::server::Server;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command};
 
-/// A terminal: our end, and what was read from it.
-struct Terminal {
+/// How long what is waited for may take, on a machine that is busy with other tests.
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
+/// A terminal: our end, what was read from it, and how it was set at first.
+pub(super) struct Terminal {
     ours: File,
     seen: String,
+    /// Bytes of a letter of which not all have come.
+    torn: Vec<u8>,
+    before: String,
 }
 
 /// Runs a program on a terminal of `columns` and `rows`.
-fn on_terminal(mut command: Command, columns: u16, rows: u16) -> (Child, Terminal) {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+pub(super) fn on_terminal(mut command: Command, columns: u16, rows: u16) -> (Child, Terminal) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let path = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&ours, size).unwrap();
     let theirs = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let child = command.env("TERM", "xterm").stdout(theirs).spawn().unwrap();
+    command.stdin(theirs.try_clone().unwrap()).stdout(theirs);
+    let ours = File::from(ours);
+    let before = Terminal::modes_of(&ours);
+    let child = command.env("TERM", "xterm").spawn().unwrap();
     // The command holds the other end; while it does, there is no end to read.
     drop(command);
-    (child, Terminal { ours: File::from(ours), seen: String::new() })
+    (child, Terminal { ours, seen: String::new(), torn: Vec::new(), before })
 }
 
 impl Terminal {
     /// Reads until `done` with what was seen, or until the program has ended.
-    fn read_until(&mut self, done: impl Fn(&str) -> bool) {
+    #[allow(clippy::disallowed_methods, reason = "a test that waits for nothing is to end")]
+    pub(super) fn read_until(&mut self, done: impl Fn(&str) -> bool) {
         let mut buffer = [0; 4_096];
+        let begun = std::time::Instant::now();
         while !done(&self.seen) {
+            assert!(begun.elapsed().as_secs() < 60, "not drawn: {:?}", self.seen);
+            let mut wanted = [PollFd::new(&self.ours, PollFlags::IN)];
+            let ready = poll(&mut wanted, Some(&PATIENCE)).unwrap();
+            assert_ne!(ready, 0, "nothing more was drawn: {:?}", self.seen);
             // Linux answers EIO when nobody is left at the other end.
             match self.ours.read(&mut buffer) {
                 Ok(0) | Err(_) => return,
-                Ok(read) => self.seen += &String::from_utf8_lossy(&buffer[..read]),
+                Ok(read) => self.torn.extend(&buffer[..read]),
             }
+            let whole = match std::str::from_utf8(&self.torn) {
+                Ok(text) => text.len(),
+                Err(error) => error.valid_up_to(),
+            };
+            let torn = self.torn.split_off(whole);
+            self.seen += std::str::from_utf8(&self.torn).unwrap();
+            self.torn = torn;
         }
     }
 
-    fn read_all(mut self) -> String {
+    pub(super) fn read_all(mut self) -> String {
         self.read_until(|_| false);
         self.seen
     }
+
+    pub(super) fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// Presses keys.
+    pub(super) fn write(&mut self, keys: &[u8]) {
+        self.ours.write_all(keys).unwrap();
+    }
+
+    /// How it is set: echo, lines, special characters.
+    pub(super) fn modes(&self) -> String {
+        Self::modes_of(&self.ours)
+    }
+
+    /// How it was set before the program began.
+    pub(super) fn modes_before(&self) -> String {
+        self.before.clone()
+    }
+
+    pub(super) fn modes_of(terminal: &File) -> String {
+        let modes = tcgetattr(terminal).unwrap();
+        format!("{:?} {:?}", modes.local_modes, modes.input_modes)
+    }
+
+    /// Our end once more, to ask how it is set after all was read.
+    pub(super) fn keep(&self) -> File {
+        self.ours.try_clone().unwrap()
+    }
 }
 
-fn status(server: &Server, arguments: &[&str]) -> Command {
+pub(super) fn status(server: &Server, arguments: &[&str]) -> Command {
     let directory = server.socket.parent().unwrap().to_str().unwrap();
     command(&[&["--runtime-dir", directory, "status"], arguments].concat())
 }
@@ -104,35 +156,4 @@ fn colour_is_for_terminals_whose_owner_wants_it() {
     assert!(colored(None));
     assert!(!colored(Some("1")));
     assert!(colored(Some("")));
-}
-
-#[test]
-fn watching_draws_over_itself_and_leaves_the_terminal_as_it_was() {
-    let server = Server::start();
-    let (mut child, mut terminal) = on_terminal(status(&server, &["-w"]), 120, 12);
-    terminal.read_until(|seen| seen.matches("running since").count() >= 2);
-    let kill = format!("kill -INT {}", child.id());
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    let seen = terminal.read_all();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(seen.starts_with("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l\u{1b}[H"), "{seen:?}");
-    assert!(seen.ends_with("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l"), "{seen:?}");
-    assert!(!seen.contains("\u{1b}[2J"), "it clears the screen, which flickers");
-    let pictures: Vec<&str> = seen.split("\u{1b}[H").skip(1).collect();
-    for picture in pictures {
-        assert!(picture.matches('\n').count() < 12, "it scrolls: {picture:?}");
-    }
-}
-
-#[test]
-fn watching_waits_for_a_gateway_that_is_not_there() {
-    let mut server = Server::start();
-    let (mut child, mut terminal) = on_terminal(status(&server, &["-w"]), 120, 50);
-    terminal.read_until(|seen| seen.contains("running since"));
-    server.stop();
-    terminal.read_until(|seen| seen.contains("is `lockgate run` running"));
-    let kill = format!("kill -TERM {}", child.id());
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    assert!(terminal.read_all().ends_with("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l"));
-    assert!(child.wait().unwrap().code().is_some());
 }
