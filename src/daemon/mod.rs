@@ -3,10 +3,11 @@
 //!
 //! It introduces the shells to one another and decides nothing itself.
 //!
-//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and `bgp_connection`, `bfd`, [`probe`], `test_page`,
-//! `kernel_devices`, `reload` and `load` ([`load::Loaded`]), `first_set`, [`source`] and
-//! [`document_file`], `journal`, [`publishing`], `serving` and [`credentials`], [`keys`] and [`key_rotation`], [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`,
-//! [`Clock`].
+//! In reading order: [`run()`], `event_loop`, `task` and `look`, `bgp`, [`pace`] and
+//! `bgp_connection`, `bfd`, [`probe`], `test_page`, `kernel_devices`, `reload` and
+//! `load` ([`load::Loaded`]), `first_set`, [`source`] and [`document_file`], `journal`,
+//! [`publishing`], `serving` and [`credentials`], [`keys`] and [`key_rotation`],
+//! [`memory`] and [`accepted`], `nmaas`, `envelope`, `file`, [`Clock`].
 
 pub mod accepted;
 mod bfd;

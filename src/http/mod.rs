@@ -8,11 +8,11 @@
 //! who may see what ([`Credentials`]); then each sees a snapshot of its own tenants
 //! ([`Scope`]). It listens where it is told, and answers only to names it knows (`guard`).
 //!
-//! In reading order: [`Views`] (what is shown), [`Listener`]
-//! (where), [`serve`], [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what
-//! a request goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and
-//! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
-//! `key_metrics`, `open_metrics`, `probe_metrics`), `page`.
+//! In reading order: [`Views`] (what is shown), [`Listener`] (where), [`serve`],
+//! [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what a request
+//! goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and `openapi`),
+//! `live` (what happens, as it happens, out of `recent`), `metrics` (and `key_metrics`,
+//! `open_metrics`, `probe_metrics`), `page`.
 
 mod access;
 mod api;

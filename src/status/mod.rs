@@ -7,10 +7,12 @@
 //! secret: keys are public ones, and text comes from reasons and errors, which
 //! carry none.
 //!
-//! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`],
-//! [`SiteState`] and [`SiteReason`], [`ProbeSnapshot`], [`KeySnapshot`], [`BgpSnapshot`] and [`BfdSnapshot`], [`Conditions`], [`History`],
-//! [`RateMeter`], [`Check`] (readiness), [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`], [`Bytes`], [`BitRate`], [`Latency`], [`Ago`] and [`Visible`] (how numbers, times and texts are
-//! written).
+//! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`], [`SiteState`]
+//! and [`SiteReason`], [`ProbeSnapshot`], [`KeySnapshot`], [`BgpSnapshot`] and
+//! [`BfdSnapshot`], [`Conditions`], [`History`], [`RateMeter`], [`Check`] (readiness),
+//! [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`],
+//! [`Bytes`], [`BitRate`], [`Latency`], [`Ago`] and [`Visible`] (how numbers, times and
+//! texts are written).
 
 mod age;
 mod bfd;

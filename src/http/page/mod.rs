@@ -6,8 +6,9 @@
 //! written but through [`html::Text`], and no `style` attribute, which the policy of
 //! every answer forbids.
 //!
-//! In reading order: `overview` (all tenants), `tenant`, `site`, `keys`, `probes`, `neighbors`, `ticket`
-//! (a site as text for others), `filter` (what of it is asked for), `html`.
+//! In reading order: `overview` (all tenants), `tenant`, `site`, `keys`, `probes`,
+//! `neighbors`, `ticket` (a site as text for others), `filter` (what of it is asked
+//! for), `html`.
 
 mod filter;
 mod html;

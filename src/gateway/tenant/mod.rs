@@ -15,19 +15,22 @@
 //! Learned routes are made and removed meanwhile, see `learned`; while steps about them are
 //! under way no others are.
 //!
-//! Beside it the device: attached once its link is there, detached before the
-//! link goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
+//! Beside it the device (`attaching`): attached once its link is there, detached before
+//! the link goes. Feed with `handle_*`, drain with [`TenantMachine::poll_output`].
 //! It never touches another tenant's state: a failure here stays here.
+
+mod attaching;
 
 use super::Output;
 use super::bgp::Bgp;
 use crate::model::{Backend, Placement, Tenant};
-use crate::net::{Instant, ManagedName, Now, TenantName};
+use crate::net::{Instant, Now, TenantName};
 use crate::reconcile::{
-    Backoff, Borrowed, Device, LinkKind, Namespace, Step, StepFailure, leaks_of, plan_tenant,
+    Backoff, Borrowed, Device, Namespace, Step, StepFailure, leaks_of, plan_tenant,
 };
 use crate::status::{EventReason, History};
 use crate::wireguard::DeviceConfig;
+use attaching::DevicePhase;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -81,20 +84,6 @@ pub(super) enum Phase {
     Applying,
     /// Steps about learned routes alone.
     ApplyingLearned,
-}
-
-/// How soon a device that failed is tried again.
-const DEVICE_RETRY: Duration = Duration::from_millis(500);
-
-/// The tenant's device in the datapath.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum DevicePhase {
-    Absent,
-    /// Being attached or configured. One thing is under way at a time, so that
-    /// no older config can overtake a newer one.
-    Attaching(DeviceConfig),
-    Attached(DeviceConfig),
-    Detaching,
 }
 
 /// One tenant.
@@ -295,15 +284,6 @@ impl TenantMachine {
         }
     }
 
-    /// Takes what its device is to be; `None` takes the device away.
-    pub(super) fn handle_device(&mut self, config: Option<DeviceConfig>, now: Now) {
-        if self.device_wanted != config {
-            self.device_wanted = config;
-            self.device_retry_at = None;
-        }
-        self.advance(now);
-    }
-
     /// Takes notice that its namespace may have changed.
     pub(super) fn handle_dirty(&mut self, now: Now) {
         self.dirty = true;
@@ -442,46 +422,6 @@ impl TenantMachine {
         self.broken = broken;
     }
 
-    /// Takes what became of attaching or configuring its device.
-    pub(super) fn handle_attached(&mut self, result: Result<(), String>, now: Now) {
-        match (result, &self.device) {
-            (Ok(()), DevicePhase::Attaching(config)) => {
-                self.device = DevicePhase::Attached(config.clone());
-                self.carrying = true;
-                self.device_failure = None;
-                self.device_retry_at = None;
-            }
-            (Ok(()), DevicePhase::Absent | DevicePhase::Attached(_) | DevicePhase::Detaching) => {}
-            (Err(error), _) => self.handle_device_failure(error, now),
-        }
-        self.advance(now);
-    }
-
-    /// Takes notice that its device stopped, as when its TUN went away.
-    pub(super) fn handle_device_failure(&mut self, error: String, now: Now) {
-        if self.device_failure.as_ref() != Some(&error) {
-            self.history.push(EventReason::StepFailed, None, error.clone(), now.wall);
-        }
-        self.device_failure = Some(error);
-        self.device_retry_at = Some(now.mono + DEVICE_RETRY);
-        // Whatever is left of it goes before it is tried again.
-        if !matches!(self.device, DevicePhase::Absent | DevicePhase::Detaching) {
-            self.device = DevicePhase::Detaching;
-            self.carrying = false;
-            self.outputs.push_back(Output::Detach(self.name.clone()));
-        }
-        self.dirty = true;
-        self.advance(now);
-    }
-
-    /// Takes notice that its device is gone, as was asked.
-    pub(super) fn handle_detached(&mut self, now: Now) {
-        self.device = DevicePhase::Absent;
-        self.carrying = false;
-        self.dirty = true;
-        self.advance(now);
-    }
-
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Now) {
         if self.resync_at.is_some_and(|at| at <= now.mono) {
@@ -567,13 +507,6 @@ impl TenantMachine {
         }
     }
 
-    /// Whether its device has to stop before anything else is done: nobody wants
-    /// it, or another backend is to have it, for which its link is made anew.
-    fn is_device_to_go(&self) -> bool {
-        let wanted = self.wanted.as_ref().map(|wanted| wanted.tenant.backend.backend);
-        self.device != DevicePhase::Absent && wanted != Some(self.carrier)
-    }
-
     fn observe(&mut self) {
         self.dirty = false;
         self.bgp.settle_at = None;
@@ -582,45 +515,6 @@ impl TenantMachine {
         }
         self.phase = Phase::Observing;
         self.outputs.push_back(Output::Observe(self.name.clone()));
-    }
-
-    fn advance_device(&mut self, now: Now) {
-        let wanted = self.device_wanted.as_ref().filter(|_| !self.is_device_to_go());
-        let backend = self.wanted.as_ref().map(|wanted| wanted.tenant.backend.backend);
-        match (&self.device, wanted.filter(|_| backend.is_some())) {
-            (DevicePhase::Absent, Some(config)) => {
-                let waiting = self.device_retry_at.is_some_and(|at| now.mono < at);
-                let carrier = backend.unwrap_or_default();
-                if self.has_link(carrier) && !waiting {
-                    let (name, config) = (self.name.clone(), config.clone());
-                    self.device = DevicePhase::Attaching(config.clone());
-                    self.outputs.push_back(Output::Attach(name, carrier, config));
-                    self.carrier = carrier;
-                }
-            }
-            (DevicePhase::Attached(old), Some(config)) if old != config => {
-                self.outputs.push_back(Output::Configure(self.name.clone(), config.clone()));
-                self.device = DevicePhase::Attaching(config.clone());
-            }
-            (DevicePhase::Attached(_), None) => {
-                self.outputs.push_back(Output::Detach(self.name.clone()));
-                self.device = DevicePhase::Detaching;
-            }
-            (DevicePhase::Absent | DevicePhase::Attaching(_) | DevicePhase::Detaching, _)
-            | (DevicePhase::Attached(_), Some(_)) => {}
-        }
-    }
-
-    /// Whether the link for its device is there, behind the very rules that are to
-    /// guard it.
-    fn has_link(&self, carrier: Backend) -> bool {
-        let Some(observed) = &self.observed else { return false };
-        let link = observed.links.get(&Device::Managed(ManagedName::wireguard()));
-        let kind = match carrier {
-            Backend::Userspace => LinkKind::Tun,
-            Backend::Kernel => LinkKind::WireGuard,
-        };
-        self.rules_hold && link.is_some_and(|link| link.kind == kind)
     }
 
     /// Whether its rules stand as they are wanted, when it was last looked at.
