@@ -5,6 +5,9 @@
 //! and comes back as an [`Input`]; the gateway asks for one thing at a time for
 //! each tenant, so there are never more tasks than twice the tenants.
 
+mod loading;
+mod sampling;
+
 use super::accepted;
 use super::bfd::{BfdInput, BfdSockets};
 use super::bgp::{BgpInput, Sockets};
@@ -12,24 +15,23 @@ use super::clock::Clock;
 use super::document_file::DocumentFile;
 use super::first_set::FirstSet;
 use super::journal::Journal;
-use super::load::{Earlier, LoadError, Loaded};
 use super::look::Look;
 use super::memory::{self, Memory};
 use super::nmaas::Nmaas;
 use super::publishing::Publishing;
-use super::reload::{Judgement, Reload};
-use super::task::{self, Input, Load, Tasks, text};
+use super::reload::Reload;
+use super::task::{self, Input, Tasks, text};
 use super::test_page::TestPages;
 use super::turns::Turns;
 use crate::datapath::{self, Datapath};
-use crate::gateway::{BfdAction, Gateway, Output, test_pages};
+use crate::gateway::{BfdAction, Gateway, Output};
 use crate::http::RibQuestion;
 use crate::linux::{self, Dirty, Kernel, Watch};
 use crate::model::{Placement, limits};
 use crate::net::{Mtu, Now, TenantName, Timestamp};
 use crate::status::{EndpointSnapshot, Offloads, RateMeter, Snapshot};
 use crate::wireguard::Sample;
-use notify::RecommendedWatcher;
+use sampling::{COUNTERS, LEGS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,20 +48,6 @@ const INPUTS: usize = 256;
 /// How often the devices are asked how they are.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// How often the rules' counters of one tenant are read, at most.
-const COUNTERS: Duration = Duration::from_secs(5);
-
-/// Tenants whose counters are read in one go.
-const COUNTERS_AT_ONCE: usize = 8;
-
-/// How often the VLANs of one tenant are looked at, at most, and the routers on
-/// them asked: less often than the kernel gives up on one that does not answer.
-const LEGS: Duration = Duration::from_secs(4);
-
-/// Tenants whose VLANs are looked at in one go, at least. Of more than a few
-/// hundred it is as many as have all looked at in [`LEGS`].
-const LEGS_AT_ONCE: usize = 128;
-
 /// How soon after a change in the directory the documents are read: an editor
 /// or `cp` makes several changes in a row.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -70,10 +58,6 @@ const BFD_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long leaving may take before it is given up.
 const STOP: Duration = Duration::from_secs(60);
-
-/// How long after a set of documents was taken it is kept for a restart: writing a
-/// thousand tenants' takes the processor from the change they ask for.
-const KEEP_AFTER: Duration = Duration::from_secs(1);
 
 /// How often what is remembered is written, when it has changed.
 const REMEMBER: Duration = Duration::from_secs(5);
@@ -311,32 +295,6 @@ impl EventLoop {
         self.publish();
     }
 
-    /// Reads the documents; what is read comes back as an input.
-    pub(super) fn load(&mut self) {
-        if !self.parts.reload.begin() {
-            return;
-        }
-        // A key that was handed in is not the tenant's own.
-        let mut identities = self.parts.gateway.identities().clone();
-        let tenants = &self.parts.gateway.config().tenants;
-        identities.retain(|name, _| tenants.get(name).is_some_and(|it| it.private_key.is_none()));
-        let reload = &self.parts.reload;
-        self.tasks.load(Load {
-            source: reload.source.clone(),
-            changed: reload.changed.clone(),
-            state: self.parts.state.clone(),
-            placement: self.parts.placement,
-            earlier: Earlier {
-                ports: self.ports.clone(),
-                identities,
-                documents: reload.documents(),
-                checked: reload.checked(),
-                files: reload.files(),
-                now: self.now().wall,
-            },
-        });
-    }
-
     fn measure_uplink(&mut self) {
         if self.measuring.begin() {
             self.tasks.measure_uplink();
@@ -489,60 +447,6 @@ impl EventLoop {
         self.publishing.note(true);
     }
 
-    fn handle_loaded(
-        &mut self,
-        loaded: Result<Loaded, LoadError>,
-        watcher: Option<RecommendedWatcher>,
-    ) {
-        let now = self.now();
-        let parts = &mut self.parts;
-        let first = parts.gateway.generation() == 0;
-        match parts.reload.handle_loaded(loaded, watcher, first) {
-            Judgement::Take(loaded) => {
-                if loaded.errors.is_empty() && self.kept != Some(loaded.digest) {
-                    self.kept = Some(loaded.digest);
-                    // Not later for each set that follows.
-                    let due = self.to_keep.take().map(|(due, _)| due);
-                    let due = due.unwrap_or_else(|| Instant::now() + KEEP_AFTER);
-                    self.to_keep = Some((due, loaded.files));
-                }
-                let Loaded { config, identities, errors, ports, uplink_mtu, .. } = *loaded;
-                parts.reload.handle_taken(loaded.documents, loaded.checked);
-                let tenants = config.tenants.len();
-                let neighbours = config.neighbours();
-                self.ports = ports;
-                self.uplink_mtu = uplink_mtu;
-                parts.gateway.handle_config(config, identities, errors, now);
-                self.test_pages.serve(test_pages(parts.gateway.config()));
-                let generation = parts.gateway.generation();
-                tracing::info!(tenants, generation, "config accepted");
-                self.warn_of_crowd(neighbours);
-                self.remember();
-            }
-            Judgement::Refuse(errors) => parts.gateway.handle_refused_config(errors, now),
-            Judgement::Wait => {}
-        }
-        if self.parts.reload.end() {
-            self.load();
-        }
-    }
-
-    /// Says when the kernel may have too little room for the routers there are. Half
-    /// of it is left to hosts beside them and to the rest of the machine.
-    fn warn_of_crowd(&mut self, neighbours: usize) {
-        let limit = linux::neighbour_limit();
-        let is_crowded = limit.is_some_and(|limit| limit < 2 * neighbours);
-        if is_crowded && !std::mem::replace(&mut self.is_crowded, is_crowded) {
-            tracing::warn!(
-                neighbours,
-                limit,
-                "the kernel may not remember all neighbours, and tenants' sites fall silent by \
-                 turns: raise net.ipv4.neigh.default.gc_thresh3 and net.ipv6.neigh.default.gc_thresh3"
-            );
-        }
-        self.is_crowded = is_crowded;
-    }
-
     fn handle_resolved(&mut self, name: &str, found: Result<Vec<IpAddr>, String>) {
         match &found {
             Ok(_) if self.unresolved.remove(name) => {
@@ -583,40 +487,6 @@ impl EventLoop {
                 | Output::Probe(..)
                 | Output::Resolve(_) => self.tasks.carry_out(output, self.last_initiation),
             }
-        }
-    }
-
-    /// Asks the devices how they are, and of some tenants what their rules dropped
-    /// and how many conversations they have.
-    fn sample(&mut self) {
-        if !self.sampling {
-            self.sampling = true;
-            self.tasks.sample();
-        }
-        self.sample_legs();
-        let now = Instant::now();
-        let due = self.counting.due(self.parts.gateway.config(), now);
-        for tenant in due.into_iter().take(COUNTERS_AT_ONCE) {
-            self.counting.take(&tenant, now);
-            self.tasks.count(tenant);
-        }
-    }
-
-    /// Looks at the VLANs of the tenants that were looked at longest ago.
-    fn sample_legs(&mut self) {
-        let now = Instant::now();
-        let gateway = &self.parts.gateway;
-        let turns = LEGS.as_secs().max(1) as usize;
-        let at_once = LEGS_AT_ONCE.max(gateway.config().tenants.len().div_ceil(turns));
-        let due = self.leg_turns.due(gateway.config(), now).into_iter();
-        let legs = due
-            .filter(|tenant| !self.legs_asked.contains(tenant))
-            .map(|tenant| (gateway.legs(&tenant), tenant));
-        let legs: Vec<_> = legs.filter(|(legs, _)| !legs.is_empty()).take(at_once).collect();
-        for (legs, tenant) in legs {
-            self.leg_turns.take(&tenant, now);
-            self.legs_asked.insert(tenant.clone());
-            self.tasks.sample_legs(tenant, legs);
         }
     }
 
