@@ -4,6 +4,11 @@
 //! To have them meet for certain one end stands still while the other dials it and its own
 //! time to dial comes: on waking it has both to do at once. Half of the BIRDs have a
 //! lower identifier than ours, so that each side's connection is the one to be kept.
+//!
+//! One way to lose a session is the neighbor's alone, and is counted apart: who speaks
+//! graceful restart takes a dial that it accepts after the session came up for our
+//! restart, closes that session without a word and goes on with the other
+//! (RFC 4724 §4.2). Its own log says so, and routes are kept over it.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -43,6 +48,7 @@ protocol bgp lockgate {{
   local {} as 65001; neighbor {GATEWAY} as 64600; strict bind on;
   connect delay time 4; connect retry time 5; error wait time 1, 3;
   graceful restart {};
+  debug {{ events }};
   ipv4 {{ import all; export none; }};
 }}
 ",
@@ -54,6 +60,12 @@ protocol bgp lockgate {{
 
 fn neighbors(gateway: &Gateway<'_>) -> Vec<NeighborSnapshot> {
     gateway.tenant("acme/gw").bgp.unwrap().neighbors
+}
+
+/// Whether a BIRD has taken a second connection for a restart of ours, as it may once
+/// both speak of restarts.
+fn saw_restart(bird: &Bird<'_>) -> bool {
+    bird.log().contains("Neighbor graceful restart detected")
 }
 
 /// How many connections were turned down for another (Cease/7), whoever said it.
@@ -122,13 +134,17 @@ fn sessions_that_both_ends_dial_at_once_come_up_and_stay_up() {
                 (collisions(&after) - collisions(&before), flaps(&after) - flaps(&before));
             println!("round {round}, {who} stood still: {collided} met, {flapped} flapped");
             met += collided;
-            let flapped: Vec<_> = after
-                .iter()
-                .zip(&before)
-                .filter(|(after, before)| after.flaps != before.flaps)
-                .map(|(after, _)| (&after.name, &after.last_error, &after.notifications))
-                .collect();
-            assert!(flapped.is_empty(), "{flapped:#?}\n{}", gateway.log());
+            let flapped = after.iter().zip(&before).filter(|(now, then)| now.flaps != then.flaps);
+            for (now, then) in flapped {
+                let n: usize = now.name.as_str().trim_start_matches('n').parse().unwrap();
+                let is_once = now.flaps.0 == then.flaps.0 + 1;
+                if is_once && saw_restart(&birds[n]) {
+                    println!("{}: BIRD took the other for a restart", now.name);
+                    continue;
+                }
+                let (name, error) = (&now.name, &now.last_error);
+                panic!("{name}: {error:?}\n{}\n{}", birds[n].log(), gateway.log());
+            }
         }
         // Or nothing was tried.
         assert!(NEIGHBORS as u64 / 2 < met, "{met} met");
