@@ -165,8 +165,9 @@ impl TenantMachine {
         all
     }
     /// Whether a namespace holds what is wanted of it with all that was learned, and
-    /// nothing more: found out without a copy of routes that may be very many. When it
-    /// says no, the plan may still be empty.
+    /// nothing more, but for routes that were made or removed while it was looked at:
+    /// found out without a copy of routes that may be very many. When it says no, the plan
+    /// may still be empty.
     pub(super) fn holds_all(&self, wanted: &Namespace, there: &Namespace) -> bool {
         let Some(speaker) = self.bgp.speaker.as_ref().filter(|it| !it.keeps_unsaid()) else {
             return false;
@@ -179,14 +180,54 @@ impl TenantMachine {
             })
         };
         let is_learned = |key: &RouteKey| key.metric == RouteKey::LEARNED_METRIC;
-        let (learned, given): (Vec<_>, Vec<_>) =
-            there.routes.iter().partition(|(key, _)| is_learned(key));
+        let learned = there.routes.iter().filter(|(key, _)| is_learned(key));
+        let given = there.routes.iter().filter(|(key, _)| !is_learned(key));
         wanted.loopback_up == there.loopback_up
             && wanted.ruleset == there.ruleset
             && wanted.links.len() == there.links.len()
             && wanted.links.iter().all(is_there)
             && wanted.sysctls.iter().all(|(key, value)| there.sysctls.get(key) == Some(value))
             && wanted.routes.iter().eq(given)
-            && speaker.routes().iter().eq(learned)
+            && same_but(speaker.routes().iter(), learned, |key| self.is_done_meanwhile(key))
+    }
+
+    /// Whether a route is as it was said last, whatever a look shows that is under way or
+    /// just over.
+    fn is_done_meanwhile(&self, key: &RouteKey) -> bool {
+        self.bgp.meanwhile.contains(key) && !self.bgp.changed.contains(key)
+    }
+}
+
+/// Whether two sets of routes, in the order of their keys, are the same but for `left_out`.
+fn same_but<'a, R: PartialEq + 'a>(
+    ours: impl Iterator<Item = (&'a RouteKey, &'a R)>,
+    theirs: impl Iterator<Item = (&'a RouteKey, &'a R)>,
+    left_out: impl Fn(&RouteKey) -> bool,
+) -> bool {
+    let (mut ours, mut theirs) = (ours.peekable(), theirs.peekable());
+    loop {
+        let (key, is_ours) = match (ours.peek(), theirs.peek()) {
+            (None, None) => return true,
+            (Some((key, route)), Some((other, seen))) if key == other => {
+                if route == seen || left_out(key) {
+                    ours.next();
+                    theirs.next();
+                    continue;
+                }
+                return false;
+            }
+            (Some((key, _)), None) => (*key, true),
+            (None, Some((key, _))) => (*key, false),
+            (Some((key, _)), Some((other, _))) if key < other => (*key, true),
+            (Some(_), Some((other, _))) => (*other, false),
+        };
+        if !left_out(key) {
+            return false;
+        }
+        if is_ours {
+            ours.next()
+        } else {
+            theirs.next()
+        };
     }
 }
