@@ -65,30 +65,41 @@ pub fn identity(
     // The next one first: should it take the place of the current one in between, it is
     // found there.
     let next_path = next_path(state, tenant);
-    let next = load(&next_path)?.map(|key| GatewayKey::new(key, made(&next_path)));
+    let next = load(&next_path)?.map(|key| kept(key, &next_path));
     let path = path(state, tenant);
-    let found = made(&path);
+    let found = stamp(&path);
     let known = known.map(|known| &known.current);
-    let current = match known.filter(|known| found.is_none() || found == known.made) {
+    let is_same = |known: &&GatewayKey| {
+        found.is_none_or(|(made, file)| known.made == made && known.file == Some(file))
+    };
+    let current = match known.filter(is_same) {
         Some(known) => known.clone(),
         None => {
             let key = match load(&path)? {
                 Some(key) => key,
                 None => load_or_create(state, tenant, random()?)?,
             };
-            GatewayKey::new(key, made(&path))
+            kept(key, &path)
         }
     };
     let next = next.filter(|next| next.public != current.public);
     Ok(Identity { current, next })
 }
 
-/// When the key in this file was made: nobody writes to it again, and moving it changes
-/// no time of it.
-fn made(path: &Path) -> Option<Timestamp> {
+/// A key with what is known of its file.
+fn kept(key: PrivateKey, path: &Path) -> GatewayKey {
+    let stamp = stamp(path);
+    GatewayKey::new(key, stamp.and_then(|(made, _)| made)).in_file(stamp.map(|(_, file)| file))
+}
+
+/// When the key in this file was made, and which file it is: nobody writes to it again,
+/// and moving it changes neither.
+fn stamp(path: &Path) -> Option<(Option<Timestamp>, u64)> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
-    let nanoseconds = u32::try_from(metadata.mtime_nsec()).ok()?;
-    Some(Timestamp::new(u64::try_from(metadata.mtime()).ok()?, nanoseconds))
+    let seconds = u64::try_from(metadata.mtime()).ok();
+    let nanoseconds = u32::try_from(metadata.mtime_nsec()).ok();
+    let made = seconds.zip(nanoseconds).map(|(whole, part)| Timestamp::new(whole, part));
+    Some((made, metadata.ino()))
 }
 
 /// Tells `changed` when a next key comes or goes, until the watcher is dropped.

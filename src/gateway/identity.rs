@@ -12,13 +12,22 @@ pub struct GatewayKey {
     pub public: PublicKey,
     /// When it was made, where that is known.
     pub made: Option<Timestamp>,
+    /// The number of the file it is kept in (its inode), where it is: two that were made
+    /// within one tick of the file system's clock have the same time.
+    pub file: Option<u64>,
 }
 
 impl GatewayKey {
     /// Both halves of a private key.
     pub fn new(private: PrivateKey, made: Option<Timestamp>) -> Self {
         let public = private.public();
-        Self { private, public, made }
+        Self { private, public, made, file: None }
+    }
+
+    /// The same, kept in the file of this number.
+    #[must_use]
+    pub fn in_file(self, file: Option<u64>) -> Self {
+        Self { file, ..self }
     }
 }
 
