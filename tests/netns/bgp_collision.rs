@@ -41,8 +41,7 @@ fn address(n: usize) -> String {
 fn bird_config(n: usize) -> String {
     let (identifier, restart) = (if n.is_multiple_of(2) { 1 } else { 200 }, n % 4 < 2);
     format!(
-        "log stderr all;
-router id {identifier}.1.1.{};
+        "router id {identifier}.1.1.{};
 protocol device {{}}
 protocol bgp lockgate {{
   local {} as 65001; neighbor {GATEWAY} as 64600; strict bind on;
@@ -134,6 +133,8 @@ fn sessions_that_both_ends_dial_at_once_come_up_and_stay_up() {
                 (collisions(&after) - collisions(&before), flaps(&after) - flaps(&before));
             println!("round {round}, {who} stood still: {collided} met, {flapped} flapped");
             met += collided;
+            let log = birds[0].log();
+            assert!(log.contains("session established"), "it says what it takes for what: {log:?}");
             let flapped = after.iter().zip(&before).filter(|(now, then)| now.flaps != then.flaps);
             for (now, then) in flapped {
                 let n: usize = now.name.as_str().trim_start_matches('n').parse().unwrap();
