@@ -103,7 +103,6 @@ impl TenantMachine {
     /// Takes off `steps` what is in place already, but not in what was seen. Gives whether
     /// learned routes are among what the plan is about, or were.
     pub(super) fn leave_out_meanwhile(&mut self, steps: &mut Vec<Step>) -> bool {
-        let meanwhile = std::mem::take(&mut self.bgp.meanwhile);
         let route = |step: &Step| match step {
             Step::ReplaceRoute(key, _) | Step::RemoveRoute(key) => Some(*key),
             Step::CreateNetns
@@ -123,10 +122,9 @@ impl TenantMachine {
         };
         // With a link its routes may go, those among them that have just been made.
         if steps.iter().all(|step| route(step).is_some()) {
-            let changed = &self.bgp.changed;
-            let is_done = |key: RouteKey| meanwhile.contains(&key) && !changed.contains(&key);
-            steps.retain(|step| !route(step).is_some_and(is_done));
+            steps.retain(|step| !route(step).is_some_and(|key| self.is_done_meanwhile(&key)));
         }
+        let meanwhile = std::mem::take(&mut self.bgp.meanwhile);
         std::mem::take(&mut self.bgp.is_due) || !meanwhile.is_empty()
     }
 
