@@ -45,6 +45,15 @@ impl Session {
                 None => self.end(id, DownReason::Released, Vec::new(), now),
             }
         }
+        // Its connection may be gone by now, with a reason of its own that says nothing of
+        // why it does not come back.
+        if let StopReason::MaximumPrefixes { maximum, restart_after, .. } = reason {
+            let until = restart_after.map_or_else(
+                || "until it is started".to_owned(),
+                |after| format!("for {} s", after.as_secs()),
+            );
+            self.error(format!("said more than {maximum} networks, and is left down {until}"), now);
+        }
         if !is_final && self.wanted == Wanted::Up {
             if *reason == StopReason::OutOfResources {
                 // Without a connection nobody has begun to wait yet.

@@ -123,6 +123,24 @@ fn each_reason_has_its_number() {
 }
 
 #[test]
+fn a_session_over_its_maximum_that_fell_at_once_kept_the_reason_of_its_fall() {
+    let mut alone = Alone::established(offer(), &bird_open());
+    // Its last UPDATE and its NOTIFICATION were read together: it has fallen before what
+    // it said is judged.
+    alone.receive(&message(3, &[6, 4]));
+    let reason = StopReason::MaximumPrefixes {
+        family: Family::Ipv4Unicast,
+        maximum: 3,
+        restart_after: Some(Duration::from_secs(300)),
+    };
+    alone.end.session.stop(&reason, alone.now);
+    let sample = alone.end.session.sample();
+    assert_eq!(sample.state, SessionState::Stopped);
+    let (said, _) = sample.last_error.unwrap();
+    assert_eq!(said, "said more than 3 networks, and is left down for 300 s");
+}
+
+#[test]
 fn a_session_that_is_stopped_while_it_dials_comes_back_or_not() {
     let cases = [
         (StopReason::ConfigurationChange, true),
