@@ -133,7 +133,10 @@ fn every_cause_is_told_by_show_rib() {
         // It says more than it may: nothing of it is here, and that is why.
         gateway.apply(&documents(3));
         tor.say("restart lockgate");
-        wait_said("10.140.2.0/24", "tor is not up, but Idle: said more than 3 networks, and is left down for 300 s");
+        wait_said(
+            "10.140.2.0/24",
+            "tor is not up, but Idle: said more than 3 networks, and is left down for 300 s",
+        );
         wait_said("10.140.2.0/24", "no neighbor says 10.140.2.0/24");
     });
 }
