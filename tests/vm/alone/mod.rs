@@ -71,9 +71,10 @@ fn a_restart_of_the_daemon_loses_no_packet() {
         let stage = Stage::new(lab);
         let mut gateway = stage.start(&in_kernel(&documents(key(CUSTOMER).public(), "", "")));
         kernel_router(lab, &customer(&gateway));
-        // Of both flows the way stands, or the beginning of one is lost to that.
-        stage.wait_traffic("app", "device", V4.device);
+        // Of both flows the way stands, or the beginning of one is lost to that. The
+        // customer begins: the gateway does not know where it is.
         stage.wait_traffic("device", "app", V6.app);
+        stage.wait_traffic("app", "device", V4.device);
         gateway.wait_state(TENANT, SITE, SiteState::Up);
         let before = peer(lab, key(CUSTOMER).public());
         let interval = Duration::from_millis(1);
