@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a forger that leaves us some of the processor")]
 
 use crate::lab::{self, Lab};
+use crate::raised::Raised;
 use crate::random_config::{site, tenant};
 use lockgate::linux::{Kernel, KernelOptions};
 use lockgate::model::{Config, Placement};
@@ -76,9 +77,8 @@ fn what_others_say_is_not_taken_for_the_kernels_answer() {
         let (stop, taken) = (AtomicBool::new(false), AtomicU64::new(0));
         let wrong = std::thread::scope(|scope| {
             scope.spawn(|| forge(&forger, &stop, &taken));
-            let looked = (0..LOOKS).map(|_| todo(lab)).find(|steps| !steps.is_empty());
-            stop.store(true, Ordering::Relaxed);
-            looked
+            let _raised = Raised(&stop);
+            (0..LOOKS).map(|_| todo(lab)).find(|steps| !steps.is_empty())
         });
         assert_eq!(wrong, None);
         let taken = taken.into_inner();

@@ -70,6 +70,7 @@ mod path_mtu;
 mod probes;
 #[path = "../it/random_config.rs"]
 mod random_config;
+mod raised;
 mod raw_speaker;
 mod reconcile_converge;
 mod reconcile_foreign;

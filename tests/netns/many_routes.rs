@@ -8,6 +8,7 @@
 
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, wait_until};
+use crate::raised::Raised;
 use crate::wireguard_stage::{key, site_document, tenant_document};
 use lockgate::linux::{Kernel, KernelOptions};
 use lockgate::model::Placement;
@@ -144,12 +145,12 @@ fn a_list_that_changed_while_it_was_read_lacked_what_had_been_there_all_the_time
         let over = AtomicBool::new(false);
         let observed = std::thread::scope(|scope| {
             scope.spawn(|| {
+                let _raised = Raised(&over);
                 for number in 0..GO {
                     lab.ip(NETNS, &format!("address delete {}/30 dev here", host(number)));
                     // Else no look would find it at rest between two.
                     std::thread::sleep(Duration::from_millis(60));
                 }
-                over.store(true, Ordering::Relaxed);
             });
             let mut observed = Vec::new();
             while !over.load(Ordering::Relaxed) {

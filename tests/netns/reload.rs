@@ -4,6 +4,7 @@
 use crate::flow::{Flow, Stream};
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
+use crate::raised::Raised;
 use crate::wireguard_router::{Customer, Engine, Router};
 use crate::wireguard_stage::{
     FAMILIES, PORT, PREFIXES, SITE, Stage, TENANT, TUNNEL, V4, V6, key, site_document, socket,
@@ -15,7 +16,7 @@ use lockgate::status::{ReloadOutcome, SiteState};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The customer's key, and those of who is changed beside it.
 const CUSTOMER: u8 = 7;
@@ -260,17 +261,21 @@ fn rules_change_while_another_program_changes_its_own() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
+                    let began = Instant::now();
                     lab.command_output(
                         &netns,
                         &["nft", "add table inet other; delete table inet other"],
                     );
                     made.fetch_add(1, Ordering::Relaxed);
+                    // A look at the rules takes a moment in which nobody changes any.
+                    std::thread::sleep(2 * began.elapsed());
                 }
             });
+            let raised = Raised(&ended);
             for neighbors in neighbors().iter().cycle().skip(1).take(2 * neighbors().len()) {
                 scene.gateway.apply(&(unchanged() + neighbors));
             }
-            ended.store(true, Ordering::Relaxed);
+            drop(raised);
         });
         let made = made.load(Ordering::Relaxed);
         assert!(10 < made, "only {made} transactions beside ours");
