@@ -96,7 +96,7 @@ pub struct AccessError {
 }
 
 /// One line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     line: usize,
     scope: Scope,
@@ -104,7 +104,7 @@ struct Entry {
 }
 
 /// Who may see what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     entries: Vec<Entry>,
 }

@@ -5,7 +5,7 @@
 //! to those who showed nothing. The unix socket is its owner's alone and asks nothing.
 
 use super::guard::LocalAddress;
-use super::{Identity, Scope, Views};
+use super::{Credentials, Identity, Scope, Views};
 use crate::status::Snapshot;
 use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -40,7 +40,8 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let (scope, is_asked_for) = scope_of(&views, &request);
+    let credentials = views.credentials();
+    let (scope, is_asked_for) = scope_of(&credentials, &request);
     if scope.is_none() && !is_open(request.uri()) {
         let mut response = (StatusCode::UNAUTHORIZED, REFUSAL).into_response();
         for challenge in CHALLENGES {
@@ -48,7 +49,7 @@ pub(super) async fn authenticate(
         }
         return response;
     }
-    request.extensions_mut().insert(Sight(scope));
+    request.extensions_mut().insert(Sight { scope, credentials });
     let mut response = next.run(request).await;
     if is_asked_for {
         response.headers_mut().append(header::VARY, HeaderValue::from_static("Authorization"));
@@ -61,13 +62,12 @@ fn is_open(uri: &Uri) -> bool {
 }
 
 /// What is shown, and whether it hangs on who asks.
-fn scope_of(views: &Views, request: &Request) -> (Option<Scope>, bool) {
+fn scope_of(credentials: &Credentials, request: &Request) -> (Option<Scope>, bool) {
     let extensions = request.extensions();
     // Not said is as good as the worst.
     if matches!(extensions.get(), Some(LocalAddress(None))) {
         return (Some(Scope::All), false);
     }
-    let credentials = views.credentials();
     let names = extensions.get::<ClientNames>().and_then(|names| names.0.clone());
     let token = match token(request.headers()) {
         Ok(token) => token,
@@ -102,21 +102,32 @@ fn token(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Unreadable> {
     Ok(Some(Zeroizing::new(password.to_owned())))
 }
 
-/// What is shown to who asks; `None` when that is nothing.
+/// What is shown to who asks.
 #[derive(Clone, Debug)]
-struct Sight(Option<Scope>);
+struct Sight {
+    /// `None` when that is nothing.
+    scope: Option<Scope>,
+    /// What says so.
+    credentials: Arc<Credentials>,
+}
 
 /// The views as who asks may see them: the only way from a route to a snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) views: Views,
     pub(super) scope: Scope,
+    credentials: Arc<Credentials>,
 }
 
 impl Seen {
     /// The latest snapshot, as far as it is seen.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.scope.of(&self.views.whole())
+    }
+
+    /// Ends when it may be that something else is seen.
+    pub(super) async fn is_over(&self) {
+        self.views.judged_anew(&self.credentials).await;
     }
 
     /// Whether the control loop was seen to go round of late.
@@ -134,24 +145,26 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, StatusCode> {
         match parts.extensions.get() {
-            Some(Sight(Some(scope))) => {
-                Ok(Self { views: Views::from_ref(state), scope: scope.clone() })
-            }
+            Some(Sight { scope: Some(scope), credentials }) => Ok(Self {
+                views: Views::from_ref(state),
+                scope: scope.clone(),
+                credentials: Arc::clone(credentials),
+            }),
             // A route that nobody is to reach without showing something.
-            Some(Sight(None)) | None => Err(StatusCode::UNAUTHORIZED),
+            Some(Sight { scope: None, .. }) | None => Err(StatusCode::UNAUTHORIZED),
         }
     }
 }
 
 /// Whether who asks sees the whole gateway.
 pub(super) fn sees_all(request: &Request) -> bool {
-    matches!(request.extensions().get(), Some(Sight(Some(Scope::All))))
+    matches!(request.extensions().get(), Some(Sight { scope: Some(Scope::All), .. }))
 }
 
 /// The scope of a request that was let through, in words.
 pub(super) fn mark(request: &Request) -> String {
     match request.extensions().get() {
-        Some(Sight(Some(scope))) => scope.mark(),
-        Some(Sight(None)) | None => String::new(),
+        Some(Sight { scope: Some(scope), .. }) => scope.mark(),
+        Some(Sight { scope: None, .. }) | None => String::new(),
     }
 }

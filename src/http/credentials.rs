@@ -21,6 +21,17 @@ impl Credentials {
         self.access.is_some() || self.takes_certificates
     }
 
+    /// Whether by both everybody sees the same, whatever they show to be itself.
+    pub(super) fn judge_as(&self, other: &Self) -> bool {
+        let take_the_same = match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => one.takes_what(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        take_the_same
+            && self.takes_certificates == other.takes_certificates
+            && self.access == other.access
+    }
+
     /// What somebody sees who showed this token, or a certificate of these names.
     pub(super) fn scope(
         &self,

@@ -8,7 +8,8 @@
 //!
 //! A reader that comes back with `Last-Event-ID` goes on from there. One that reads
 //! slower than things happen is told of a gap, and one that does not read is let go;
-//! nothing is kept for either. A stream ends within a minute, as every connection does.
+//! nothing is kept for either. A stream ends within a minute, as every connection does, and
+//! when others may see it than before: who still may comes back and goes on.
 
 use super::authenticate::Seen;
 use super::health;
@@ -100,10 +101,17 @@ pub(super) async fn events(
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let life = seen.views.times.stream;
+    let judged = seen.clone();
     let stream = Stream { recent: live.recent, tenant, seen, sender, _slot: slot };
     tokio::spawn(async move {
         // A reader that is gone, or does not read, needs no more.
-        let _ = tokio::time::timeout(life, stream.run(last)).await;
+        let run = async {
+            tokio::select! {
+                () = judged.is_over() => {}
+                _ = stream.run(last) => {}
+            }
+        };
+        let _ = tokio::time::timeout(life, run).await;
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(body)).into_response()
 }

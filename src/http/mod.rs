@@ -9,10 +9,10 @@
 //! ([`Scope`]). It listens where it is told, and answers only to names it knows (`guard`).
 //!
 //! In reading order: [`Views`] (what is shown), [`Listener`] (where), [`serve`],
-//! [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then what a request
-//! goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and `openapi`),
-//! `live` (what happens, as it happens, out of `recent`), `metrics` (and `key_metrics`,
-//! `open_metrics`, `probe_metrics`), `page`.
+//! `places` (to how many), [`Times`]; [`Credentials`] ([`Tls`], [`Access`], [`Scope`]); then
+//! what a request goes through: `guard`, `authenticate`, `etag`; then `health`, `api` (and
+//! `openapi`), `live` (what happens, as it happens, out of `recent`), `metrics` (and
+//! `key_metrics`, `open_metrics`, `probe_metrics`), `page`.
 
 mod access;
 mod api;
@@ -28,6 +28,7 @@ mod metrics;
 mod open_metrics;
 mod openapi;
 mod page;
+mod places;
 mod probe_metrics;
 mod recent;
 mod scope;

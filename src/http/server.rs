@@ -4,18 +4,22 @@ use super::authenticate::{self, ClientNames};
 use super::guard::{self, LocalAddress};
 use super::listener::Kind;
 use super::live::Live;
-use super::{Listener, Times, Tls, Views, api, etag, health, live, metrics, openapi, page, tls};
+use super::places::{Place, Places, Room};
+use super::{
+    Credentials, Listener, Tls, Views, api, etag, health, live, metrics, openapi, page, tls,
+};
 use crate::model::limits;
 use axum::extract::FromRef;
 use axum::{Extension, Router, middleware, routing::get};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +29,20 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after `accept` failed, for then descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Places for connections from the network.
+const NETWORK: Room = Room {
+    all: limits::HTTP_CONNECTIONS,
+    address: limits::HTTP_ADDRESS_CONNECTIONS,
+    loopback: limits::HTTP_LOOPBACK_CONNECTIONS,
+};
+
+/// Places for those by the unix socket, who have no address.
+const MACHINE: Room = Room {
+    all: limits::SOCKET_CONNECTIONS,
+    address: limits::SOCKET_CONNECTIONS,
+    loopback: limits::SOCKET_CONNECTIONS,
+};
+
 /// Serves `views` on all of `listeners` until `shutdown`; then lets answers
 /// under way end, for at most two seconds.
 pub async fn serve(
@@ -33,19 +51,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let (stop, stopping) = watch::channel(false);
-    let network = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS));
-    let machine = Arc::new(Semaphore::new(limits::SOCKET_CONNECTIONS));
+    let network = Places::new(NETWORK);
+    let machine = Places::new(MACHINE);
     let mut tasks = JoinSet::new();
     tasks.spawn(health::feel(views.clone(), stopping.clone()));
     let (live, recent) = live::begin(&views.whole());
     tasks.spawn(live::follow(views.snapshots.clone(), recent, stopping.clone()));
     let routes = router(views.clone(), live);
     for listener in listeners {
-        let slots = Arc::clone(match listener.0 {
-            Kind::Tcp(_) => &network,
-            Kind::Unix(_) => &machine,
-        });
-        tasks.spawn(accept(listener, routes.clone(), views.clone(), slots, stopping.clone()));
+        let places = match listener.0 {
+            Kind::Tcp(_) => network.clone(),
+            Kind::Unix(_) => machine.clone(),
+        };
+        tasks.spawn(accept(listener, routes.clone(), views.clone(), places, stopping.clone()));
     }
     shutdown.await;
     stop.send_replace(true);
@@ -101,7 +119,7 @@ async fn accept(
     listener: Listener,
     routes: Router,
     views: Views,
-    slots: Arc<Semaphore>,
+    places: Places,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -112,7 +130,7 @@ async fn accept(
             () = health::stopped(&mut stopping) => break,
             accepted = accept_one(&listener.0) => accepted,
         };
-        let (stream, local) = match accepted {
+        let (stream, from, local) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection");
@@ -120,17 +138,23 @@ async fn accept(
                 continue;
             }
         };
-        // Without a slot the newest goes: those who hold one lose it within
+        // Without a place the newest goes: those who hold one lose it within
         // seconds, unless they are using it.
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::debug!("too many connections");
+        let Some(place) = places.take(from) else {
+            tracing::debug!(%from, "too many connections");
             continue;
         };
-        let routes = routes.clone().layer(Extension(local));
-        let conversation =
-            Conversation { routes, times: views.times, stopping: stopping.clone(), _slot: slot };
+        let credentials = views.credentials();
+        let tls = credentials.tls.clone();
+        let conversation = Conversation {
+            routes: routes.clone().layer(Extension(local)),
+            views: views.clone(),
+            credentials,
+            stopping: stopping.clone(),
+            _place: place,
+        };
         match stream {
-            Stream::Tcp(stream) => match views.credentials().tls.clone() {
+            Stream::Tcp(stream) => match tls {
                 Some(tls) => connections.spawn(conversation.secure(stream, tls)),
                 None => connections.spawn(conversation.hold(stream)),
             },
@@ -146,16 +170,16 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
-async fn accept_one(listener: &Kind) -> std::io::Result<(Stream, LocalAddress)> {
+async fn accept_one(listener: &Kind) -> std::io::Result<(Stream, IpAddr, LocalAddress)> {
     match listener {
         Kind::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, from) = listener.accept().await?;
             let local = LocalAddress(Some(stream.local_addr()?.ip().to_canonical()));
-            Ok((Stream::Tcp(stream), local))
+            Ok((Stream::Tcp(stream), from.ip(), local))
         }
         Kind::Unix(socket) => {
             let (stream, _) = socket.listener.accept().await?;
-            Ok((Stream::Unix(stream), LocalAddress(None)))
+            Ok((Stream::Unix(stream), IpAddr::V6(Ipv6Addr::LOCALHOST), LocalAddress(None)))
         }
     }
 }
@@ -163,9 +187,11 @@ async fn accept_one(listener: &Kind) -> std::io::Result<(Stream, LocalAddress)> 
 /// One connection, and what it takes to serve it.
 struct Conversation {
     routes: Router,
-    times: Times,
+    views: Views,
+    /// What was in force as it began.
+    credentials: Arc<Credentials>,
     stopping: watch::Receiver<bool>,
-    _slot: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Conversation {
@@ -174,7 +200,7 @@ impl Conversation {
         let handshake = TlsAcceptor::from(tls.config).accept(stream);
         let shaken = tokio::select! {
             () = health::stopped(&mut self.stopping) => return,
-            shaken = tokio::time::timeout(self.times.head, handshake) => shaken,
+            shaken = tokio::time::timeout(self.views.times.head, handshake) => shaken,
         };
         let stream = match shaken {
             Ok(Ok(stream)) => stream,
@@ -188,26 +214,27 @@ impl Conversation {
         self.hold(stream).await;
     }
 
-    /// Answers until there is nothing to answer, or it took too long.
+    /// Answers until there is nothing to answer, it took too long, or it may be that its
+    /// client sees something else: who comes again is looked at anew.
     async fn hold(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.times.head)
+            .header_read_timeout(self.views.times.head)
             .max_buf_size(limits::HTTP_HEAD_BYTES)
             .max_headers(limits::HTTP_HEADERS)
             .half_close(false)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes));
         let mut connection = pin!(connection);
-        let deadline = tokio::time::sleep(self.times.connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => Some(ended),
-            () = deadline => None,
-            () = health::stopped(&mut self.stopping) => {
-                connection.as_mut().graceful_shutdown();
-                Some(connection.await)
+        let served = async {
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = self.views.judged_anew(&self.credentials) => {}
+                () = health::stopped(&mut self.stopping) => {}
             }
+            connection.as_mut().graceful_shutdown();
+            connection.await
         };
-        if let Some(Err(error)) = ended {
+        if let Ok(Err(error)) = tokio::time::timeout(self.views.times.connection, served).await {
             tracing::trace!(%error, "a connection ended early");
         }
     }

@@ -43,6 +43,7 @@ pub enum TlsError {
 pub struct Tls {
     pub(super) config: Arc<ServerConfig>,
     own: CertificateDer<'static>,
+    clients: Option<Authorities>,
     expires: Timestamp,
 }
 
@@ -107,12 +108,21 @@ impl Tls {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), own, expires: Timestamp::new(expires, 0) })
+        let (clients, expires) = (clients.cloned(), Timestamp::new(expires, 0));
+        Ok(Self { config: Arc::new(config), own, clients, expires })
     }
 
     /// Whether both show the same certificate.
     pub fn shows_what(&self, other: &Self) -> bool {
         self.own == other.own
+    }
+
+    /// Whether both take the same clients' certificates.
+    pub(super) fn takes_what(&self, other: &Self) -> bool {
+        match (&self.clients, &other.clients) {
+            (Some(Authorities(one)), Some(Authorities(other))) => one.roots == other.roots,
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 
     /// When its own certificate expires.

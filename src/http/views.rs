@@ -98,4 +98,13 @@ impl Views {
     pub(super) fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials.borrow())
     }
+
+    /// Ends when somebody may see something else than by `before`.
+    pub(super) async fn judged_anew(&self, before: &Credentials) {
+        let mut credentials = self.credentials.clone();
+        if credentials.wait_for(|now| !now.judge_as(before)).await.is_err() {
+            // Nobody is left to change them.
+            std::future::pending::<()>().await;
+        }
+    }
 }

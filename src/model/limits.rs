@@ -182,6 +182,14 @@ pub const LOOKUPS: usize = 16;
 /// below the 1,024 descriptors a process may have open by default.
 pub const HTTP_CONNECTIONS: usize = 256;
 
+/// Of those from one address (of IPv6 a /64), so that one host cannot keep the others out: a
+/// browser takes up to six.
+pub const HTTP_ADDRESS_CONNECTIONS: usize = 64;
+
+/// Of those from loopback, where all come from for whom a proxy on the machine speaks: the
+/// rest is for the network.
+pub const HTTP_LOOPBACK_CONNECTIONS: usize = 192;
+
 /// Connections to its unix socket, apart from those: who is on the machine is answered
 /// whatever comes from the network.
 pub const SOCKET_CONNECTIONS: usize = 64;

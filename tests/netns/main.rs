@@ -83,6 +83,7 @@ mod restart;
 mod sim_kernel;
 mod sniffer;
 mod status_access;
+mod status_crowd;
 mod tenants;
 mod test_page;
 mod traffic;

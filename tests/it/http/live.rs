@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A reader of the stream.
-struct Reader {
+pub(super) struct Reader {
     lines: BufReader<std::net::TcpStream>,
 }
 
 /// One message of it.
 #[derive(Debug, Default, PartialEq)]
-struct Message {
+pub(super) struct Message {
     event: String,
     id: Option<String>,
     data: String,
@@ -24,11 +24,16 @@ struct Message {
 impl Reader {
     /// Opens the stream; `last` is the id of the message heard last.
     fn open(server: &Server, query: &str, last: Option<&str>) -> Self {
+        Self::open_as(server, query, last, "")
+    }
+
+    /// The same, with more header fields.
+    pub(super) fn open_as(server: &Server, query: &str, last: Option<&str>, more: &str) -> Self {
         let mut stream = server.connect();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let request =
-            format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+            format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}{more}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut head = String::new();
@@ -56,8 +61,15 @@ impl Reader {
         }
     }
 
+    /// Reads on until the stream ends, which it does well before its time is over.
+    pub(super) fn ended(mut self) {
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        assert!(rest.ends_with("0\r\n\r\n"), "it ends as a stream does: {rest}");
+    }
+
     /// The next that is called `event`.
-    fn wait(&mut self, event: &str) -> Message {
+    pub(super) fn wait(&mut self, event: &str) -> Message {
         (0..100).map(|_| self.next()).find(|message| message.event == event).unwrap()
     }
 }

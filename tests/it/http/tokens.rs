@@ -1,10 +1,14 @@
 //! The file that says who may see what.
 
+use super::live::Reader;
 use super::server::Server;
 use crate::sample::snapshot;
-use lockgate::http::{Access, Credentials, token_line};
+use lockgate::http::{Access, Credentials, Times, token_line};
 use lockgate::model::limits;
+use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// SHA-256 of `test`, by another program.
 const TEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -77,9 +81,17 @@ pub(super) fn server() -> Server {
 }
 
 fn serving(access: Access) -> Server {
-    let credentials = Credentials { access: Some(access), ..Credentials::default() };
-    let (_, credentials) = tokio::sync::watch::channel(Arc::new(credentials));
-    Server::made(snapshot(), |views| views.with_credentials(credentials))
+    changing(access).0
+}
+
+/// A server, and how it is told of others who may see something.
+fn changing(access: Access) -> (Server, watch::Sender<Arc<Credentials>>) {
+    let (say, credentials) = watch::channel(known(access));
+    (Server::made(snapshot(), |views| views.with_credentials(credentials)), say)
+}
+
+fn known(access: Access) -> Arc<Credentials> {
+    Arc::new(Credentials { access: Some(access), ..Credentials::default() })
 }
 
 fn ask(server: &Server, path: &str, fields: &str) -> super::server::Answer {
@@ -183,7 +195,7 @@ fn a_token_is_taken_as_a_program_and_as_a_browser_shows_it() {
 fn a_token_that_is_taken_back_is_taken_back_at_once() {
     let access = Access::parse(&token_line("noc", &[], "old").unwrap()).unwrap();
     let credentials = Credentials { access: Some(access), ..Credentials::default() };
-    let (say, credentials) = tokio::sync::watch::channel(Arc::new(credentials));
+    let (say, credentials) = watch::channel(Arc::new(credentials));
     let server = Server::made(snapshot(), |views| views.with_credentials(credentials));
     let old = "Authorization: Bearer old\r\n";
     assert_eq!(ask(&server, "/metrics", old).status(), 200);
@@ -207,4 +219,61 @@ fn secrets_are_in_no_debug_text() {
     let access = Access::parse(&token_line("noc", &[], "canary").unwrap()).unwrap();
     let text = format!("{:?}", Credentials { access: Some(access), ..Credentials::default() });
     assert!(!text.contains("canary"), "{text}");
+}
+
+/// The file of tokens with these names in it; each name is the token, too.
+fn tokens(names: &[&str]) -> Access {
+    let lines = names.iter().map(|name| token_line(name, &[], name).unwrap() + "\n");
+    Access::parse(&lines.collect::<String>()).unwrap()
+}
+
+/// It was told what happens for most of a minute more.
+#[test]
+fn who_lost_a_token_went_on_reading_what_happens() {
+    let (server, say) = changing(tokens(&["noc", "old"]));
+    let [mut noc, mut old] = ["noc", "old"].map(|token| {
+        let token = format!("Authorization: Bearer {token}\r\n");
+        Reader::open_as(&server, "", None, &token)
+    });
+    // What is read again and is the same ends nothing.
+    say.send_replace(known(tokens(&["noc", "old"])));
+    for _ in 0..2 {
+        server.snapshots.send_replace(Arc::new(snapshot()));
+        old.wait("snapshot");
+        noc.wait("snapshot");
+    }
+    say.send_replace(known(tokens(&["noc"])));
+    old.ended();
+    // Who still may comes back.
+    noc.ended();
+    let again = |token| {
+        let token = format!("Authorization: Bearer {token}\r\n");
+        ask(&server, "/api/v1/status", &token).status()
+    };
+    assert_eq!((again("noc"), again("old")), (200, 401));
+    Reader::open_as(&server, "", None, "Authorization: Bearer noc\r\n").wait("snapshot");
+}
+
+#[test]
+fn a_connection_that_stands_is_let_go_when_others_may_see_something() {
+    let (say, credentials) = watch::channel(known(tokens(&["noc", "old"])));
+    // Nothing else ends one that is idle.
+    let times = Times { head: Duration::from_secs(60), ..Times::default() };
+    let server =
+        Server::made(snapshot(), |views| views.with_credentials(credentials).with_times(times));
+    let mut stays = server.connect();
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut answer = |say_again: bool| {
+        if say_again {
+            stays.write_all(request.as_bytes()).unwrap();
+        }
+        let mut piece = [0; 1_024];
+        let count = stays.read(&mut piece).unwrap();
+        String::from_utf8_lossy(&piece[..count]).into_owned()
+    };
+    assert!(answer(true).starts_with("HTTP/1.1 200"));
+    say.send_replace(known(tokens(&["noc", "old"])));
+    assert!(answer(true).starts_with("HTTP/1.1 200"), "read again is not changed");
+    say.send_replace(known(tokens(&["noc"])));
+    assert_eq!(answer(false), "");
 }
