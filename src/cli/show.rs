@@ -7,7 +7,7 @@ use super::terminal::{self, ColorChoice, Style};
 use super::verdict::{Failure, Verdict};
 use super::{show_absent, show_bgp, show_probes};
 use crate::net::{Prefix, TenantName};
-use crate::status::{Ago, Bytes, Count, RouteSnapshot, SiteState, Snapshot};
+use crate::status::{Ago, Bytes, Count, RouteSnapshot, SiteState, Snapshot, TenantSnapshot};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -65,15 +65,17 @@ pub(super) fn run(
     };
     let text = match arguments.what {
         What::Peers => show(&peers(&snapshot), arguments.output, |rows| draw_peers(rows, style)),
-        What::Routes => show(&routes(&snapshot), arguments.output, |rows| draw_routes(rows, style)),
+        What::Routes => {
+            show(&routes(&snapshot.tenants), arguments.output, |rows| draw_routes(rows, style))
+        }
         What::Neighbors => {
-            let rows = show_bgp::neighbors(&snapshot);
+            let rows = show_bgp::neighbors(&snapshot.tenants);
             show(&rows, arguments.output, |rows| {
                 show_bgp::draw_neighbors(rows, snapshot.taken, style)
             })
         }
         What::Probes => {
-            let rows = show_probes::probes(&snapshot);
+            let rows = show_probes::probes(&snapshot.tenants);
             show(&rows, arguments.output, |rows| show_probes::draw(rows, snapshot.taken, style))
         }
         What::Rib => {
@@ -167,17 +169,18 @@ fn draw_peers(rows: &[Peer], style: Style) -> String {
     output::draw(&mut table)
 }
 
+/// A route, and whose it is.
 #[derive(Serialize)]
-struct Route<'a> {
+pub(super) struct Route<'a> {
     tenant: String,
     #[serde(flatten)]
     route: &'a RouteSnapshot,
 }
 
-fn routes(snapshot: &Snapshot) -> Vec<Route<'_>> {
-    let of = |tenant: &crate::status::TenantSnapshot| tenant.name.to_string();
-    snapshot
-        .tenants
+/// The routes of all of `tenants`.
+pub(super) fn routes(tenants: &[TenantSnapshot]) -> Vec<Route<'_>> {
+    let of = |tenant: &TenantSnapshot| tenant.name.to_string();
+    tenants
         .iter()
         .flat_map(|tenant| {
             tenant.routes.iter().map(move |route| Route { tenant: of(tenant), route })
@@ -185,7 +188,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Route<'_>> {
         .collect()
 }
 
-fn draw_routes(rows: &[Route<'_>], style: Style) -> String {
+pub(super) fn draw_routes(rows: &[Route<'_>], style: Style) -> String {
     let header = ["TENANT", "PREFIX", "VIA", "LINK", "SITE", "SOURCE", "INSTALLED"];
     let mut table = output::table(style, &header);
     for Route { tenant, route } in rows {

@@ -7,7 +7,7 @@ use super::verdict::Failure;
 use crate::net::{Prefix, Timestamp};
 use crate::status::{
     Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, RibNetwork,
-    Snapshot,
+    Snapshot, TenantSnapshot,
 };
 use comfy_table::{Cell, Color};
 use serde::Serialize;
@@ -28,10 +28,10 @@ enum Row<'a> {
     Range(&'a RangeSnapshot),
 }
 
-/// Every neighbor in a snapshot, and every range.
-pub(super) fn neighbors(snapshot: &Snapshot) -> Vec<Neighbor<'_>> {
+/// Every neighbor of `tenants`, and every range.
+pub(super) fn neighbors(tenants: &[TenantSnapshot]) -> Vec<Neighbor<'_>> {
     let mut rows = Vec::new();
-    for tenant in &snapshot.tenants {
+    for tenant in tenants {
         let Some(bgp) = &tenant.bgp else { continue };
         let ranges = bgp.ranges.iter().map(Row::Range);
         for row in ranges.chain(bgp.neighbors.iter().map(Row::Neighbor)) {

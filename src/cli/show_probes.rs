@@ -3,7 +3,7 @@
 use super::output::{self, number, text};
 use super::terminal::Style;
 use crate::net::Timestamp;
-use crate::status::{Ago, Latency, ProbeSnapshot, ProbeState, Snapshot};
+use crate::status::{Ago, Latency, ProbeSnapshot, ProbeState, TenantSnapshot};
 use comfy_table::{Cell, Color, Table};
 use serde::Serialize;
 
@@ -16,10 +16,10 @@ pub(super) struct Probe<'a> {
     probe: &'a ProbeSnapshot,
 }
 
-/// Every probe in a snapshot.
-pub(super) fn probes(snapshot: &Snapshot) -> Vec<Probe<'_>> {
+/// Every probe of `tenants`.
+pub(super) fn probes(tenants: &[TenantSnapshot]) -> Vec<Probe<'_>> {
     let mut rows = Vec::new();
-    for tenant in &snapshot.tenants {
+    for tenant in tenants {
         for site in &tenant.sites {
             rows.extend(site.probes.iter().map(|probe| Probe {
                 tenant: tenant.name.to_string(),

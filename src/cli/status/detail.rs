@@ -7,7 +7,8 @@ use crate::cli::show_probes;
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
 use crate::status::{
-    Ago, AttachmentKind, BitRate, Bytes, Count, KeyRole, SiteSnapshot, TenantSnapshot,
+    Ago, AttachmentKind, BitRate, Bytes, Conditions, Count, Event, KeyRole, SiteSnapshot,
+    TenantSnapshot,
 };
 
 pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
@@ -19,8 +20,9 @@ pub(super) fn draw(place: Place<'_>, now: Timestamp, style: Style) -> String {
         out += &show_probes::draw_site(&place.site.probes, now, style);
         out.push('\n');
     }
-    out += &conditions(place, now, style);
-    let events = events(place, now, style);
+    out += &conditions(&place.site.conditions, now, style);
+    let of_site = |event: &&Event| event.site.as_ref() == Some(&place.site.name);
+    let events = events(place.tenant.events.iter().filter(of_site), now, style);
     if !events.is_empty() {
         out.push('\n');
         out += &events;
@@ -136,9 +138,9 @@ fn prefixes(place: Place<'_>, style: Style) -> String {
     output::draw(&mut table)
 }
 
-fn conditions(place: Place<'_>, now: Timestamp, style: Style) -> String {
+pub(super) fn conditions(conditions: &Conditions, now: Timestamp, style: Style) -> String {
     let mut table = output::table(style, &["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"]);
-    for condition in place.site.conditions.iter() {
+    for condition in conditions.iter() {
         table.add_row([
             text(condition.kind),
             text(condition.status),
@@ -150,11 +152,15 @@ fn conditions(place: Place<'_>, now: Timestamp, style: Style) -> String {
     output::draw(&mut table)
 }
 
-fn events(place: Place<'_>, now: Timestamp, style: Style) -> String {
+/// What happened; nothing where that is nothing.
+pub(super) fn events<'a>(
+    events: impl Iterator<Item = &'a Event>,
+    now: Timestamp,
+    style: Style,
+) -> String {
     let mut table = output::table(style, &["WHEN", "EVENT", "TIMES", "MESSAGE"]);
-    let of_site = |event: &&crate::status::Event| event.site.as_ref() == Some(&place.site.name);
     let mut is_empty = true;
-    for event in place.tenant.events.iter().filter(of_site) {
+    for event in events {
         is_empty = false;
         table.add_row([
             text(Ago::between(event.last, now)),

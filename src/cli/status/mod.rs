@@ -12,9 +12,12 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
+mod browser;
 mod detail;
+mod line;
 mod overview;
 mod pane;
+mod tenant;
 mod watch;
 
 /// Arguments of `status`.
@@ -25,7 +28,8 @@ pub struct StatusArguments {
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
-    /// Draw again and again until q or ctrl-C; arrows and Page keys scroll, / filters
+    /// Draw again and again until q or ctrl-C; arrows choose, Enter opens a site, t its tenant,
+    /// / filters
     #[arg(short, long)]
     watch: bool,
     /// Seconds between two drawings

@@ -1,7 +1,7 @@
 //! All sites in one table, the most urgent first, and what else is amiss.
 
 use super::Place;
-use super::pane::Picture;
+use super::pane::{MARGIN, Picture, Row, Spot};
 use crate::cli::output::{self, number, text};
 use crate::cli::terminal::Style;
 use crate::net::Timestamp;
@@ -9,6 +9,7 @@ use crate::status::{
     Ago, BitRate, Bytes, ConditionStatus, ConditionType, ConntrackSnapshot, ReloadOutcome,
     SiteState, Snapshot, TenantSnapshot, Visible,
 };
+use comfy_table::Table;
 use std::cmp::Reverse;
 use std::fmt::Write;
 
@@ -20,18 +21,29 @@ const DISPENSABLE: [usize; 4] = [7, 6, 4, 5];
 pub(super) fn draw(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
     let mut out = summary(snapshot);
     out.push('\n');
-    out += &sites(snapshot, style, is_wide);
+    out += &draw_sites(&snapshot.tenants, snapshot.taken, style, is_wide);
     out += &complaints(snapshot);
     out
 }
 
-/// The same in parts, for a screen that it may not fit.
+/// The same in parts, for a screen that it may not fit. Each row is a line.
 pub(super) fn picture(snapshot: &Snapshot, style: Style, is_wide: bool) -> Picture {
     let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let mut head = lines(summary(snapshot));
     head.push(String::new());
-    let mut columns = lines(sites(snapshot, style, is_wide));
-    let rows = columns.split_off(columns.len().min(1));
+    let places = by_urgency(&snapshot.tenants);
+    let width = style.width.map(|width| width.saturating_sub(MARGIN));
+    let mut table = sites(&places, snapshot.taken, Style { width, ..style }, is_wide);
+    for row in table.row_iter_mut() {
+        row.max_height(1);
+    }
+    let mut columns = if places.is_empty() { Vec::new() } else { lines(output::draw(&mut table)) };
+    let rows = columns.split_off(columns.len().saturating_sub(places.len()));
+    let about = |Place { tenant, site }: &Place<'_>| {
+        Some(Spot { tenant: tenant.name.clone(), site: Some(site.name.clone()) })
+    };
+    let rows = rows.into_iter().zip(&places);
+    let rows = rows.map(|(text, place)| Row { text, about: about(place) }).collect();
     Picture { head, columns, rows, tail: lines(complaints(snapshot)) }
 }
 
@@ -67,16 +79,29 @@ fn summary(snapshot: &Snapshot) -> String {
     )
 }
 
-fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
-    let mut places: Vec<Place<'_>> = snapshot
-        .tenants
-        .iter()
-        .flat_map(|tenant| tenant.sites.iter().map(move |site| Place { tenant, site }))
-        .collect();
+/// The sites of `tenants` in a table, the most urgent first; nothing where there are none.
+pub(super) fn draw_sites(
+    tenants: &[TenantSnapshot],
+    now: Timestamp,
+    style: Style,
+    is_wide: bool,
+) -> String {
+    let places = by_urgency(tenants);
     if places.is_empty() {
         return String::new();
     }
+    output::draw(&mut sites(&places, now, style, is_wide))
+}
+
+fn by_urgency(tenants: &[TenantSnapshot]) -> Vec<Place<'_>> {
+    let of = |tenant| move |site| Place { tenant, site };
+    let mut places: Vec<Place<'_>> =
+        tenants.iter().flat_map(|tenant| tenant.sites.iter().map(of(tenant))).collect();
     places.sort_by_key(|place| Reverse(place.site.state.urgency()));
+    places
+}
+
+fn sites(places: &[Place<'_>], now: Timestamp, style: Style, is_wide: bool) -> Table {
     let mut header =
         vec!["STATE", "SITE", "TENANT", "WHY", "SINCE", "HANDSHAKE", "RECEIVED", "SENT"];
     if is_wide {
@@ -89,8 +114,8 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
             text(&site.name),
             text(&tenant.name),
             text(site.reason),
-            text(Ago::between(site.since, snapshot.taken)),
-            text(age(site.last_handshake_time, snapshot.taken)),
+            text(Ago::between(site.since, now)),
+            text(age(site.last_handshake_time, now)),
             number(Bytes(site.received_bytes.0)),
             number(Bytes(site.sent_bytes.0)),
         ];
@@ -115,7 +140,7 @@ fn sites(snapshot: &Snapshot, style: Style, is_wide: bool) -> String {
     if !is_wide {
         output::fit(&mut table, style, &DISPENSABLE);
     }
-    output::draw(&mut table)
+    table
 }
 
 /// What is not as it should be, besides sites.

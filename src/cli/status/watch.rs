@@ -3,8 +3,9 @@
 //! A gateway that goes is waited for: the last picture stays, and above it stands loudly
 //! how old it is.
 
-use super::pane::{Pane, Picture, Wish};
-use super::{StatusArguments, needs_a_look, overview, render};
+use super::browser::{Browser, Change};
+use super::pane::{Picture, Spot, Surface};
+use super::{Place, StatusArguments, detail, needs_a_look, overview, render, tenant};
 use crate::cli::client::{self, Answer, ClientError};
 use crate::cli::keyboard::Keyboard;
 use crate::cli::output::Format;
@@ -49,7 +50,7 @@ pub(super) async fn watch(
     tokio::spawn(ask(socket.to_owned(), Duration::from_secs(arguments.interval), send));
     let mut known = Known::default();
     let mut verdict = Verdict::Good;
-    let mut pane = Pane::default();
+    let mut browser = Browser::default();
     let mut screen = Screen::take()?;
     let (mut keyboard, mut keys) = Keyboard::take();
     let mut picture = Picture::default();
@@ -74,10 +75,11 @@ pub(super) async fn watch(
                 // All that were pressed, for drawing takes longer than pressing.
                 let mut next = Some(key);
                 while let Some(key) = next {
-                    match pane.handle(key) {
-                        Wish::Draw => {}
-                        Wish::Redraw => screen.forget(),
-                        Wish::Quit => return Ok(verdict),
+                    match browser.handle(key) {
+                        Change::Same => {}
+                        Change::Other => is_new = true,
+                        Change::Redraw => screen.forget(),
+                        Change::Quit => return Ok(verdict),
                     }
                     next = keys.try_recv().ok();
                 }
@@ -86,7 +88,7 @@ pub(super) async fn watch(
         }
         let style = Style::of_stdout(color);
         if let Some(snapshot) = known.snapshot.as_ref().filter(|_| is_new) {
-            picture = match draw(snapshot, arguments, style) {
+            picture = match draw(snapshot, arguments, browser.opened(), style) {
                 Ok((picture, found)) => {
                     verdict = found;
                     known.was_shown = true;
@@ -101,10 +103,12 @@ pub(super) async fn watch(
         }
         let banner = known.banner(clock.now().wall, arguments.interval, style);
         let lines = match terminal::size().filter(|_| screen.is_terminal()) {
-            Some(size) => pane.lay_out(banner, &picture, size, keyboard.is_there()),
-            None => [&banner, &picture.head, &picture.columns, &picture.rows, &picture.tail]
-                .map(Vec::as_slice)
-                .concat(),
+            Some(size) => {
+                let (has_keys, color) = (keyboard.is_there(), style.color);
+                let surface = Surface { size, has_keys, color, has_way_back: false };
+                browser.lay_out(banner, &picture, surface)
+            }
+            None => picture.below(banner),
         };
         screen.draw(lines)?;
     }
@@ -125,8 +129,13 @@ async fn ask(socket: PathBuf, interval: Duration, to: mpsc::Sender<Result<Answer
 fn draw(
     snapshot: &Snapshot,
     arguments: &StatusArguments,
+    opened: Option<&Spot>,
     style: Style,
 ) -> Result<(Picture, Verdict), Failure> {
+    if let Some(spot) = opened {
+        let verdict = Verdict::finding_if(needs_a_look(snapshot));
+        return Ok((draw_opened(snapshot, spot, style), verdict));
+    }
     let overview = |style, is_wide| {
         let verdict = Verdict::finding_if(needs_a_look(snapshot));
         Ok((overview::picture(snapshot, style, is_wide), verdict))
@@ -136,10 +145,24 @@ fn draw(
         (None, Format::Wide) => overview(style.endless(), true),
         (None, Format::Json | Format::Yaml) | (Some(_), _) => {
             let (text, verdict) = render(snapshot, arguments, style)?;
-            let rows = text.lines().map(str::to_owned).collect();
-            Ok((Picture { rows, ..Picture::default() }, verdict))
+            Ok((Picture::of(&text), verdict))
         }
     }
+}
+
+/// What was opened out of all sites. What is gone may come back.
+fn draw_opened(snapshot: &Snapshot, spot: &Spot, style: Style) -> Picture {
+    let now = snapshot.taken;
+    let found = snapshot.tenant(&spot.tenant).and_then(|tenant| match &spot.site {
+        None => Some(tenant::draw(tenant, now, style)),
+        Some(site) => {
+            tenant.site(site).map(|site| detail::draw(Place { tenant, site }, now, style))
+        }
+    });
+    Picture::of(&found.unwrap_or_else(|| match &spot.site {
+        Some(site) => format!("✖ {} has no site {site} any more", spot.tenant),
+        None => format!("✖ there is no tenant {} any more", spot.tenant),
+    }))
 }
 
 impl Known {

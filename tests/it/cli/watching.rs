@@ -139,11 +139,11 @@ fn many_sites_are_scrolled_and_filtered() {
     let mut watcher = Watcher::start(&server, (80, 24), &[]);
     let first = watcher.until(|lines| has(lines, "lines 1–"));
     assert_eq!(first.len(), 24);
-    let worst = first.iter().position(|line| line.starts_with("✖ Down")).unwrap();
-    assert!(first[worst - 1].starts_with("STATE"), "{first:#?}");
+    let worst = first.iter().position(|line| line.starts_with("▸ ✖ Down")).unwrap();
+    assert!(first[worst - 1].starts_with("  STATE"), "{first:#?}");
     watcher.terminal.write(b"\x1b[6~");
     let next = watcher.until(|lines| !has(lines, "✖ Down"));
-    assert!(next[worst - 1].starts_with("STATE"), "the names of the columns went: {next:#?}");
+    assert!(next[worst - 1].starts_with("  STATE"), "the names of the columns went: {next:#?}");
     watcher.terminal.write(b"G");
     watcher.until(|lines| has(lines, "site-198 ") && has(lines, "of 200"));
     watcher.terminal.write(b"/SITE-19");
@@ -164,6 +164,133 @@ fn a_terminal_of_few_lines_has_the_worst_site_on_it() {
         watcher.signal("TERM");
         watcher.end();
     }
+}
+
+/// The line that is chosen.
+fn chosen(lines: &[String]) -> Option<&str> {
+    lines.iter().find_map(|line| line.strip_prefix("▸ "))
+}
+
+const DOWN: &[u8] = b"\x1b[B";
+const UP: &[u8] = b"\x1b[A";
+const ESCAPE: &[u8] = b"\x1b";
+
+#[test]
+fn a_site_and_its_tenant_are_opened_and_left_by_keys() {
+    let server = Server::start();
+    let mut watcher = Watcher::start(&server, (80, 24), &[]);
+    let all = watcher.until(|lines| chosen(lines).is_some());
+    assert!(chosen(&all).unwrap().starts_with("✖ Down            krakow"), "{all:#?}");
+    let keys = all.last().unwrap();
+    assert!(keys.contains("↑ ↓ Enter opens, t tenant, / filter, q quit"), "{keys}");
+
+    watcher.terminal.write(DOWN);
+    let second = watcher.until(|lines| chosen(lines).is_some_and(|line| !line.contains("krakow")));
+    let name = chosen(&second).unwrap().split_whitespace().nth(2).unwrap().to_owned();
+    watcher.terminal.write(b"\r");
+    let site = watcher.until(|lines| has(lines, "handshakes"));
+    let says = |lines: &[String], what: &str, value: &str| {
+        lines.iter().any(|line| {
+            line.strip_prefix(what).is_some_and(|rest| rest.trim_start().starts_with(value))
+        })
+    };
+    assert!(says(&site, "site", &format!("acme/{name}")), "{name}: {site:#?}");
+    assert!(site.last().unwrap().ends_with("↑ ↓ PgUp PgDn scroll, / filter, Esc back, q quit"));
+    // The same as is printed.
+    let printed = Command::new(env!("CARGO_BIN_EXE_lockgate"))
+        .args(["--runtime-dir", server.socket.parent().unwrap().to_str().unwrap()])
+        .args(["status", &format!("acme/{name}"), "--color", "never"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.lines().next().unwrap().starts_with(site[1].as_str()), "{printed}");
+
+    watcher.terminal.write(b"t");
+    let tenant = watcher.until(|lines| says(lines, "namespace", "lockgate.acme.gw"));
+    assert!(says(&tenant, "sites", "") && !says(&tenant, "site ", "acme"), "{tenant:#?}");
+    watcher.terminal.write(b"G");
+    watcher.until(|lines| has(lines, "WHEN") || has(lines, "EVENT"));
+    watcher.terminal.write(ESCAPE);
+    let back = watcher.until(|lines| chosen(lines).is_some());
+    assert_eq!(chosen(&back), chosen(&second), "it is where one was");
+    watcher.terminal.write(b"q");
+    assert_eq!(watcher.end().0, Some(1));
+}
+
+/// A row that became urgent pushed another one under the finger.
+#[test]
+fn what_is_chosen_stays_chosen_when_rows_change_places() {
+    let server = Server::with(many(30), Duration::from_secs(60));
+    let mut watcher = Watcher::start(&server, (80, 24), &[]);
+    watcher.until(|lines| chosen(lines).is_some_and(|line| line.contains("site-29 ")));
+    watcher.terminal.write(&DOWN.repeat(5));
+    watcher.until(|lines| chosen(lines).is_some_and(|line| line.contains("site-4 ")));
+    server.snapshots.send_modify(|it| {
+        let mut changed = Snapshot::clone(it);
+        for at in [10, 11, 12] {
+            changed.tenants[0].sites[at].state = SiteState::Down;
+        }
+        *it = changed.into();
+    });
+    let lines = watcher.until(|lines| has(lines, "4 Down"));
+    assert!(chosen(&lines).unwrap().contains("site-4 "), "{lines:#?}");
+    // Up to the top, whose place is kept for what is most urgent.
+    watcher.terminal.write(&UP.repeat(40));
+    watcher.until(|lines| chosen(lines).is_some_and(|line| line.contains("Down")));
+    watcher.terminal.write(b"/site-4");
+    watcher.until(|lines| has(lines, "filter: site-4▏ (1 of 30)"));
+    watcher.terminal.write(b"\r\r");
+    watcher.until(|lines| has(lines, "acme/site-4") && has(lines, "Esc back"));
+    // What is gone is said, and comes back.
+    server.snapshots.send_modify(|it| {
+        let mut changed = Snapshot::clone(it);
+        changed.tenants[0].sites.remove(4);
+        *it = changed.into();
+    });
+    watcher.until(|lines| has(lines, "✖ acme/gw has no site site-4 any more"));
+    watcher.terminal.write(ESCAPE);
+    watcher.until(|lines| has(lines, "filter: site-4 (0 of 29)"));
+    watcher.terminal.write(b"q");
+    watcher.end();
+}
+
+/// Folded rows of long names pushed others off the screen.
+#[test]
+fn a_row_is_a_line_however_long_its_names_are() {
+    let mut long = many(30);
+    for (at, site) in long.tenants[0].sites.iter_mut().enumerate() {
+        site.name = format!("a-site-with-a-name-of-sixty-letters-as-documents-may-have-{at}")
+            .parse()
+            .unwrap();
+    }
+    let server = Server::with(long, Duration::from_secs(60));
+    let mut watcher = Watcher::start(&server, (80, 24), &[]);
+    let lines = watcher.until(|lines| chosen(lines).is_some());
+    let rows = lines.iter().filter(|line| line.contains("Up ") || line.contains("Down "));
+    assert_eq!(rows.count(), 17, "{lines:#?}");
+    // What there is no room for is found.
+    watcher.terminal.write(b"/may-have-17");
+    watcher.until(|lines| has(lines, "(1 of 30)"));
+    watcher.signal("TERM");
+    watcher.end();
+}
+
+#[test]
+fn the_chosen_row_stands_out_in_colour_to_its_end() {
+    let server = Server::start();
+    let (mut child, mut terminal) =
+        on_terminal(status(&server, &["-w", "--color", "always"]), 100, 24);
+    terminal.read_until(|seen| seen.contains("▸"));
+    terminal.read_until(|seen| seen.contains("q quit"));
+    let seen = terminal.seen();
+    let row = seen.split("\u{1b}[K").find(|line| line.contains("▸")).unwrap();
+    let row = &row[row.find("\u{1b}[7m").unwrap()..];
+    assert!(row.ends_with("\u{1b}[0m"), "{row:?}");
+    for piece in row.split("\u{1b}[0m").skip(1) {
+        assert!(piece.is_empty() || piece.starts_with("\u{1b}[7m"), "{row:?}");
+    }
+    terminal.write(b"q");
+    child.wait().unwrap();
 }
 
 /// The screen was one error, and what was known of the sites was gone from it.
