@@ -84,8 +84,14 @@ class Browser:
         return self.run("return document.querySelector(arguments[0])?.innerText", selector)
 
     def type(self, selector, keys):
-        found = self._do("element", {"using": "css selector", "value": selector})
-        self._do(f"element/{found[ELEMENT]}/value", {"text": keys})
+        # A page that follows what happens puts another in its place, also between the two.
+        for last in (False, False, False, True):
+            found = self._do("element", {"using": "css selector", "value": selector})
+            try:
+                return self._do(f"element/{found[ELEMENT]}/value", {"text": keys})
+            except RuntimeError as error:
+                if last or "stale element" not in str(error):
+                    raise
 
     def press(self, *keys):
         """Presses keys wherever the focus is."""

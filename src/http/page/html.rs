@@ -1,7 +1,7 @@
 //! What every page is made of: the frame, and how values are written in HTML.
 
 use crate::net::Timestamp;
-use crate::status::{Ago, Bytes, Conditions, Count, SiteState, Snapshot, Visible};
+use crate::status::{Ago, BitRate, Bytes, Conditions, Count, SiteState, Snapshot, Visible};
 use std::fmt::{self, Display, Write};
 
 /// Anything as text between tags or in a quoted attribute.
@@ -107,6 +107,11 @@ impl Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<span title=\"{} bytes\">{}</span>", self.0, Bytes(self.0.0))
     }
+}
+
+/// How fast it goes, with all there was beside it.
+pub(super) fn traffic(rate: Option<u64>, all: Count) -> String {
+    format!("{} <small>{}</small>", BitRate(rate), Amount(all))
 }
 
 /// Begins a table.

@@ -1,10 +1,10 @@
 //! All tenants and all sites, most urgent first.
 
 use super::filter::Filter;
-use super::html::{self, Amount, Frame, State, Text, age, age_of, begin_table, end_table, time};
+use super::html::{self, Frame, State, Text, age, age_of, begin_table, end_table, time, traffic};
 use super::neighbors;
 use crate::status::{
-    Ago, BitRate, ConditionStatus, ReloadOutcome, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    Ago, ConditionStatus, ReloadOutcome, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
@@ -57,9 +57,11 @@ fn write_counts(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     out.write_str("<ul class=\"counts\" aria-label=\"Sites by state\">")?;
     for state in SiteState::ALL {
         let count = states().filter(|one| *one == state).count();
+        // None is nothing that should catch an eye.
+        let class = if count == 0 { " class=\"none\"" } else { "" };
         write!(
             out,
-            "<li><a href=\"/?state={state}\"><span class=\"count\">{count}</span> {}</a></li>",
+            "<li><a{class} href=\"/?state={state}\"><span class=\"count\">{count}</span> {}</a></li>",
             State(state)
         )?;
     }
@@ -173,39 +175,33 @@ fn sites(
 
 fn write_sites(out: &mut String, snapshot: &Snapshot, filter: &Filter) -> fmt::Result {
     let sites = sites(snapshot, |tenant, site| filter.takes(tenant, site));
+    if sites.is_empty() {
+        let why = if filter.is_empty() {
+            "<p class=\"note\">There are no sites yet: no document names one.</p>\n"
+        } else {
+            "<p class=\"note\">No site is like that. <a href=\"/\">Show all of them</a></p>\n"
+        };
+        return out.write_str(why);
+    }
     let caption = if filter.is_empty() {
         "Sites, most urgent first".to_owned()
     } else {
         format!("{} sites found, most urgent first", sites.len())
     };
-    let columns = [
-        "State",
-        "Site",
-        "Tenant",
-        "Why",
-        "Since",
-        "Last handshake",
-        "Received",
-        "Sent",
-        "In",
-        "Out",
-    ];
+    let columns = ["State", "Site", "Tenant", "Why", "Since", "Last handshake", "Received", "Sent"];
     begin_table(out, "sites", &caption, &columns)?;
     for (tenant, site) in sites.iter().take(ROWS) {
         writeln!(
             out,
             "<tr><td>{}</td><th scope=\"row\"><a href=\"/tenants/{tenant}/sites/{site}\">{site}</a></th>\
              <td><a href=\"/tenants/{tenant}\">{tenant}</a></td><td><bdi>{}</bdi></td><td>{}</td>\
-             <td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+             <td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
             State(site.state),
             Text(&site.message),
             age(site.since, snapshot.taken),
             age_of(site.last_handshake_time, snapshot.taken),
-            Amount(site.received_bytes),
-            Amount(site.sent_bytes),
-            BitRate(site.received_bits_per_second),
-            BitRate(site.sent_bits_per_second),
+            traffic(site.received_bits_per_second, site.received_bytes),
+            traffic(site.sent_bits_per_second, site.sent_bytes),
             tenant = Text(&tenant.name),
             site = Text(&site.name),
         )?;
@@ -229,6 +225,9 @@ fn write_tenants(out: &mut String, snapshot: &Snapshot, filter: &Filter) -> fmt:
     let mut tenants: Vec<_> =
         snapshot.tenants.iter().filter(|tenant| filter.names(tenant)).collect();
     tenants.sort_by_key(|tenant| Reverse(tenant.worst().map(SiteState::urgency)));
+    if tenants.is_empty() {
+        return Ok(());
+    }
     let columns = ["Worst", "Tenant", "Sites up", "Conversations", "What does not hold"];
     begin_table(out, "tenants", "Tenants, most urgent first", &columns)?;
     for tenant in tenants.iter().take(ROWS) {

@@ -1,12 +1,12 @@
 //! The page of one tenant.
 
 use super::html::{
-    self, Amount, Frame, State, Text, age, age_of, begin_table, end_table, fact, time,
+    self, Frame, State, Text, age, age_of, begin_table, end_table, fact, time, traffic,
     write_conditions,
 };
 use super::neighbors;
 use crate::status::{
-    Backend, BgpSnapshot, BitRate, ConntrackSnapshot, Event, RouteSource, SiteSnapshot, Snapshot,
+    Backend, BgpSnapshot, ConntrackSnapshot, Event, RouteSource, SiteSnapshot, Snapshot,
     TenantSnapshot,
 };
 use std::cmp::Reverse;
@@ -51,18 +51,8 @@ pub(super) fn write(
 fn write_sites(out: &mut String, snapshot: &Snapshot, tenant: &TenantSnapshot) -> fmt::Result {
     let mut sites: Vec<&SiteSnapshot> = tenant.sites.iter().collect();
     sites.sort_by_key(|site| Reverse(site.state.urgency()));
-    let columns = [
-        "State",
-        "Site",
-        "Why",
-        "Since",
-        "Last handshake",
-        "Networks",
-        "Received",
-        "Sent",
-        "In",
-        "Out",
-    ];
+    let columns =
+        ["State", "Site", "Why", "Since", "Last handshake", "Networks", "Received", "Sent"];
     begin_table(out, "sites", "Sites, most urgent first", &columns)?;
     for site in sites {
         write!(
@@ -90,12 +80,9 @@ fn write_sites(out: &mut String, snapshot: &Snapshot, tenant: &TenantSnapshot) -
         }
         writeln!(
             out,
-            "</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-            Amount(site.received_bytes),
-            Amount(site.sent_bytes),
-            BitRate(site.received_bits_per_second),
-            BitRate(site.sent_bits_per_second),
+            "</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            traffic(site.received_bits_per_second, site.received_bytes),
+            traffic(site.sent_bits_per_second, site.sent_bytes),
         )?;
     }
     end_table(out)

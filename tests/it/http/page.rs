@@ -110,8 +110,8 @@ fn hostile_text_stays_text_on_every_page() {
 /// What the page at `path` lists of sites.
 fn check_found(server: &Server, path: &str, expected: &[&str]) {
     let page = server.ask(path);
-    let table = &page.body()[page.body().find("<table id=\"sites\"").unwrap()..];
-    let table = &table[..table.find("</table>").unwrap()];
+    let table = page.body().split("<table id=\"sites\"").nth(1).unwrap_or_default();
+    let table = table.split("</table>").next().unwrap_or_default();
     let mut found: Vec<_> =
         table.split("/sites/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     found.sort_unstable();
@@ -218,4 +218,33 @@ fn more_sites_than_anyone_reads_are_counted_and_not_written() {
     assert_eq!(page.body().matches("/sites/s").count(), 1_000);
     assert!(page.body().contains("And 2000 more, less urgent"));
     check_found(&server, "/?q=t299+s7", &["s7"]);
+}
+
+/// Tables of headers alone, and no way back but to take the words out by hand.
+#[test]
+fn where_nothing_is_found_the_page_says_so_and_leads_back() {
+    let server = Server::start();
+    let page = server.ask("/?q=no-such-site");
+    assert!(page.body().contains("No site is like that. <a href=\"/\">Show all of them</a>"));
+    assert!(
+        !page.body().contains("<table id=\"sites\"") && !page.body().contains("id=\"tenants\"")
+    );
+    let mut none = snapshot();
+    none.tenants.clear();
+    server.snapshots.send_replace(none.into());
+    let page = server.ask("/");
+    assert!(page.body().contains("There are no sites yet"), "{}", page.body());
+}
+
+#[test]
+fn a_state_that_no_site_is_in_does_not_catch_the_eye() {
+    let server = Server::start();
+    let mut up = snapshot();
+    for site in up.tenants.iter_mut().flat_map(|tenant| &mut tenant.sites) {
+        site.state = SiteState::Up;
+    }
+    server.snapshots.send_replace(up.into());
+    let page = server.ask("/");
+    assert!(page.body().contains("<a class=\"none\" href=\"/?state=Down\">"));
+    assert!(page.body().contains("<a href=\"/?state=Up\">"));
 }
