@@ -14,6 +14,7 @@ use crate::net::{Now, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -36,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) enum BfdInput {
     /// A socket to send to this neighbor from is there.
     Opened { tenant: TenantName, neighbor: IpAddr, endpoint: BfdEndpoint, socket: UdpSocket },
+    /// That socket is of no use any more.
+    Lost { tenant: TenantName, neighbor: IpAddr, endpoint: BfdEndpoint },
     /// A packet came.
     Packet { tenant: TenantName, arrival: Arrival, bytes: Vec<u8> },
 }
@@ -67,7 +70,7 @@ impl Drop for Task {
 struct Sender {
     endpoint: BfdEndpoint,
     socket: Option<UdpSocket>,
-    /// What opens the socket.
+    /// What opens the socket, and another when that is in a namespace that is gone.
     _opening: Task,
 }
 
@@ -96,6 +99,14 @@ impl BfdSockets {
                 let sender = sockets.and_then(|it| it.senders.get_mut(&neighbor));
                 if let Some(sender) = sender.filter(|it| it.endpoint == endpoint) {
                     sender.socket = Some(socket);
+                }
+                false
+            }
+            BfdInput::Lost { tenant, neighbor, endpoint } => {
+                let sockets = self.tenants.get_mut(&tenant);
+                let sender = sockets.and_then(|it| it.senders.get_mut(&neighbor));
+                if let Some(sender) = sender.filter(|it| it.endpoint == endpoint) {
+                    sender.socket = None;
                 }
                 false
             }
@@ -151,6 +162,7 @@ async fn open(
 ) -> UdpSocket {
     let mut waits = RETRY.into_iter();
     loop {
+        kernel.back(tenant).await;
         let socket = match kernel.in_tenant(tenant, make.clone()).await {
             Ok(socket) => socket.and_then(UdpSocket::from_std).map_err(text),
             Err(error) => Err(text(error)),
@@ -177,9 +189,17 @@ async fn open_sender(
 ) {
     let (local, port) = (endpoint.local, endpoint.source_port);
     let make = move || udp::sender(local, neighbor.is_ipv4(), port);
-    let socket = open(&kernel, &tenant, make).await;
-    // Fails only when the loop has ended.
-    let _ = input.send(BfdInput::Opened { tenant, neighbor, endpoint, socket }).await;
+    loop {
+        let socket = open(&kernel, &tenant, make).await;
+        let left = kernel.left(&tenant, socket.as_fd());
+        let (tenant, endpoint) = (tenant.clone(), endpoint.clone());
+        let lost = BfdInput::Lost { tenant: tenant.clone(), neighbor, endpoint: endpoint.clone() };
+        // Fails only when the loop has ended.
+        let _ = input.send(BfdInput::Opened { tenant, neighbor, endpoint, socket }).await;
+        left.await;
+        let _ = input.send(lost).await;
+        tokio::time::sleep(RETRY[0]).await;
+    }
 }
 
 /// Hears what is sent to `local`, for as long as it is wanted.
@@ -191,11 +211,22 @@ async fn listen(
     input: mpsc::Sender<BfdInput>,
 ) {
     let make = move || udp::listen(SocketAddr::new(local, hops.port()));
-    let socket = open(&kernel, &tenant, make).await;
+    loop {
+        let socket = open(&kernel, &tenant, make).await;
+        tokio::select! {
+            () = hear(&socket, &tenant, hops, &input) => {}
+            () = kernel.left(&tenant, socket.as_fd()) => {}
+        }
+        drop(socket);
+        tokio::time::sleep(RETRY[0]).await;
+    }
+}
+
+async fn hear(socket: &UdpSocket, tenant: &TenantName, hops: Hops, input: &mpsc::Sender<BfdInput>) {
     loop {
         for _ in 0..IN_A_ROW {
             let mut bytes = vec![0; BFD_PACKET_BYTES];
-            let read = || udp::receive(&socket, &mut bytes);
+            let read = || udp::receive(socket, &mut bytes);
             let Ok(received) = socket.async_io(Interest::READABLE, read).await else {
                 break;
             };

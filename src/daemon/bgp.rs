@@ -18,6 +18,7 @@ use crate::model::limits::BGP_SOCKET_WRITE_BYTES;
 use crate::net::{Now, Prefix, TenantName};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -118,8 +119,10 @@ impl Sockets {
                 if let Some((neighbor, id)) = whose {
                     let whose = Whose { tenant, neighbor, id };
                     let (input, connection) = (self.input.clone(), whose.clone());
+                    let left = self.kernel.left(&connection.tenant, stream.as_fd());
                     self.start(whose, |orders| async move {
-                        bgp_connection::converse(stream, orders, &connection, &input).await;
+                        let talk = bgp_connection::converse(stream, orders, &connection, &input);
+                        bgp_connection::until(left, talk, &connection, &input).await;
                     });
                 }
             }
@@ -250,6 +253,7 @@ async fn listen(
 ) {
     let mut waits = LISTEN_RETRY.into_iter();
     loop {
+        kernel.back(&tenant).await;
         let neighbors = guards.clone();
         let listen = move || tcp::listen(SocketAddr::new(local, PORT), &neighbors);
         let listener = match kernel.in_tenant(&tenant, listen).await {
@@ -257,7 +261,16 @@ async fn listen(
             Err(error) => Err(text(error)),
         };
         match listener {
-            Ok(listener) => accept(&listener, &tenant, &guards, &input).await,
+            Ok(listener) => {
+                let left = kernel.left(&tenant, listener.as_fd());
+                tokio::select! {
+                    () = accept(&listener, &tenant, &guards, &input) => {}
+                    () = left => {}
+                }
+                drop(listener);
+                waits = LISTEN_RETRY.into_iter();
+                tokio::time::sleep(LISTEN_RETRY[0]).await;
+            }
             Err(error) => {
                 let wait = waits.next().unwrap_or_else(|| {
                     tracing::warn!(%tenant, %local, error, "cannot listen for BGP neighbors");

@@ -9,6 +9,7 @@ use crate::model::limits::BGP_SOCKET_READ_BYTES;
 use crate::net::Prefix;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -52,8 +53,9 @@ pub(super) async fn dial(
     };
     match connected {
         Ok((stream, local, remote)) => {
+            let left = kernel.left(&whose.tenant, stream.as_fd());
             tell(whose, input, SocketEvent::Connected { local, remote }).await;
-            converse(stream, orders, whose, input).await;
+            until(left, converse(stream, orders, whose, input), whose, input).await;
         }
         Err(why) => tell(whose, input, SocketEvent::Closed(why)).await,
     }
@@ -69,6 +71,20 @@ async fn connected(
     }
     let (local, remote) = (stream.local_addr()?.ip(), stream.peer_addr()?.ip());
     Ok((stream, local, remote))
+}
+
+/// Talks until it has `left` its tenant's namespace, in which nobody hears it then.
+pub(super) async fn until(
+    left: impl Future<Output = ()>,
+    talk: impl Future<Output = ()>,
+    whose: &Whose,
+    input: &mpsc::Sender<BgpInput>,
+) {
+    tokio::select! {
+        () = talk => return,
+        () = left => {}
+    }
+    tell(whose, input, SocketEvent::Closed("the tenant's namespace is gone".to_owned())).await;
 }
 
 /// Reads and writes as it is told, until one of both ends closes.

@@ -16,6 +16,7 @@ use crate::model::limits::{
 use crate::net::TenantName;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,13 +97,23 @@ async fn listen(
 ) {
     let mut waits = LISTEN_RETRY.into_iter();
     loop {
+        kernel.back(&tenant).await;
         let make = move || tcp::listen(SocketAddr::new(own, TEST_PAGE_PORT), &[]);
         let listener = match kernel.in_tenant(&tenant, make).await {
             Ok(listener) => listener.and_then(TcpListener::from_std).map_err(text),
             Err(error) => Err(text(error)),
         };
         match listener {
-            Ok(listener) => accept(&listener, &page, clock, &room).await,
+            Ok(listener) => {
+                let left = kernel.left(&tenant, listener.as_fd());
+                tokio::select! {
+                    () = accept(&listener, &page, clock, &room) => {}
+                    () = left => {}
+                }
+                drop(listener);
+                waits = LISTEN_RETRY.into_iter();
+                tokio::time::sleep(LISTEN_RETRY[0]).await;
+            }
             Err(error) => {
                 let wait = waits.next().unwrap_or_else(|| {
                     tracing::warn!(%tenant, %own, error, "cannot listen for the test page");

@@ -118,6 +118,14 @@ impl Gateway {
         observed: Result<Option<Namespace>, String>,
         now: Now,
     ) {
+        let is_stranded = observed.as_ref().is_ok_and(|observed| {
+            let machine = self.tenants.get(name);
+            machine.is_some_and(|it| it.is_device_stranded(observed.as_ref()))
+        });
+        if is_stranded {
+            let error = "somebody removed the link of its device, or its namespace";
+            self.handle_device_failure(name, error.to_owned(), now);
+        }
         self.with(name, now, |machine| match observed {
             Ok(observed) => machine.handle_observed(observed, now),
             Err(error) => machine.handle_observe_error(error, now),

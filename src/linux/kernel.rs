@@ -6,6 +6,7 @@
 use super::answer::NetlinkError;
 use super::apply::{self, Applied, ApplyError, Context, Progress};
 use super::conntrack;
+use super::homes::Homes;
 use super::leg;
 use super::netlink::Netlink;
 use super::netns::{self, NetnsError};
@@ -22,7 +23,7 @@ use crate::model::{Placement, limits};
 use crate::net::{LinkName, ManagedName, TenantName};
 use crate::probe::{Outcome, Target};
 use crate::reconcile::{ConntrackSample, Device, DropReason, LegSample, LinkKind, Namespace, Step};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -78,6 +79,7 @@ pub struct Kernel {
     /// has not changed. Held for an instant, never across a call to the kernel.
     readings: Arc<Mutex<BTreeMap<TenantName, Reading>>>,
     watcher: Arc<OnceLock<Arc<Watcher>>>,
+    homes: Homes,
 }
 
 impl Kernel {
@@ -96,6 +98,7 @@ impl Kernel {
             underlay: Underlay::here().map_err(io::Error::other)?,
             readings: Arc::default(),
             watcher: Arc::default(),
+            homes: Homes::default(),
         })
     }
 
@@ -134,6 +137,21 @@ impl Kernel {
     ) -> Result<T, EnterError> {
         let place = self.place(tenant)?.ok_or_else(|| EnterError::Missing(tenant.clone()))?;
         Ok(self.workers.run(place, work).await?)
+    }
+
+    /// Ends once the tenant's namespace is another than that of `socket`, or there is none:
+    /// somebody removed it, and nobody is heard there any more.
+    pub fn left(
+        &self,
+        tenant: &TenantName,
+        socket: BorrowedFd<'_>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.homes.left(tenant, socket)
+    }
+
+    /// Ends once a tenant whose namespace was gone has one again.
+    pub async fn back(&self, tenant: &TenantName) {
+        self.homes.back(tenant).await;
     }
 
     /// Asks a device from the tenant's namespace; also when it was asked.
@@ -401,12 +419,14 @@ impl Kernel {
     }
 
     fn remember(&self, tenant: &TenantName, reading: Reading) {
+        self.homes.found(tenant, reading.cookie);
         let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
         readings.insert(tenant.clone(), reading);
     }
 
     /// Lets go of all that would keep the tenant's namespace alive.
     fn forget(&self, tenant: &TenantName) {
+        self.homes.gone(tenant);
         if let Some(watcher) = self.watcher.get() {
             watcher.forget(tenant);
         }

@@ -8,7 +8,7 @@
 //! In reading order: [`Kernel`] (the door), `workers` (threads that enter a
 //! namespace), `netns`, `observe` and `apply`; what they speak in: [`answer`],
 //! `netlink` and `rtnl`, `nft` with `nft_render`, `nft_parse`, `nft_arp` and `nf_tables`, `conntrack`, `sysctl`,
-//! `tun`, `wireguard`, [`tcp`], [`udp`], [`probe`], `uplink`, `neighbours`, `watch` (who is to be looked at again), and `syscall`
+//! `tun`, `wireguard`, [`tcp`], [`udp`], [`probe`], `uplink`, `neighbours`, `watch` (who is to be looked at again), `homes` (whose namespace is another), and `syscall`
 //! and `probe_calls` (what needs `unsafe`).
 
 pub mod answer;
@@ -17,6 +17,7 @@ mod capability;
 mod conntrack;
 mod enter_box;
 mod features;
+mod homes;
 mod kernel;
 mod leg;
 mod neighbours;

@@ -45,7 +45,7 @@ pub enum NftError {
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     /// Which namespace; never reused.
-    cookie: u64,
+    pub(super) cookie: u64,
     generation: u32,
     pub(super) ruleset: Option<Arc<Ruleset>>,
 }

@@ -60,6 +60,7 @@ mod kernel;
 mod lab;
 mod many_routes;
 mod matrix;
+mod namespace_removed;
 mod neighbours;
 mod nmaas;
 mod no_kernel_arp;

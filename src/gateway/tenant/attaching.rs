@@ -1,11 +1,11 @@
 //! When a tenant's device is attached, changed and let go: one thing at a time, behind
 //! the rules that guard its link, and again a little later when it fails.
 
-use super::TenantMachine;
+use super::{Phase, TenantMachine};
 use crate::gateway::Output;
 use crate::model::Backend;
 use crate::net::{ManagedName, Now};
-use crate::reconcile::{Device, LinkKind};
+use crate::reconcile::{Device, LinkKind, Namespace};
 use crate::status::EventReason;
 use crate::wireguard::DeviceConfig;
 use std::time::Duration;
@@ -79,6 +79,22 @@ impl TenantMachine {
     pub(super) fn is_device_to_go(&self) -> bool {
         let wanted = self.wanted.as_ref().map(|wanted| wanted.tenant.backend.backend);
         self.device != DevicePhase::Absent && wanted != Some(self.carrier)
+    }
+
+    /// Whether its device is in another place than what was `observed`: somebody removed the
+    /// namespace under it, which it keeps alive, and carries nothing any more. The kernel's
+    /// device goes with its namespace.
+    pub(in crate::gateway) fn is_device_stranded(&self, observed: Option<&Namespace>) -> bool {
+        let name = Device::Managed(ManagedName::wireguard());
+        let is_here = observed.is_some_and(|it| it.links.contains_key(&name));
+        let is_there = !matches!(self.device, DevicePhase::Absent | DevicePhase::Detaching);
+        self.phase == Phase::Observing && self.carrier == Backend::Userspace && is_there && !is_here
+    }
+
+    /// Whether it is about to leave a namespace that somebody removed: until then that one is
+    /// there, with links whose names those to be made are to have.
+    pub(super) fn is_device_in_the_way(&self) -> bool {
+        self.device == DevicePhase::Detaching && self.observed.is_none()
     }
 
     pub(super) fn advance_device(&mut self, now: Now) {

@@ -306,7 +306,7 @@ impl TenantMachine {
         self.compare_rules();
         self.surround_bgp(now);
         self.phase = Phase::Idle;
-        if self.is_device_to_go() {
+        if self.is_device_to_go() || self.is_device_in_the_way() {
             // Its packets are to stop before its rules go, or its link.
             self.dirty = true;
             self.advance(now);
@@ -501,7 +501,8 @@ impl TenantMachine {
         // A link that waits to be tried again holds nothing else up.
         let waiting =
             !self.backoff.is_open(now.mono) && (self.failure.is_some() || self.broken.is_empty());
-        let departing = self.is_device_to_go() || self.bgp.is_settling(now.mono);
+        let departing =
+            self.is_device_to_go() || self.is_device_in_the_way() || self.bgp.is_settling(now.mono);
         if self.phase == Phase::Idle && self.dirty && !waiting && !self.gone && !departing {
             self.observe();
         }

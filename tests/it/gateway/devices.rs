@@ -3,7 +3,7 @@
 use super::world::{World, config, key, keyed, name, peer, usual, with_sites};
 use lockgate::model::{Backend, BackendChoice, BackendReason, Endpoint, Host, Tenant};
 use lockgate::net::{ManagedName, Prefix};
-use lockgate::reconcile::Step;
+use lockgate::reconcile::{Device, Step};
 use lockgate::status::{ConditionReason, ConditionType, EventReason};
 use lockgate::wireguard::PeerSample;
 use std::net::IpAddr;
@@ -291,4 +291,34 @@ fn what_serves_when_a_device_is_taken_up_goes_on_to_serve() {
             (1..=3).filter(|number| peers[&key(*number)].allowed_ips.contains(&network)).collect();
         assert_eq!(owners, *owner, "{ages:?}");
     }
+}
+
+/// It carried nothing any more, and kept what it was in alive.
+#[test]
+fn a_device_stayed_in_a_namespace_that_somebody_removed() {
+    let mut world = World::new();
+    let config = config(vec![usual("acme")]);
+    let acme = name("acme");
+    world.serve(&config);
+    world.log();
+    let links = world.kernel.state.tenants[&acme].links.keys().cloned();
+    for device in links.collect::<Vec<_>>() {
+        // They go with it, and their other ends.
+        let Device::Managed(link) = device else { continue };
+        world.kernel.step(&acme, &Step::DeleteLink(link));
+    }
+    world.kernel.step(&acme, &Step::DeleteNetns);
+    world.gateway.handle_dirty(&acme, world.now);
+    world.drain();
+    world.pass(Duration::from_secs(2));
+    let order = [
+        "observe acme/gw",
+        "detach acme/gw",
+        "observe acme/gw",
+        "apply acme/gw",
+        "observe acme/gw",
+        "attach acme/gw",
+    ];
+    assert_eq!(world.deeds(), order);
+    world.assert_settled(&config);
 }
