@@ -45,6 +45,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// What the calling thread has asked the allocator for so far.
+pub(crate) fn asked() -> u64 {
+    ASKED.get()
+}
+
 const SLOT: usize = 2_048;
 const SLOTS: usize = 80;
 

@@ -114,6 +114,9 @@ pub(super) struct TenantMachine {
     /// the tenant is in sync without them.
     broken: BTreeMap<Device, String>,
     leak: Option<String>,
+    /// Whether `leak` is of what is observed and wanted now. Walking through every pair
+    /// that could meet costs more than all else of a look, and most find nothing new.
+    is_judged: bool,
     device: DevicePhase,
     /// What has the device, or is to have it next.
     carrier: Backend,
@@ -155,6 +158,7 @@ impl TenantMachine {
             failure: None,
             broken: BTreeMap::new(),
             leak: None,
+            is_judged: false,
             device: DevicePhase::Absent,
             carrier: Backend::default(),
             carrying: false,
@@ -253,6 +257,7 @@ impl TenantMachine {
             self.gone = false;
         }
         self.wanted = wanted;
+        self.is_judged = false;
         self.compare_rules();
         self.configure_bgp(now);
         if !same {
@@ -302,6 +307,7 @@ impl TenantMachine {
             return;
         }
         let Some(observed) = self.keep_seen(observed) else { return };
+        self.is_judged &= self.observed == observed;
         self.observed = observed;
         self.compare_rules();
         self.surround_bgp(now);
@@ -477,10 +483,13 @@ impl TenantMachine {
                 }
                 self.applied_generation = Some(wanted.generation);
                 // What was read back, judged apart from the comparison with what is wanted.
-                let leak = self.observed.as_ref().and_then(|observed| {
-                    leaks_of(wanted.served(), observed, self.placement).into_iter().next()
-                });
-                self.leak = leak.map(|leak| leak.to_string());
+                if !self.is_judged {
+                    let leak = self.observed.as_ref().and_then(|observed| {
+                        leaks_of(wanted.served(), observed, self.placement).into_iter().next()
+                    });
+                    self.leak = leak.map(|leak| leak.to_string());
+                    self.is_judged = true;
+                }
             }
             None => self.gone = true,
         }

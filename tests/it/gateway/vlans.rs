@@ -1,10 +1,12 @@
 //! Sites on VLANs: their trunk, the customer's router, and who takes over.
 
 use super::world::{World, config, key, keyed, name, with_sites};
+use crate::allocation::asked;
 use crate::random_config::{on_vlan, site};
+use lockgate::gateway::Output;
 use lockgate::model::{Config, Site};
 use lockgate::net::{ManagedName, SiteName, TenantName};
-use lockgate::reconcile::{Answer, Device, LegSample, vlan_link};
+use lockgate::reconcile::{Answer, Device, LegSample, Link, LinkKind, vlan_link};
 use lockgate::status::{ConditionReason, ConditionType, SiteReason, SiteState};
 use lockgate::wireguard::PeerSample;
 use std::collections::BTreeMap;
@@ -61,6 +63,46 @@ pub(crate) fn way(world: &World, tenant: &TenantName, prefix: &str) -> String {
     let prefix = prefix.parse().unwrap();
     let found = routes.iter().find(|(key, _)| key.prefix == prefix);
     found.and_then(|(_, route)| route.device()).map(ToString::to_string).unwrap_or_default()
+}
+
+/// Looks at a tenant, and gives how often memory was asked for to take in what is there.
+fn look(world: &mut World, tenant: &TenantName) -> u64 {
+    world.gateway.handle_dirty(tenant, world.now);
+    world.collect();
+    assert!(matches!(world.pending.pop_front(), Some(Output::Observe(_))));
+    let seen = world.kernel.state.tenants.get(tenant).cloned();
+    let before = asked();
+    world.gateway.handle_observed(tenant, Ok(seen), world.now);
+    let asked = asked() - before;
+    world.drain();
+    asked
+}
+
+/// Each tenant is looked at once a minute, and every packet that must not pass was walked
+/// through its rules each time. With a thousand VLANs that was most of what was done
+/// while nothing changed.
+#[test]
+fn a_look_that_found_all_as_it_was_judged_it_anew() {
+    let sites = (1..=10).map(|id| vlan(&format!("s{id}"), id, &[&format!("192.168.{id}.0/24")]));
+    let mut world = World::new();
+    let acme = name("acme");
+    world.serve(&config(vec![with_sites("acme", sites.collect())]));
+    let is_isolated =
+        |world: &mut World| world.tenant(&acme).conditions.holds(ConditionType::Isolated);
+    assert!(is_isolated(&mut world));
+    let again = look(&mut world, &acme);
+    // What nobody has to mend is judged all the same, once.
+    let theirs: Device = "theirs0".parse().unwrap();
+    let link = Link { kind: LinkKind::Foreign, mtu: None, up: true, addresses: [].into() };
+    world.kernel.state.tenants.get_mut(&acme).unwrap().links.insert(theirs.clone(), link);
+    let anew = look(&mut world, &acme);
+    assert!(20 * again < anew, "{again} and {anew} allocations");
+    assert!(!is_isolated(&mut world));
+    assert!(20 * look(&mut world, &acme) < anew);
+    assert!(!is_isolated(&mut world), "it was found, and is there");
+    world.kernel.state.tenants.get_mut(&acme).unwrap().links.remove(&theirs);
+    assert!(20 * again < look(&mut world, &acme));
+    assert!(is_isolated(&mut world));
 }
 
 #[test]
