@@ -242,32 +242,41 @@ fn unless(already: &[i32], outcome: Result<(), NetlinkError>) -> Result<(), Netl
     }
 }
 
-/// What one apply has open, and the links as far as they are known.
+/// What one apply has open.
+///
+/// No link is remembered from one step to the next: somebody else may have put another
+/// in its place meanwhile, and given it the same index.
 struct Shell<'a> {
     context: &'a Context,
     route: Netlink,
     settings: Settings,
-    links: Option<BTreeMap<String, ShownLink>>,
     reading: Option<Reading>,
 }
 
 impl<'a> Shell<'a> {
     fn open(context: &'a Context) -> Result<Self, ApplyError> {
         let route = Netlink::route().map_err(netlink("look at", "the namespace"))?;
-        Ok(Self { context, route, settings: Settings::here()?, links: None, reading: None })
+        Ok(Self { context, route, settings: Settings::here()?, reading: None })
     }
 
-    /// The link `name`, from a list that is read again after links changed.
+    /// The link `name`, as it is now.
     fn find(&mut self, name: &str) -> Result<Option<ShownLink>, ApplyError> {
-        if self.links.is_none() {
-            let shown = rtnl::links(&mut self.route).map_err(netlink("find link", name))?;
-            self.links = Some(shown.into_iter().map(|link| (link.name.clone(), link)).collect());
+        rtnl::link_named(&mut self.route, name).map_err(netlink("find link", name))
+    }
+
+    /// The link of a device, unless it is somebody else's with a name of ours.
+    fn own(&mut self, device: &Device) -> Result<Option<ShownLink>, ApplyError> {
+        let link = self.find(device.as_str())?;
+        match (device, &link) {
+            (Device::Managed(name), Some(link)) if !is_ours(name, link) => {
+                Err(ApplyError::ForeignLink(name.to_string()))
+            }
+            _ => Ok(link),
         }
-        Ok(self.links.as_ref().and_then(|links| links.get(name).cloned()))
     }
 
     fn index(&mut self, device: &Device) -> Result<u32, ApplyError> {
-        let link = self.find(device.as_str())?;
+        let link = self.own(device)?;
         Ok(link.ok_or_else(|| ApplyError::NoLink(device.to_string()))?.index)
     }
 
@@ -324,7 +333,7 @@ impl<'a> Shell<'a> {
                     .map_err(netlink("add the address", &format!("{address} to {device}")))
             }
             Step::RemoveAddress(device, address) => {
-                let Some(link) = self.find(device.as_str())? else { return Ok(()) };
+                let Some(link) = self.own(device)? else { return Ok(()) };
                 let outcome = rtnl::remove_address(&mut self.route, link.index, *address);
                 unless(&[libc::EADDRNOTAVAIL], outcome)
                     .map_err(netlink("remove the address", &format!("{address} from {device}")))
@@ -341,7 +350,6 @@ impl<'a> Shell<'a> {
                 Err(ApplyError::ForeignLink(name.to_string()))
             };
         }
-        self.links = None;
         match kind {
             LinkKind::Tun => {
                 drop(tun::open(name.as_str(), self.context.offload)?);
@@ -377,7 +385,6 @@ impl<'a> Shell<'a> {
             unless(&[libc::ENODEV], rtnl::delete_link(&mut self.route, link.index))
                 .map_err(netlink("delete link", &unfinished))?;
         }
-        self.links = None;
         let home = self.context.home.as_fd();
         rtnl::create_veth(&mut self.route, &unfinished, peer.as_str(), home).map_err(|error| {
             match error.errno() {
@@ -388,7 +395,6 @@ impl<'a> Shell<'a> {
         })?;
         let made = self.find(&unfinished)?;
         let index = made.ok_or(ApplyError::NoLink(unfinished))?.index;
-        self.links = None;
         let alias = kind.alias(None).map(LinkAttribute::IfAlias).into_iter().collect();
         rtnl::set_link(&mut self.route, index, alias).map_err(netlink(what, &object))?;
         let own = vec![LinkAttribute::IfName(name.to_string())];
@@ -396,12 +402,7 @@ impl<'a> Shell<'a> {
     }
 
     fn delete_link(&mut self, name: &ManagedName) -> Result<(), ApplyError> {
-        let Some(link) = self.find(name.as_str())? else { return Ok(()) };
-        let is_vlan = name.is_vlan() && link.tag.is_some();
-        if !is_vlan && recognize(name, &link) == LinkKind::Unrecognized {
-            return Err(ApplyError::ForeignLink(name.to_string()));
-        }
-        self.links = None;
+        let Some(link) = self.own(&Device::Managed(name.clone()))? else { return Ok(()) };
         unless(&[libc::ENODEV], rtnl::delete_link(&mut self.route, link.index))
             .map_err(netlink("delete link", name.as_str()))
     }
@@ -410,7 +411,6 @@ impl<'a> Shell<'a> {
         let Some(link) = self.find(name.as_str())? else { return Ok(()) };
         let device = Device::Foreign(name.clone());
         let kind = LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None);
-        self.links = None;
         let mut attributes = vec![LinkAttribute::NetNsFd(self.context.home.as_raw_fd())];
         // Somebody else's alias goes along.
         if kind == LinkKind::Moved {
@@ -431,12 +431,15 @@ impl<'a> Shell<'a> {
     ) {
         let mut requests = Vec::with_capacity(wanted.len());
         let mut asked = Vec::with_capacity(wanted.len());
+        let mut indexes = Indexes::new();
         for (step, (key, route)) in steps.iter().zip(wanted) {
             if progress.is_moot(step) {
                 continue;
             }
             let request = match route {
-                Some(route) => self.target(route).map(|target| rtnl::replace_route(*key, target)),
+                Some(route) => {
+                    self.target(route, &mut indexes).map(|target| rtnl::replace_route(*key, target))
+                }
                 None => Ok(rtnl::remove_route(*key)),
             };
             match request {
@@ -459,16 +462,24 @@ impl<'a> Shell<'a> {
         }
     }
 
-    fn target(&mut self, route: &Route) -> Result<Target, ApplyError> {
+    fn target(&mut self, route: &Route, indexes: &mut Indexes) -> Result<Target, ApplyError> {
+        let mut index = |device: &Device| -> Result<u32, ApplyError> {
+            if let Some(index) = indexes.get(device) {
+                return Ok(*index);
+            }
+            let index = self.index(device)?;
+            indexes.insert(device.clone(), index);
+            Ok(index)
+        };
         match &route.target {
             RouteTarget::Link { device, via, source } => {
-                let way = Way { index: self.index(device)?, via: *via };
+                let way = Way { index: index(device)?, via: *via };
                 Ok(Target::Link(way, *source))
             }
             RouteTarget::Multipath(hops) => {
                 let mut ways = Vec::with_capacity(hops.len());
                 for hop in hops {
-                    ways.push(Way { index: self.index(&hop.device)?, via: hop.via });
+                    ways.push(Way { index: index(&hop.device)?, via: hop.via });
                 }
                 Ok(Target::Multipath(ways))
             }
@@ -478,6 +489,9 @@ impl<'a> Shell<'a> {
         }
     }
 }
+
+/// The links of thousands of routes that go to the kernel in one call.
+type Indexes = BTreeMap<Device, u32>;
 
 /// The route a step makes, or removes.
 fn as_route(step: &Step) -> Option<(RouteKey, Option<Route>)> {
@@ -508,6 +522,13 @@ pub(super) fn is_there(
         return Ok(true);
     }
     Err(ApplyError::ForeignLink(name.to_string()))
+}
+
+/// Whether a link with a name of ours is as we make it; of a VLAN its tags are looked at
+/// where its trunk can be seen.
+fn is_ours(name: &ManagedName, link: &ShownLink) -> bool {
+    let is_vlan = name.is_vlan() && link.tag.is_some();
+    is_vlan || recognize(name, link) != LinkKind::Unrecognized
 }
 
 fn recognize(name: &ManagedName, link: &ShownLink) -> LinkKind {

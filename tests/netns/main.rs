@@ -78,6 +78,7 @@ mod reconcile_foreign;
 mod reconcile_lost;
 mod reload;
 mod removal;
+mod replaced_links;
 mod restart;
 #[path = "../it/sim_kernel.rs"]
 #[allow(dead_code, reason = "the other suite uses all of it")]

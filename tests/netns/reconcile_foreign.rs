@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) const NETNS: &str = "lockgate.acme.gw";
 
-fn acme() -> TenantName {
+pub(crate) fn acme() -> TenantName {
     TenantName::new("acme", "gw").unwrap()
 }
 
