@@ -61,6 +61,7 @@ fn a_list_ends_with_its_last_datagram() {
 
 /// `NLM_F_DUMP_INTR`: something changed between two of its datagrams, and what was
 /// there all the time may be missing.
+/// N1 (`NLM_F_DUMP_INTR`).
 #[test]
 fn a_list_that_changed_while_it_was_read_is_not_taken_for_steady() {
     for place in 0..3 {
@@ -73,6 +74,7 @@ fn a_list_that_changed_while_it_was_read_is_not_taken_for_steady() {
     }
 }
 
+/// N2.
 #[test]
 fn what_answers_an_earlier_question_is_passed_over() {
     let stale = [

@@ -1,4 +1,4 @@
-//! A site on a VLAN, on a kernel that has no 802.1Q: it is told, once, and the
+//! N14: a site on a VLAN, on a kernel that has no 802.1Q: it is told, once, and the
 //! tenant's other site and the other tenant are served.
 #![allow(clippy::print_stdout, reason = "a skip is said")]
 

@@ -1,4 +1,4 @@
-//! A tenant whose tunnels are to be the kernel's, on a kernel that has no
+//! N14: a tenant whose tunnels are to be the kernel's, on a kernel that has no
 //! WireGuard: it is told, once, and the others are served.
 
 use crate::gateway::Gateway;

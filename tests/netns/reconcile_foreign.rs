@@ -70,6 +70,7 @@ pub(crate) async fn quiet(watch: &mut Watch) {
     while tokio::time::timeout(Duration::from_millis(200), watch.next()).await.is_ok() {}
 }
 
+/// N4.
 #[test]
 fn what_others_do_to_ours_is_noticed_and_put_right() {
     let deeds: [fn(&Lab); 6] = [
@@ -163,6 +164,7 @@ fn a_rule_with_our_comment_and_another_meaning_is_seen() {
     });
 }
 
+/// N5, of what is beside ours.
 #[test]
 fn what_is_not_ours_stays() {
     lab::run(|lab| {
@@ -203,6 +205,7 @@ fn what_is_not_ours_stays() {
     });
 }
 
+/// N5, of what has a name of ours.
 #[test]
 fn a_foreign_link_in_our_name_breaks_the_plan_off_and_stays() {
     lab::run(|lab| {
@@ -349,6 +352,7 @@ fn counters_go_on_counting_when_rules_are_replaced() {
     });
 }
 
+/// N6.
 #[test]
 fn a_refused_transaction_leaves_the_rules_as_they_were() {
     lab::run(|lab| {

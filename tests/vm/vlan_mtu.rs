@@ -62,7 +62,7 @@ fn programmed(gateway: &Gateway<'_>) -> (bool, String) {
     (condition.status == ConditionStatus::True, condition.message.clone())
 }
 
-/// On a trunk that is too narrow a VLAN does what it can and says what it cannot;
+/// N9: on a trunk that is too narrow a VLAN does what it can and says what it cannot;
 /// once the trunk is wide, it is too.
 #[test]
 fn jumbo_frames_pass_where_the_trunk_is_wide_and_where_not_it_is_said() {

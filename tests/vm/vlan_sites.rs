@@ -116,6 +116,7 @@ fn two_tags_are_told_apart_by_both() {
     });
 }
 
+/// N3, N9.
 #[test]
 fn a_trunk_may_come_go_and_come_back() {
     links::run(|lab| {

@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 
+/// N11.
 #[test]
 fn a_lost_tun_is_told_and_harms_no_other_tenant() {
     let (here, there) = pair(one_thread(), one_thread());
