@@ -31,6 +31,7 @@ mod path_mtu;
 #[path = "../netns/raw_speaker.rs"]
 mod raw_speaker;
 mod vlan;
+mod vlan_dhcp;
 mod vlan_hostile;
 mod vlan_mtu;
 mod vlan_neighbours;

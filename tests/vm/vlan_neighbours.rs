@@ -2,7 +2,7 @@
 //! asked on, and believe nobody who tells us where somebody else is, unasked.
 
 use crate::frames::{
-    ARP, EVERYONE, FOE, Mac, UDP, V4, arp, datagram, frame, icmp4, icmp6, mac, parse_mac, udp, v6,
+    ARP, EVERYONE, FOE, Mac, UDP, V4, arp, datagram, frame, icmp4, icmp6, mac, parse_mac, v6,
 };
 use crate::lab::{At, Lab};
 use crate::links::{self, Tag};
@@ -12,7 +12,7 @@ use lockgate::reconcile::DropReason as D;
 use std::net::Ipv6Addr;
 
 const OWN: [&str; 2] = ["10.1.0.7", "2001:db8:1::7"];
-const FOE_ADDRESS: [&str; 2] = ["10.1.0.66", "2001:db8:1::66"];
+pub(crate) const FOE_ADDRESS: [&str; 2] = ["10.1.0.66", "2001:db8:1::66"];
 
 /// The multicast group of who has this address, with its hardware address.
 fn solicited(target: &str) -> (String, Mac) {
@@ -21,7 +21,14 @@ fn solicited(target: &str) -> (String, Mac) {
 }
 
 /// A neighbour solicitation (135) or advertisement (136).
-fn neighbour(kind: u8, from: &str, to: &str, flags: u8, target: &str, option: u8) -> Vec<u8> {
+pub(crate) fn neighbour(
+    kind: u8,
+    from: &str,
+    to: &str,
+    flags: u8,
+    target: &str,
+    option: u8,
+) -> Vec<u8> {
     let mut body = target.parse::<Ipv6Addr>().unwrap().octets().to_vec();
     body.extend([option, 1]);
     body.extend(FOE);
@@ -30,7 +37,7 @@ fn neighbour(kind: u8, from: &str, to: &str, flags: u8, target: &str, option: u8
 
 /// Each answer on the trunk from the gateway to [`FOE`], for the customers' routers
 /// ask too: the tags it has and for whom.
-fn answers(frames: &[Vec<u8>], gateway: Mac) -> Vec<(Vec<[u8; 4]>, String)> {
+pub(crate) fn answers(frames: &[Vec<u8>], gateway: Mac) -> Vec<(Vec<[u8; 4]>, String)> {
     let mut answers = Vec::new();
     let ours = frames.iter().filter(|frame| frame[..6] == FOE && frame[6..12] == gateway);
     for frame in ours {
@@ -283,11 +290,6 @@ fn nobody_becomes_a_router_by_saying_so(scene: &Scene<'_>) {
         let query = [&[0x11, 100, 0, 0, 0, 0, 0, 0], mark].concat();
         scene.wire.frame(&[acme], &V4::new(ROUTER[0], "224.0.0.1", 2).packet(&query))
     });
-    for (from, to) in [(ROUTER[0], "255.255.255.255"), (ROUTER[1], "ff02::1:2")] {
-        table.add("DHCP", Fate::Counted(D::Martian), |mark| {
-            scene.wire.frame(&[acme], &udp(from, to, [67, 68], mark))
-        });
-    }
     table.add("a router by ICMP", Fate::Counted(D::CtInvalid), |mark| {
         let message =
             icmp4(9, 0, [1, 2, 0xff, 0xff], &[&[10, 1, 0, 66, 0, 0, 0, 1], mark].concat());
