@@ -36,6 +36,7 @@ mod vlan_hostile;
 mod vlan_mtu;
 mod vlan_neighbours;
 mod vlan_outer;
+mod vlan_scan;
 mod vlan_sites;
 mod vlan_sources;
 mod vlan_stage;
