@@ -1,10 +1,22 @@
 //! Tags, addresses and kinds of frames: a tenant's VLAN takes what has its one
 //! tag, and nothing else becomes a packet of anyone's.
+//!
+//! Three groups of `threats` are the kernel's alone. No rule and no setting of ours is
+//! about them, so there is no check of ours to take out; what is asserted here is what
+//! becomes of each frame, at every leg and counter, and another kernel may fail it:
+//! - V5, frames that are cut short or too long: whoever reads a header looks first
+//!   whether it is there (`pskb_may_pull`), and a link takes nothing above its MTU.
+//!   A frame without its checksum is for hardware to see; no link made of software has one.
+//! - V7, a tag beside the frame or in it: `vlan_untag` makes one of the other before
+//!   anybody is asked whose the frame is.
+//! - V15, an address that two tenants have: a route is of one network namespace, and
+//!   so is the link that a frame came by. Ours is to put each VLAN into its own.
 
 use crate::frames::{FOE, Mac, ethertype, frame, udp};
+use crate::lab::{At, Lab};
 use crate::links::{self, Tag};
 use crate::vlan_hostile::{Fate, HOST, PORTS, Place, Scene, Table, both, tag};
-use crate::vlan_stage::{ACME, APP, BOLT};
+use crate::vlan_stage::{ACME, APP, BOLT, works};
 
 /// Where bridges, and no others, are addressed (802.1Q table 8-1), and others to
 /// whom no unicast packet goes.
@@ -36,6 +48,81 @@ fn a_vlan_takes_what_has_its_one_tag_and_is_what_it_says() {
         let mut table = Table::default();
         stacks(&scene, &mut table);
         lies(&scene, &mut table);
+        scene.suffer(&table);
+        scene.assert_unharmed();
+    });
+}
+
+/// V7, V15: whoever sends puts the tag into the frame or beside it, and whoever
+/// receives takes it off or does not; each tenant's packets get to its own application
+/// and its answers to its own site, though all addresses are the same.
+#[test]
+fn a_tag_beside_a_frame_is_the_tag_in_it() {
+    links::run(|lab| {
+        let scene = Scene::new(lab, &both());
+        let ends = [(At::Netns("wan"), "trunk"), (At::Underlay, "eth2")];
+        for (sent, received) in [(true, true), (true, false), (false, true), (false, false)] {
+            for (at, link) in ends {
+                beside(lab, at, link, "tx-vlan-offload", sent);
+                beside(lab, at, link, "rx-vlan-offload", received);
+            }
+            for customer in [ACME, BOLT] {
+                assert!(works(lab, &customer), "{} {sent} {received}", customer.name);
+            }
+            let mut table = Table::default();
+            let (acme, bolt) = (tag(&ACME), tag(&BOLT));
+            for (tags, fate) in [
+                (vec![acme], Fate::Arrives(Place::AcmeApp)),
+                (vec![bolt], Fate::Arrives(Place::BoltApp)),
+                (vec![acme, bolt], Fate::Gone),
+                (vec![bolt, acme], Fate::Gone),
+                (vec![Tag::C(0), bolt], Fate::Arrives(Place::BoltApp)),
+                (vec![Tag::C(32)], Fate::Gone),
+                (vec![], Fate::Gone),
+            ] {
+                for family in [0, 1] {
+                    table.add(format!("{tags:?}, packet {family}"), fate, |mark| {
+                        scene.wire.frame(&tags, &legitimate(family, mark))
+                    });
+                }
+            }
+            scene.suffer(&table);
+        }
+        scene.assert_unharmed();
+    });
+}
+
+/// Has a link's tags go beside its frames, or in them (ethtool(8)).
+fn beside(lab: &Lab, at: At<'_>, link: &str, feature: &str, is_beside: bool) {
+    let word = if is_beside { "on" } else { "off" };
+    lab.command_output(at, &["ethtool", "-K", link, feature, word]);
+    let shown = lab.command_output(at, &["ethtool", "-k", link]);
+    assert!(shown.contains(&format!("{feature}: {word}")), "{shown}");
+}
+
+/// V5: a frame that is longer than the trunk takes ends there, one that just fits
+/// arrives. The other end of the wire is wider.
+#[test]
+fn a_frame_that_is_longer_than_the_trunk_takes_is_nobodys() {
+    links::run(|lab| {
+        let scene = Scene::new(lab, &both());
+        lab.ip("wan", "link set trunk mtu 9000");
+        let mut table = Table::default();
+        for family in [0, 1] {
+            for (bytes, fate) in [
+                (1_500, Fate::Arrives(Place::AcmeApp)),
+                (1_501, Fate::Gone),
+                (2_000, Fate::Gone),
+                (8_990, Fate::Gone),
+            ] {
+                table.add(format!("{bytes} bytes, packet {family}"), fate, |mark| {
+                    let headers = [28, 48][family];
+                    let mut body = mark.to_vec();
+                    body.resize(bytes - headers, 0);
+                    scene.wire.frame(&[tag(&ACME)], &legitimate(family, &body))
+                });
+            }
+        }
         scene.suffer(&table);
         scene.assert_unharmed();
     });
