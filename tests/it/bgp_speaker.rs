@@ -27,7 +27,7 @@ struct Router {
 }
 
 impl Router {
-    fn new(neighbor: &str, address: &str, asn: u32, now: Instant) -> Self {
+    fn new(neighbor: &str, address: &str, asn: u32, restart_time: u16, now: Instant) -> Self {
         let address: Ipv4Addr = address.parse().unwrap();
         let mut config = SessionConfig::new(Offer {
             local_asn: Asn::new(asn).unwrap(),
@@ -41,7 +41,7 @@ impl Router {
             extended_messages: false,
             extended_next_hop: false,
             restart: Some(RestartOffer {
-                restart_time: 60,
+                restart_time,
                 restarting: false,
                 notification: true,
                 forwarding_preserved: vec![Family::Ipv4Unicast],
@@ -84,6 +84,11 @@ struct Scene {
 
 impl Scene {
     fn new(tenant: &Tenant, restarted: bool) -> Self {
+        Self::of(tenant, restarted, 60)
+    }
+
+    /// With routers that say that they take so many seconds to come back.
+    fn of(tenant: &Tenant, restarted: bool, restart_time: u16) -> Self {
         let now = Instant::from_secs(5_000);
         let mut speaker = Speaker::new(tenant, restarted, (ConnectionId::default(), 3), now);
         speaker.surround(&namespace(""), now);
@@ -92,7 +97,8 @@ impl Scene {
             ("tor", "10.1.0.1", 65_001),
             ("site/hq", "10.255.30.1", 65_010),
         ];
-        let routers = routers.map(|(name, address, asn)| Router::new(name, address, asn, now));
+        let routers =
+            routers.map(|(name, address, asn)| Router::new(name, address, asn, restart_time, now));
         Self { speaker, routers: routers.into(), now, happened: Vec::new() }
     }
 
@@ -348,6 +354,20 @@ fn a_router_that_restarts_keeps_its_routes_until_it_has_said_everything() {
     assert_eq!(scene.routes(), [""; 0], "after its restart time");
 }
 
+/// What it said would lead nowhere for more than an hour.
+#[test]
+fn a_router_that_takes_an_hour_to_come_back_has_ten_minutes() {
+    let mut scene = Scene::of(&tenant(), false, 4_095);
+    scene.settle();
+    scene.say(0, announce(attributes("10.1.0.8", &[]), vec![nlri("192.168.72.64/26")]));
+    scene.cut(0);
+    scene.routers.remove(0);
+    scene.pass(599);
+    assert_eq!(scene.routes().len(), 1);
+    scene.pass(2);
+    assert_eq!(scene.routes(), [""; 0]);
+}
+
 #[test]
 fn a_neighbor_that_says_too_much_is_ended_and_tried_again_later() {
     let mut scene = Scene::connected(&tenant());
@@ -419,6 +439,19 @@ fn a_refresh_was_marked_as_begun_again_behind_what_it_said() {
     scene.up(&["hq"]);
     scene.routers[0].heard.clear();
     scene.routers[0].session.ask_refresh(Family::Ipv4Unicast, scene.now).unwrap();
+    scene.settle();
+    assert_eq!(scene.routers[0].heard, ["begun", "update", "ended"]);
+}
+
+/// Each time was answered with the whole table, and all tenants waited for that.
+#[test]
+fn a_neighbor_that_asked_a_thousand_times_at_once_was_told_everything_a_thousand_times() {
+    let mut scene = Scene::connected(&tenant());
+    scene.up(&["hq"]);
+    scene.routers[0].heard.clear();
+    for _ in 0..1_000 {
+        scene.routers[0].session.ask_refresh(Family::Ipv4Unicast, scene.now).unwrap();
+    }
     scene.settle();
     assert_eq!(scene.routers[0].heard, ["begun", "update", "ended"]);
 }

@@ -32,10 +32,17 @@ impl Speaker {
     }
 
     fn work_off(&mut self, name: &NeighborName, now: Instant) {
-        while let Some(output) =
-            self.neighbors.get_mut(name).and_then(|it| it.session.poll_output())
-        {
-            self.handle_output(name, output, now);
+        loop {
+            while let Some(output) =
+                self.neighbors.get_mut(name).and_then(|it| it.session.poll_output())
+            {
+                self.handle_output(name, output, now);
+            }
+            // However often it asks in one breath, it is told all once.
+            if !self.neighbors.get_mut(name).is_some_and(Neighbor::take_asked) {
+                break;
+            }
+            self.advertise(name, now);
         }
         let due = self.neighbors.get(name).and_then(|it| it.session.poll_timeout());
         self.wake = [self.wake, due].into_iter().flatten().min();
@@ -91,10 +98,7 @@ impl Speaker {
                 neighbor.handle_end_of_rib(family, now);
                 self.rib.end_of_rib(name, family);
             }
-            Event::RefreshAsked(family) => {
-                neighbor.repeat(family);
-                self.advertise(name, now);
-            }
+            Event::RefreshAsked(family) => neighbor.repeat(family),
             Event::RefreshBegun(family) => self.rib.begin_refresh(name, family),
             Event::RefreshEnded(family) => self.rib.end_refresh(name, family),
             Event::Writable => self.advertise(name, now),

@@ -38,6 +38,8 @@ pub(super) struct Neighbor {
     /// Families that are being said again, and whether that was marked: a mark in
     /// the middle would have the neighbor drop what came before it (RFC 7313 §4).
     refreshing: BTreeMap<Family, bool>,
+    /// Whether it has asked for a family again and was not told of it yet.
+    asked: bool,
     /// Families of which the neighbor said everything.
     pub(super) said_all: BTreeSet<Family>,
     /// What is kept of it should the session end.
@@ -69,6 +71,7 @@ impl Neighbor {
             unended: BTreeSet::new(),
             targets: BTreeSet::new(),
             refreshing: BTreeMap::new(),
+            asked: false,
             said_all: BTreeSet::new(),
             retain: Retain::default(),
         }
@@ -158,6 +161,7 @@ impl Neighbor {
 
     /// The neighbor wants a family again.
     pub(super) fn repeat(&mut self, family: Family) {
+        self.asked = true;
         if family == Family::RouteTargets {
             // A few dozen at most, which nobody drops for want of a mark.
             self.targets.clear();
@@ -165,6 +169,11 @@ impl Neighbor {
         }
         self.out.repeat(matches!(family, Family::Ipv4Unicast | Family::Ipv4Vpn));
         self.refreshing.insert(family, false);
+    }
+
+    /// Whether it wants something again since this was asked last.
+    pub(super) fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
     }
 
     /// Asks it to say everything again, for more may be taken now.
