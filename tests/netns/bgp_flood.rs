@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How often the network comes and goes.
 const TIMES: usize = 10_000;
 
-fn attributes() -> Vec<Vec<u8>> {
+pub(crate) fn attributes() -> Vec<Vec<u8>> {
     vec![
         attribute(0x40, 1, &[0]),
         attribute(0x40, 2, &[2, 1, 0, 0, 0xfd, 0xe9]),
@@ -35,14 +35,14 @@ fn gateway(lab: &Lab, maximum: u32) -> (Gateway<'_>, String) {
 }
 
 /// What the process has of memory, in KiB.
-fn memory(gateway: &Gateway<'_>) -> u64 {
+pub(crate) fn memory(gateway: &Gateway<'_>) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", gateway.id())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Processor time the process has taken, in hundredths of a second.
-fn ticks(gateway: &Gateway<'_>) -> u64 {
+pub(crate) fn ticks(gateway: &Gateway<'_>) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/stat", gateway.id())).unwrap();
     // Behind the name, which may have spaces in it.
     let (_, rest) = text.rsplit_once(") ").unwrap();

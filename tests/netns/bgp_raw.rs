@@ -10,8 +10,8 @@ use crate::raw_speaker::{KEEPALIVE, RawSpeaker, UPDATE, attribute, message, open
 use crate::wireguard_stage::class_document;
 use lockgate::status::NeighborState;
 
-const ODD: &str = "10.140.1.0/24";
-const ODD_NLRI: &[u8] = &[24, 10, 140, 1];
+pub(crate) const ODD: &str = "10.140.1.0/24";
+pub(crate) const ODD_NLRI: &[u8] = &[24, 10, 140, 1];
 const STILL: &str = "10.140.2.0/24";
 const STILL_NLRI: &[u8] = &[24, 10, 140, 2];
 
@@ -32,11 +32,11 @@ fn med(value: u32) -> Vec<u8> {
 }
 
 /// What a route needs, its network said with these bytes.
-fn sound(nlri: &[u8]) -> Vec<u8> {
+pub(crate) fn sound(nlri: &[u8]) -> Vec<u8> {
     update(&[origin(), as_path(), next_hop()], nlri)
 }
 
-fn gateway(lab: &Lab) -> (Gateway<'_>, String) {
+pub(crate) fn gateway(lab: &Lab) -> (Gateway<'_>, String) {
     let documents = class_document() + &tenant_document(&Ask::default());
     let gateway = Gateway::start(lab, At::Underlay, &documents);
     let at = attach(lab, "acme");
@@ -151,7 +151,7 @@ fn what_is_wrong_with_a_message_ends_the_session_with_the_reason() {
     });
 }
 
-fn again(gateway: &mut Gateway<'_>) {
+pub(crate) fn again(gateway: &mut Gateway<'_>) {
     gateway.kill();
     gateway.spawn();
     gateway.wait_programmed();

@@ -35,6 +35,7 @@ mod bgp_untracked;
 mod bgp_vpn;
 mod bgp_vpn_frr;
 mod bgp_why;
+mod bgp_words;
 mod bird;
 mod canary;
 mod capture;

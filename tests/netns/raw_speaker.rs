@@ -4,8 +4,9 @@
 #![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
 
 use crate::lab::{Lab, PATIENCE, slowness, wait_until};
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 /// The types of messages (RFC 4271 §4.1).
 pub(crate) const OPEN: u8 = 1;
@@ -52,8 +53,20 @@ impl RawSpeaker {
     /// Connects from `at` and says nothing. The first attempts may meet the end of
     /// an earlier connection, or a gateway that does not listen yet.
     pub(crate) fn connect(lab: &Lab, at: &str, gateway: &str) -> Self {
+        Self::connect_from(lab, at, "0.0.0.0", gateway)
+    }
+
+    /// As [`Self::connect`], from one of several addresses.
+    pub(crate) fn connect_from(lab: &Lab, at: &str, from: &str, gateway: &str) -> Self {
+        let to: SocketAddr = format!("{gateway}:179").parse().unwrap();
+        let from: SocketAddr = format!("{from}:0").parse().unwrap();
         let stream = wait_until("the gateway to take a connection", PATIENCE, || {
-            lab.within(at, || TcpStream::connect((gateway, 179)))
+            lab.within(at, || {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                socket.bind(&from.into())?;
+                socket.connect(&to.into())?;
+                std::io::Result::Ok(TcpStream::from(socket))
+            })
         });
         stream.set_read_timeout(Some(PATIENCE * slowness())).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -62,8 +75,19 @@ impl RawSpeaker {
 
     /// Connects and says this OPEN, until the session is up.
     pub(crate) fn establish(lab: &Lab, at: &str, gateway: &str, open: &[u8]) -> Self {
+        Self::establish_from(lab, at, "0.0.0.0", gateway, open)
+    }
+
+    /// As [`Self::establish`], from one of several addresses.
+    pub(crate) fn establish_from(
+        lab: &Lab,
+        at: &str,
+        from: &str,
+        gateway: &str,
+        open: &[u8],
+    ) -> Self {
         wait_until("a session of raw bytes", PATIENCE, || {
-            let mut speaker = Self::connect(lab, at, gateway);
+            let mut speaker = Self::connect_from(lab, at, from, gateway);
             speaker.send(open);
             speaker.send(&message(KEEPALIVE, &[]));
             match (speaker.receive(), speaker.receive()) {

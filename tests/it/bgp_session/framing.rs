@@ -131,12 +131,22 @@ fn an_unusual_open_is_taken() {
         let alone = Alone::established(offer(), &bytes);
         assert_eq!(alone.end.negotiated().families, [Family::Ipv4Unicast], "{what}");
     }
-    // As many as the parameters hold: 85 that are empty.
+    // As many as the parameters hold: 125 that are empty; and more, in a field whose length
+    // has two bytes, over several parameters (RFC 9072 §2).
     let mut many = vec![4];
     many.extend(asn.to_be_bytes());
     many.extend([0, 90, 10, 0, 0, 2, 252, 2, 250]);
     many.extend([200, 0].repeat(125));
     Alone::established(offer(), &message(1, &many));
+    let mut more = vec![4];
+    more.extend(asn.to_be_bytes());
+    let one = [&[2, 0, 170][..], &[200, 0].repeat(85)].concat();
+    let all = [one.repeat(3), vec![2, 0, 6, 1, 4, 0, 1, 0, 1]].concat();
+    more.extend([0, 90, 10, 0, 0, 2, 255, 255]);
+    more.extend(u16::try_from(all.len()).unwrap().to_be_bytes());
+    more.extend(all);
+    let alone = Alone::established(offer(), &message(1, &more));
+    assert_eq!(alone.end.negotiated().families, [Family::Ipv4Unicast]);
 }
 
 #[test]
