@@ -11,6 +11,9 @@ use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 
+/// Where Debian puts the programs of BIRD 2.
+pub(crate) const BIRD_2: &str = "/usr/sbin";
+
 /// A running BIRD; killed when it is dropped.
 pub(crate) struct Bird<'lab> {
     lab: &'lab Lab,
@@ -37,11 +40,27 @@ pub(crate) fn bird_1() -> Option<PathBuf> {
 impl<'lab> Bird<'lab> {
     /// Starts a BIRD 2 at `at` with this configuration.
     pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
-        Self::start_program(lab, at, "/usr/sbin".into(), config)
+        Self::start_program(lab, at, BIRD_2.into(), config)
+    }
+
+    /// Starts one in the place of one that was killed, which takes up what that one left in
+    /// the kernel and says so (the R and F bits of RFC 4724), as Calico starts its own.
+    pub(crate) fn start_again(lab: &'lab Lab, at: &str, programs: PathBuf, config: &str) -> Self {
+        Self::start_with(lab, at, programs, config, &["-R"])
     }
 
     /// Starts the one of these programs.
     pub(crate) fn start_program(lab: &'lab Lab, at: &str, programs: PathBuf, config: &str) -> Self {
+        Self::start_with(lab, at, programs, config, &[])
+    }
+
+    fn start_with(
+        lab: &'lab Lab,
+        at: &str,
+        programs: PathBuf,
+        config: &str,
+        more: &[&str],
+    ) -> Self {
         let home = tempfile::Builder::new().prefix("bird-").tempdir().unwrap();
         fs::write(home.path().join("conf"), config).unwrap();
         let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
@@ -59,7 +78,7 @@ impl<'lab> Bird<'lab> {
             "-D",
             &path("log"),
         ];
-        let process = lab.spawn(at, &words);
+        let process = lab.spawn(at, &[&words[..], more].concat());
         let bird = Self { lab, at: at.to_owned(), home, programs, process };
         wait_until("BIRD to answer", PATIENCE, || {
             let said = bird.say("show status");
@@ -118,6 +137,14 @@ impl<'lab> Bird<'lab> {
         wait_until(&format!("BIRD to hear {networks:?}"), PATIENCE, || {
             let told = self.told(name);
             if told == networks { Ok(()) } else { Err(told) }
+        });
+    }
+
+    /// Waits until its session `name` was told this network, among others.
+    pub(crate) fn wait_told_of(&self, name: &str, network: &str) {
+        wait_until(&format!("BIRD to hear {network}"), PATIENCE, || {
+            let told = self.told(name);
+            if told.iter().any(|it| it == network) { Ok(()) } else { Err(told) }
         });
     }
 

@@ -13,6 +13,7 @@ mod bgp_bfd;
 mod bgp_bfd_frr;
 mod bgp_bfd_range;
 mod bgp_calico;
+mod bgp_cluster;
 mod bgp_collision;
 mod bgp_exabgp;
 mod bgp_flood;
