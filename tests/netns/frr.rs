@@ -1,4 +1,5 @@
 //! [`Frr`]: the bgpd of a stock FRR in a namespace, and what it says about itself.
+#![allow(dead_code, reason = "a tool is kept whether or not a test takes it up today")]
 
 use crate::lab::{Lab, PATIENCE, Process, wait_until};
 use std::fs;
@@ -22,7 +23,9 @@ pub(crate) struct Frr<'lab> {
     lab: &'lab Lab,
     at: String,
     home: tempfile::TempDir,
-    _process: Process,
+    /// How its bgpd is started.
+    words: Vec<String>,
+    bgpd: Option<Process>,
     _zebra: Option<Process>,
 }
 
@@ -30,11 +33,20 @@ impl<'lab> Frr<'lab> {
     /// Starts one at `at` with this configuration, and waits until it answers.
     pub(crate) fn start(lab: &'lab Lab, at: &str, config: &str) -> Self {
         let home = tempfile::Builder::new().prefix("frr-").tempdir().unwrap();
-        Self::start_in(lab, at, config, home, None)
+        Self::start_in(lab, at, config, home, (None, &["-n", "-Z"]))
     }
 
-    /// Starts one that knows the kernel's links and routes, and puts what it learns there.
+    /// Starts one that knows the kernel's links and routes.
     pub(crate) fn start_with_zebra(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        Self::start_beside_zebra(lab, at, config, &["-n"])
+    }
+
+    /// Starts one that puts what it learns in the kernel.
+    pub(crate) fn start_routing(lab: &'lab Lab, at: &str, config: &str) -> Self {
+        Self::start_beside_zebra(lab, at, config, &[])
+    }
+
+    fn start_beside_zebra(lab: &'lab Lab, at: &str, config: &str, more: &[&str]) -> Self {
         let home = tempfile::Builder::new().prefix("frr-").tempdir().unwrap();
         let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("zebra.conf"), format!("log file {}\n", path("zebra.log"))).unwrap();
@@ -49,7 +61,7 @@ impl<'lab> Frr<'lab> {
         wait_until("zebra to answer", PATIENCE, || {
             if home.path().join("zebra").exists() { Ok(()) } else { Err(path("zebra")) }
         });
-        Self::start_in(lab, at, config, home, Some(zebra))
+        Self::start_in(lab, at, config, home, (Some(zebra), more))
     }
 
     fn start_in(
@@ -57,21 +69,32 @@ impl<'lab> Frr<'lab> {
         at: &str,
         config: &str,
         home: tempfile::TempDir,
-        zebra: Option<Process>,
+        (zebra, more): (Option<Process>, &[&str]),
     ) -> Self {
         let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("conf"), format!("log file {}\n{config}", path("log"))).unwrap();
         let (conf, pid, sockets) = (path("conf"), path("pid"), path(""));
         let words = [BGPD, "-f", &conf, "-i", &pid, "--vty_socket", &sockets, "-z", &path("zebra")];
-        let alone: &[&str] = if zebra.is_some() { &[] } else { &["-Z"] };
-        let words = [&words[..], &["-n", "-S", "-P", "0"], alone].concat();
-        let process = lab.spawn(at, &words);
-        let frr = Self { lab, at: at.to_owned(), home, _process: process, _zebra: zebra };
-        wait_until("FRR to answer", PATIENCE, || {
-            let said = frr.say("show bgp summary");
-            if said.contains("router identifier") { Ok(()) } else { Err(said + &frr.log()) }
-        });
+        let words = [&words[..], &["-S", "-P", "0"], more].concat();
+        let words = words.into_iter().map(str::to_owned).collect();
+        let mut frr = Self { lab, at: at.to_owned(), home, words, bgpd: None, _zebra: zebra };
+        frr.spawn();
         frr
+    }
+
+    /// Starts its bgpd, and waits until it answers.
+    pub(crate) fn spawn(&mut self) {
+        self.bgpd = Some(self.lab.spawn(self.at.as_str(), &self.words));
+        wait_until("FRR to answer", PATIENCE, || {
+            let said = self.say("show bgp summary");
+            if said.contains("router identifier") { Ok(()) } else { Err(said + &self.log()) }
+        });
+    }
+
+    /// Kills its bgpd alone.
+    pub(crate) fn kill(&mut self) {
+        let bgpd = self.bgpd.take().unwrap();
+        bgpd.signal(rustix::process::Signal::KILL);
     }
 
     /// What it wrote.

@@ -18,6 +18,7 @@ mod bgp_collision;
 mod bgp_exabgp;
 mod bgp_flood;
 mod bgp_frr;
+mod bgp_frr_restart;
 mod bgp_gobgp;
 mod bgp_hops;
 mod bgp_odd_stage;
