@@ -162,7 +162,7 @@ fn who_is_no_neighbor_is_not_answered() {
     });
 }
 
-const BOTH_FAMILIES: &str = "---
+pub(crate) const BOTH_FAMILIES: &str = "---
 apiVersion: lockgate.dev/v1alpha1
 kind: TenantGateway
 metadata: {name: gw, namespace: acme}
