@@ -2,6 +2,7 @@
 
 use super::Attributes;
 use crate::net::Prefix;
+use std::fmt;
 use std::sync::Arc;
 
 /// What a session carries (AFI and SAFI, RFC 4760).
@@ -18,6 +19,19 @@ pub enum Family {
     /// AFI 1, SAFI 132: which VPN routes are wanted, by their route targets (RFC 4684).
     /// No network is of it.
     RouteTargets,
+}
+
+impl fmt::Display for Family {
+    /// As routers call it: `IPv4`, `VPNv6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4Unicast => "IPv4",
+            Self::Ipv6Unicast => "IPv6",
+            Self::Ipv4Vpn => "VPNv4",
+            Self::Ipv6Vpn => "VPNv6",
+            Self::RouteTargets => "RTC",
+        })
+    }
 }
 
 /// What keeps the same network of two VPNs apart on one session (RFC 4364 §4.2):

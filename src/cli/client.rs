@@ -2,7 +2,7 @@
 
 use crate::model::limits;
 use crate::net::{Prefix, TenantName};
-use crate::status::{RibNetwork, RibPage, Snapshot};
+use crate::status::{RibPage, Snapshot};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
@@ -107,7 +107,7 @@ pub(super) fn ask_rib(
     socket: &Path,
     tenant: &TenantName,
     prefix: Option<Prefix>,
-) -> Result<Option<Vec<RibNetwork>>, ClientError> {
+) -> Result<Option<RibPage>, ClientError> {
     let mut networks = Vec::new();
     let path = format!("/api/v1/tenants/{}/{}/rib", tenant.namespace(), tenant.name());
     let mut query = prefix.map_or_else(String::new, |prefix| format!("?prefix={prefix}"));
@@ -127,7 +127,7 @@ pub(super) fn ask_rib(
         networks.extend(page.networks);
         match page.next.filter(|_| networks.len() < limits::RIB_SHOWN) {
             Some(next) => query = format!("?after={next}"),
-            None => return Ok(Some(networks)),
+            None => return Ok(Some(RibPage { networks, ..page })),
         }
     }
 }

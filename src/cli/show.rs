@@ -79,10 +79,11 @@ pub(super) fn run(
             show(&rows, arguments.output, |rows| show_probes::draw(rows, snapshot.taken, style))
         }
         What::Rib => {
-            let rows = show_bgp::rib(&snapshot, &directories.socket(), arguments.prefix)?;
+            let asked = arguments.prefix;
+            let (rows, around) = show_bgp::rib(&snapshot, &directories.socket(), asked)?;
             show(&rows, arguments.output, |rows| {
-                let absent = arguments.prefix.map(|it| show_absent::absent(&snapshot, rows, it));
-                show_bgp::draw_rib(rows, style) + &absent.unwrap_or_default()
+                let absent = show_absent::absent(&snapshot, rows, asked, &around);
+                show_bgp::draw_rib(rows, style) + &absent
             })
         }
     };

@@ -1,7 +1,8 @@
 //! What `lockgate show rib NETWORK` says of a tenant of whose neighbors none says that
-//! network: who of them could not have said it, and what is counted and not held.
+//! network: who of them could not have said it, what is counted and not held, and what is
+//! said of a network around it.
 
-use super::show_bgp::Network;
+use super::show_bgp::{Around, Network};
 use crate::net::Prefix;
 use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, Snapshot};
 
@@ -9,17 +10,27 @@ use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, Snapshot};
 const TENANTS: usize = 20;
 
 /// Where no tenant has the network: a line for each, and behind it what there is to know
-/// of its neighbors.
-pub(super) fn absent(snapshot: &Snapshot, rows: &[Network], prefix: Prefix) -> String {
+/// of its neighbors. Where no tenant speaks BGP, that.
+pub(super) fn absent(
+    snapshot: &Snapshot,
+    rows: &[Network],
+    prefix: Option<Prefix>,
+    around: &Around,
+) -> String {
+    let all = || snapshot.tenants.iter().filter_map(|it| Some((&it.name, it.bgp.as_ref()?)));
+    if all().next().is_none() {
+        let names = snapshot.tenants.iter().take(TENANTS).map(|it| &it.name);
+        return names.map(|name| format!("{name} speaks no BGP\n")).collect();
+    }
     let mut text = String::new();
     // Somebody else's having it is how it should be.
-    if !rows.is_empty() {
-        return text;
-    }
-    let all = || snapshot.tenants.iter().filter_map(|it| Some((&it.name, it.bgp.as_ref()?)));
+    let Some(prefix) = prefix.filter(|_| rows.is_empty()) else { return text };
     for (name, bgp) in all().take(TENANTS) {
         text += &format!("{name}: no neighbor says {prefix}\n");
-        for line in reasons(bgp) {
+        if let Some(network) = around.get(name) {
+            text += &format!("  it lies in {network}, of which something was said\n");
+        }
+        for line in reasons(bgp, prefix) {
             text += &format!("  {line}\n");
         }
     }
@@ -30,16 +41,21 @@ pub(super) fn absent(snapshot: &Snapshot, rows: &[Network], prefix: Prefix) -> S
     text
 }
 
-fn reasons(bgp: &BgpSnapshot) -> impl Iterator<Item = String> {
+fn reasons(bgp: &BgpSnapshot, prefix: Prefix) -> impl Iterator<Item = String> {
     let nobody = bgp.neighbors.is_empty().then(|| "none is connected".to_owned());
-    bgp.neighbors.iter().filter_map(reason).chain(nobody)
+    bgp.neighbors.iter().filter_map(move |it| reason(it, prefix)).chain(nobody)
 }
 
-fn reason(neighbor: &NeighborSnapshot) -> Option<String> {
-    let NeighborSnapshot { name, state, last_error, prefixes, .. } = neighbor;
+fn reason(neighbor: &NeighborSnapshot, prefix: Prefix) -> Option<String> {
+    let NeighborSnapshot { name, state, last_error, prefixes, families, .. } = neighbor;
     if *state != NeighborState::Established {
         let error = last_error.as_deref().map_or(String::new(), |error| format!(": {error}"));
         return Some(format!("{name} is not up, but {state}{error}"));
+    }
+    let asked = if prefix.is_v4() { ["IPv4", "VPNv4"] } else { ["IPv6", "VPNv6"] };
+    if !families.iter().any(|it| asked.contains(&it.as_str())) {
+        let carried = families.join(" and ");
+        return Some(format!("{name} is up and could not say it: its session carries {carried}"));
     }
     (0 < prefixes.not_kept).then(|| {
         let count = prefixes.not_kept;

@@ -4,13 +4,14 @@ use super::client;
 use super::output::{self, number, text};
 use super::terminal::Style;
 use super::verdict::Failure;
-use crate::net::{Prefix, Timestamp};
+use crate::net::{Prefix, TenantName, Timestamp};
 use crate::status::{
     Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, RibNetwork,
     Snapshot, TenantSnapshot,
 };
 use comfy_table::{Cell, Color};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A neighbor, or a range that neighbors connect out of, and whose it is.
@@ -149,6 +150,9 @@ fn roles(neighbor: &NeighborSnapshot) -> Option<String> {
     })
 }
 
+/// The nearest network around one that was asked for, by tenant.
+pub(super) type Around = BTreeMap<TenantName, String>;
+
 /// A network and whose it is.
 #[derive(Serialize)]
 pub(super) struct Network {
@@ -157,19 +161,22 @@ pub(super) struct Network {
     network: RibNetwork,
 }
 
-/// What the neighbors of the tenants in a snapshot said, as the gateway tells.
+/// What the neighbors of the tenants in a snapshot said, as the gateway tells; and of one
+/// network the nearest around it of which each tenant's said something.
 pub(super) fn rib(
     snapshot: &Snapshot,
     socket: &Path,
     prefix: Option<Prefix>,
-) -> Result<Vec<Network>, Failure> {
-    let mut rows = Vec::new();
+) -> Result<(Vec<Network>, Around), Failure> {
+    let (mut rows, mut nearest) = (Vec::new(), Around::new());
     for tenant in snapshot.tenants.iter().filter(|tenant| tenant.bgp.is_some()) {
-        let networks = client::ask_rib(socket, &tenant.name, prefix)?.unwrap_or_default();
+        let page = client::ask_rib(socket, &tenant.name, prefix)?.unwrap_or_default();
         let name = tenant.name.to_string();
-        rows.extend(networks.into_iter().map(|network| Network { tenant: name.clone(), network }));
+        nearest.extend(page.around.into_iter().next().map(|it| (tenant.name.clone(), it)));
+        let networks = page.networks.into_iter();
+        rows.extend(networks.map(|network| Network { tenant: name.clone(), network }));
     }
-    Ok(rows)
+    Ok((rows, nearest))
 }
 
 /// Columns of the RIB to do without on a narrow terminal: communities, MED, local

@@ -31,14 +31,15 @@ impl Gateway {
         let has_more = RIB_PAGE < networks.len();
         networks.truncate(RIB_PAGE);
         let next = networks.last().map(|last| last.prefix).filter(|_| has_more);
-        Some(RibPage { networks, next })
+        Some(RibPage { networks, next, around: Vec::new() })
     }
 
     /// As [`Gateway::rib`], of one network alone.
     pub fn rib_of(&self, tenant: &TenantName, prefix: Prefix) -> Option<RibPage> {
         let speaker = self.tenants.get(tenant)?.bgp.speaker.as_ref()?;
         let networks = speaker.explain(prefix).map(network).into_iter().collect();
-        Some(RibPage { networks, next: None })
+        let around = speaker.around(prefix).map(|it| it.to_string()).collect();
+        Some(RibPage { networks, next: None, around })
     }
 }
 
@@ -136,6 +137,11 @@ fn neighbor(
         remote_asn: endpoint.remote_asn.value(),
         role: endpoint.role.map(|role| role.to_string()),
         remote_role: agreed.and_then(|agreed| agreed.remote_role).map(|role| role.to_string()),
+        families: agreed
+            .into_iter()
+            .flat_map(|agreed| &agreed.families)
+            .map(ToString::to_string)
+            .collect(),
         state: state(session.state),
         since: now.wall_of(session.since),
         last_error: error.map(|(text, _)| text.clone()),

@@ -183,6 +183,9 @@ pub struct NeighborSnapshot {
     /// What it said it is to us, in the session that is up.
     #[serde(default)]
     pub remote_role: Option<String>,
+    /// What the session carries while it is up: `IPv4`, `IPv6`, `VPNv4`, `VPNv6`, `RTC`.
+    #[serde(default)]
+    pub families: Vec<String>,
     /// Where the session stands.
     pub state: NeighborState,
     /// Since when.

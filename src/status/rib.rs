@@ -17,6 +17,10 @@ pub struct RibPage {
     #[serde(with = "text::display_option", default)]
     #[schemars(with = "Option<String>")]
     pub next: Option<Prefix>,
+    /// Where one network was asked for: those around it of which something was said, the
+    /// longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<String>,
 }
 
 /// One network.

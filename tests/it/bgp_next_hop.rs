@@ -162,6 +162,9 @@ fn what_the_fabric_asks_to_be_dropped_is_and_nothing_goes_by_it() {
         shown(&mut rib),
         "10.8.1.0/24 metric 32 blackhole\n192.168.3.3/32 metric 32 blackhole\n"
     );
+    // And whoever looks for it reads that.
+    let drops = "192.168.3.3/32 of peer via 10.1.0.8: best: what is for it is dropped (BLACKHOLE)";
+    assert_eq!(explained(&mut rib, "192.168.3.3/32"), [drops]);
     // A customer's wish does not reach that far.
     let drop = Attributes {
         communities: vec![Community::BLACKHOLE],
@@ -169,6 +172,7 @@ fn what_the_fabric_asks_to_be_dropped_is_and_nothing_goes_by_it() {
     };
     rib.update(&name("site/lab"), &announce(drop, vec![nlri("10.64.3.3/32")]));
     assert!(shown(&mut rib).contains("10.64.3.3/32 metric 32 dev ens2"));
+    assert!(explained(&mut rib, "10.64.3.3/32")[0].ends_with(": best"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use lockgate::bgp::{
     AsPath, AsSegment, Attributes, CALICO_NORMAL, Candidate, Community, Limit, Lost, Multipath,
     Nlri, Origin, Retain, RouteDistinguisher, Standing, preference, select,
 };
+use lockgate::model::limits::NEXT_HOPS_PER_TENANT;
 use lockgate::net::{ExtendedCommunity, Instant, RouteTarget};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -236,6 +237,24 @@ fn every_path_says_what_became_of_it() {
 }
 
 #[test]
+fn the_networks_around_one_are_known_the_longest_first() {
+    let mut rib = rib();
+    for network in ["192.168.3.64/26", "192.168.0.0/16", "192.168.3.128/26", "192.168.3.0/24"] {
+        say(&mut rib, "peer", network, "10.1.0.7", &[]);
+    }
+    let around = |rib: &lockgate::bgp::Rib, network: &str| {
+        let all = rib.around(network.parse().unwrap());
+        all.map(|it| it.to_string()).collect::<Vec<_>>()
+    };
+    let all = ["192.168.3.64/26", "192.168.3.0/24", "192.168.0.0/16"];
+    assert_eq!(around(&rib, "192.168.3.70/32"), all);
+    assert_eq!(around(&rib, "192.168.3.64/26"), all[1..], "itself is not around it");
+    assert_eq!(around(&rib, "10.0.0.0/8"), [""; 0]);
+    rib.update(&name("peer"), &withdraw("192.168.3.0/24"));
+    assert_eq!(around(&rib, "192.168.3.70/32"), [all[0], all[2]]);
+}
+
+#[test]
 fn too_many_end_it_and_three_quarters_are_worth_a_word_once() {
     let mut tenant = tenant();
     tenant.fabric.bgp.as_mut().unwrap().import.maximum_prefixes = 4;
@@ -259,6 +278,34 @@ fn too_many_end_it_and_three_quarters_are_worth_a_word_once() {
         (0..9).map(|at| nlri(&format!("10.96.{at}.0/24"))).collect(),
     );
     assert_eq!(rib.update(&name("second"), &refused), Some(Limit::Over));
+}
+
+/// Each is looked for again whenever a link changes: one more than are kept track of is
+/// refused with its route, and has its place when another goes.
+#[test]
+fn next_hops_beyond_what_is_kept_track_of_are_refused() {
+    let mut tenant = tenant();
+    tenant.fabric.bgp.as_mut().unwrap().import.maximum_prefixes = 20_000;
+    let mut rib = rib_of(&tenant, Multipath::default(), "");
+    let most = u32::try_from(NEXT_HOPS_PER_TENANT).unwrap();
+    let add = |rib: &mut lockgate::bgp::Rib, at: u32| {
+        let network = Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(192, 168, 0, 0)) + at);
+        let hop = Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 9, 0, 0)) + at);
+        say(rib, "peer", &format!("{network}/32"), &hop.to_string(), &[]);
+        format!("{network}/32")
+    };
+    for at in 0..most {
+        add(&mut rib, at);
+    }
+    let last = add(&mut rib, most);
+    let refused = "refused: there are too many different next hops";
+    assert!(explained(&mut rib, &last)[0].ends_with(refused));
+    // Another route by one that is known is none the worse.
+    say(&mut rib, "second", "192.168.0.0/32", "10.9.0.1", &[]);
+    assert!(!explained(&mut rib, "192.168.0.0/32")[1].contains("refused"));
+    rib.update(&name("peer"), &withdraw("192.168.0.9/32"));
+    assert_eq!(add(&mut rib, most), last);
+    assert!(!explained(&mut rib, &last)[0].contains("refused"));
 }
 
 #[test]

@@ -191,6 +191,11 @@ fn bgp() -> BgpSnapshot {
         remote_asn,
         role: name.starts_with("tor").then(|| "Customer".to_owned()),
         remote_role: name.starts_with("tor").then(|| "Provider".to_owned()),
+        families: ["IPv4", "IPv6"]
+            .iter()
+            .take(if name == "tor" { 1 } else { 2 })
+            .map(|&it| it.to_owned())
+            .collect(),
         state: NeighborState::Established,
         since: ago(7_400),
         last_error: None,
@@ -345,11 +350,14 @@ pub(crate) fn rib(
     };
     let all = [first, second];
     if let Some(prefix) = prefix {
+        let wider = |it: &&RibNetwork| it.prefix.length() < prefix.length();
+        let around = all.iter().filter(wider).filter(|it| it.prefix.covers(prefix));
+        let around = around.map(|it| it.prefix.to_string()).collect();
         let networks = all.into_iter().filter(|network| network.prefix == prefix).collect();
-        return Some(RibPage { networks, next: None });
+        return Some(RibPage { networks, next: None, around });
     }
     let mut rest = all.into_iter().filter(|network| after.is_none_or(|it| it < network.prefix));
     let networks: Vec<RibNetwork> = rest.next().into_iter().collect();
     let next = networks.last().map(|it| it.prefix).filter(|_| rest.next().is_some());
-    Some(RibPage { networks, next })
+    Some(RibPage { networks, next, around: Vec::new() })
 }

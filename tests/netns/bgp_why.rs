@@ -87,6 +87,7 @@ fn every_cause_is_told_by_show_rib() {
             ("10.64.1.0/24", ""),
             ("10.136.40.0/25", ""),
             ("0.0.0.0/0", ""),
+            ("10.140.10.0/24", "bgp_community.add((65535,666));"),
         ];
         let second = [("10.140.1.0/24", "bgp_path.prepend(65009);"), ("10.140.9.0/24", "")];
         let tor = Bird::start(lab, &at, &bird_config(BIRD, 65_001, &first));
@@ -94,7 +95,9 @@ fn every_cause_is_told_by_show_rib() {
         let config = bird_config("10.136.40.3", 65_002, &second);
         let other = Bird::start(lab, &at, &config);
         other.wait_established("lockgate", true);
-        wait_learned(lab, NETNS, &["10.140.1.0/24", "10.140.2.0/24", "10.140.9.0/24"]);
+        // The last one is `blackhole 10.140.10.0/24`.
+        let first = ["10.140.1.0/24", "10.140.2.0/24", "10.140.9.0/24", "blackhole"];
+        wait_learned(lab, NETNS, &first);
         let wait_said = |network: &str, said: &str| {
             wait_until(&format!("{network}: {said}"), PATIENCE, || {
                 let shown = gateway.show(&["rib", network]);
@@ -115,7 +118,10 @@ fn every_cause_is_told_by_show_rib() {
             ("10.64.1.0/24", "refused: it lies in what a site declares"),
             ("10.136.40.0/25", "refused: the gateway's own link stands in this network"),
             ("0.0.0.0/0", "refused: the class allows no default route"),
+            ("10.140.10.0/24", "best: what is for it is dropped (BLACKHOLE)"),
             ("10.140.99.0/24", "no neighbor says 10.140.99.0/24"),
+            ("10.140.1.7/32", "it lies in 10.140.1.0/24, of which something was said"),
+            ("2001:db8::/48", "tor is up and could not say it: its session carries IPv4"),
         ] {
             wait_said(network, said);
         }

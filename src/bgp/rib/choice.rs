@@ -228,14 +228,20 @@ impl Rib {
         Some(Resolved { hops, cost, level, source: None })
     }
 
+    /// Whether a path asks for what is for its network to be dropped: a customer's has no
+    /// say in that.
+    pub(super) fn drops(&self, path: &Path) -> bool {
+        let attributes = self.interner.attributes(path.attributes);
+        let asks = attributes.is_some_and(|it| it.communities.contains(&Community::BLACKHOLE));
+        asks && self.side(path.key.source.neighbor()).is_none()
+    }
+
     /// The route to a network as the kernel is to hold it: the ways of all that
     /// serve, or a blackhole when the best asks for one (RFC 7999).
     pub(super) fn route(&self, prefix: Prefix) -> Option<Route> {
         let paths = self.table.get(&prefix)?.as_slice();
         let best = paths.iter().find(|path| path.has(Mark::Best))?;
-        let attributes = self.interner.attributes(best.attributes)?;
-        let is_fabric = self.side(best.key.source.neighbor()).is_none();
-        if is_fabric && attributes.communities.contains(&Community::BLACKHOLE) {
+        if self.drops(best) {
             return Some(Route { target: RouteTarget::Blackhole });
         }
         let mut hops: BTreeSet<Hop> = BTreeSet::new();

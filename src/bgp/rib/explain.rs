@@ -45,6 +45,8 @@ pub struct ExplainedPath {
 pub enum PathState {
     /// It serves.
     Best,
+    /// It serves, and asks for what is for its network to be dropped (RFC 7999).
+    BestDrops,
     /// It serves beside the best.
     Multipath,
     /// Another is better, and by what.
@@ -68,6 +70,7 @@ impl fmt::Display for PathState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Best => f.write_str("best"),
+            Self::BestDrops => f.write_str("best: what is for it is dropped (BLACKHOLE)"),
             Self::Multipath => f.write_str("multipath"),
             Self::Lost(lost) => write!(f, "lost: {lost}"),
             Self::Refused(reject) => write!(f, "refused: {reject}"),
@@ -107,6 +110,7 @@ impl Rib {
         for (path, standing) in paths.iter().zip(standings) {
             let state = match (path.reject, standing) {
                 (Some(reject), _) => PathState::Refused(reject),
+                (None, Some(Standing::Best)) if self.drops(path) => PathState::BestDrops,
                 (None, Some(Standing::Best)) => PathState::Best,
                 (None, Some(Standing::Multipath)) => PathState::Multipath,
                 (None, Some(Standing::Lost(lost))) => PathState::Lost(lost),
@@ -130,6 +134,18 @@ impl Rib {
             });
         }
         Some(Explained { prefix, route: self.route(prefix), paths: explained, treated })
+    }
+
+    /// The networks around `prefix` of which there are paths, the longest first.
+    pub fn around(&self, prefix: Prefix) -> impl Iterator<Item = Prefix> {
+        let is_wider = move |(is_v4, length): &(bool, u8)| {
+            *is_v4 == prefix.is_v4() && *length < prefix.length()
+        };
+        let lengths = self.lengths.keys().rev().filter(move |it| is_wider(it));
+        let networks = lengths.filter_map(move |(_, length)| {
+            Prefix::containing_address(prefix.address(), *length).ok()
+        });
+        networks.filter(|network| self.table.contains_key(network))
     }
 
     /// As [`Rib::explain_all`], from the network after this one.

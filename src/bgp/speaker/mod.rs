@@ -428,6 +428,11 @@ impl Speaker {
         self.rib.explain(prefix)
     }
 
+    /// The networks around `prefix` of which something was said, the longest first.
+    pub fn around(&self, prefix: Prefix) -> impl Iterator<Item = Prefix> {
+        self.rib.around(prefix)
+    }
+
     /// As [`Speaker::explain_all`], from the network after this one.
     pub fn explain_after(&self, after: Option<Prefix>) -> impl Iterator<Item = Explained> {
         self.rib.explain_after(after)
@@ -442,7 +447,6 @@ impl Speaker {
         self.tenant.fabric.bgp.as_ref()
     }
 
-    /// What a neighbor is to be told, in the session it has.
     /// Our addresses on the link to a neighbor.
     fn addresses(&self, name: &NeighborName) -> &[InterfaceAddress] {
         match name {
@@ -457,6 +461,7 @@ impl Speaker {
         }
     }
 
+    /// What a neighbor is to be told, in the session it has.
     fn wanted(&self, name: &NeighborName, neighbor: &Neighbor) -> Option<Wanted> {
         let bgp = self.bgp()?;
         let agreed = neighbor.session.negotiated()?;

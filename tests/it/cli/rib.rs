@@ -23,3 +23,28 @@ fn a_network_that_nobody_says_comes_with_who_could_not_have_said_it() {
     let ended = ask(&server.socket, &["show", "rib", "10.9.0.0/16", "-o", "yaml"]);
     assert_eq!(ended.stdout.trim(), "[]");
 }
+
+/// An engineer asks for the address that cannot be reached; the route is a wider one, or of
+/// a family that a session does not carry.
+#[test]
+fn a_network_inside_one_that_is_said_was_said_by_nobody_and_that_was_all() {
+    let server = Server::start();
+    let ended = ask(&server.socket, &["show", "rib", "10.140.1.5/32", "-t", "acme/gw"]);
+    expect![[r#"
+        TENANT  NETWORK  NEIGHBOR  VIA  PATH  PREF  MED  COMMUNITIES  BECAME
+        acme/gw: no neighbor says 10.140.1.5/32
+          it lies in 10.140.1.0/24, of which something was said
+          nodes/172.16.130.201 is not up, but Active
+          site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+    "#]]
+    .assert_eq(&ended.stdout);
+    let ended = ask(&server.socket, &["show", "rib", "2001:db8::/48", "-t", "acme/gw"]);
+    expect![[r#"
+        TENANT  NETWORK  NEIGHBOR  VIA  PATH  PREF  MED  COMMUNITIES  BECAME
+        acme/gw: no neighbor says 2001:db8::/48
+          tor is up and could not say it: its session carries IPv4
+          nodes/172.16.130.201 is not up, but Active
+          site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+    "#]]
+    .assert_eq(&ended.stdout);
+}

@@ -58,6 +58,9 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                 "remoteASN": 65001,
                 "role": "Customer",
                 "remoteRole": "Provider",
+                "families": [
+                  "IPv4"
+                ],
                 "state": "Established",
                 "since": "2026-11-24T00:56:40Z",
                 "lastError": null,
@@ -108,6 +111,10 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                 "remoteASN": 65002,
                 "role": null,
                 "remoteRole": null,
+                "families": [
+                  "IPv4",
+                  "IPv6"
+                ],
                 "state": "Established",
                 "since": "2026-11-24T00:56:40Z",
                 "lastError": null,
@@ -135,6 +142,10 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                 "remoteASN": 65002,
                 "role": null,
                 "remoteRole": null,
+                "families": [
+                  "IPv4",
+                  "IPv6"
+                ],
                 "state": "Active",
                 "since": "2026-11-24T00:56:40Z",
                 "lastError": null,
@@ -162,6 +173,10 @@ fn show_neighbors_says_who_is_there_and_why_not() {
                 "remoteASN": 65010,
                 "role": null,
                 "remoteRole": null,
+                "families": [
+                  "IPv4",
+                  "IPv6"
+                ],
                 "state": "Active",
                 "since": "2026-11-24T02:58:25Z",
                 "lastError": "cannot connect: Connection refused (os error 111)",
