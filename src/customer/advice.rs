@@ -108,6 +108,13 @@ pub(super) fn bgp(page: &mut Page, session: &BgpSession) {
         "{} of them: more end the session. You hear where the applications are.",
         session.maximum_prefixes
     );
+    if session.is_signed {
+        note!(
+            page,
+            "The session is signed with a password (TCP-MD5, RFC 2385), which comes to you"
+        );
+        note!(page, "another way than this file: set it for this neighbor, or nobody answers.");
+    }
     if let Some(role) = session.role_text() {
         let strict = if session.is_role_strict { ", and has no session without it" } else { "" };
         note!(page, "The gateway takes you for its {role} (RFC 9234){strict}.");

@@ -17,6 +17,8 @@ pub struct BgpSession {
     pub local: IpAddr,
     /// The gateway's.
     pub remote: IpAddr,
+    /// Whether both sign what they say with a password (TCP-MD5), which is not told here.
+    pub is_signed: bool,
     /// Seconds of silence that end the session, 3 or more.
     pub hold_seconds: u64,
     /// More prefixes than this end the session.
@@ -67,6 +69,7 @@ impl BgpSession {
             remote_asn,
             local: bgp.neighbor,
             remote: own.address(),
+            is_signed: bgp.password.is_some(),
             hold_seconds: bgp.hold_time.as_secs(),
             maximum_prefixes: bgp.maximum_prefixes,
             role: bgp.role.map(facing),

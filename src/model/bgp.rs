@@ -129,6 +129,8 @@ pub struct SiteBgp {
     pub remote_asn: Asn,
     /// Its address, inside the tunnel or on the VLAN.
     pub neighbor: IpAddr,
+    /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
+    pub password: Option<TcpPassword>,
     /// More prefixes than this end the session.
     pub maximum_prefixes: u32,
     /// Silence for this long ends the session (RFC 4271 §6.5); 3 s or more.

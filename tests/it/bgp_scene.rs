@@ -103,6 +103,7 @@ pub(crate) fn tenant() -> Tenant {
         bgp: Some(SiteBgp {
             remote_asn: Asn::new(65_010).unwrap(),
             neighbor: neighbor.parse().unwrap(),
+            password: None,
             maximum_prefixes: 50,
             hold_time: Duration::from_secs(90),
             role: None,

@@ -70,6 +70,7 @@ fn the_reference_names_every_field_with_its_real_default() {
         "TenantGateway.fabric.bgp.neighbors.passwordSecretRef",
         "SiteAttachment.wireGuard.presharedKeySecretRef",
         "SiteAttachment.wireGuard.nextPresharedKeySecretRef",
+        "SiteAttachment.bgp.passwordSecretRef",
     ];
     let text = std::fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("config/reference.yaml"),

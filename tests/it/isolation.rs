@@ -86,6 +86,7 @@ fn speak(lot: &mut Lot, tenant: &mut Tenant) {
         site.bgp = router.filter(|_| lot.one_in(2)).map(|neighbor| SiteBgp {
             remote_asn: asn,
             neighbor,
+            password: None,
             maximum_prefixes: 1,
             hold_time: Duration::from_secs(90),
             role: None,

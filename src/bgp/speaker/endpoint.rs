@@ -119,7 +119,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         remote_asn: router.remote_asn,
         ttl_security: None,
         on_link: true,
-        password: None,
+        password: router.password.clone(),
         hold_time: router.hold_time,
         maximum_prefixes: router.maximum_prefixes,
         passive: false,

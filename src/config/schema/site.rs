@@ -215,6 +215,9 @@ pub struct SiteBgpSpec {
     pub remote_asn: u32,
     /// Its address, inside the tunnel or on the VLAN.
     pub neighbor: String,
+    /// The Secret that holds the TCP-MD5 password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
     /// More prefixes than this end the session. Absent is the class's maximumPrefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]

@@ -4,7 +4,7 @@
 use super::finding::Findings;
 use super::{Inputs, Unresolved};
 use crate::config::error::Problem;
-use crate::config::schema::{NeighborSpec, RoleName};
+use crate::config::schema::{NeighborSpec, RoleName, SecretKeyRef};
 use crate::model::{BgpNeighbor, NeighborAt, limits};
 use crate::net::{Asn, InterfaceAddress, Role, SiteName, TcpPassword};
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub(super) fn check_neighbors(
     }
     for (index, spec) in specs.iter().enumerate() {
         let path = format!("{PATH}[{index}]");
-        let password = check_password(&path, spec, namespace, inputs, found);
+        let secret = spec.password_secret_ref.as_ref();
+        let password = check_password(&path, secret, namespace, inputs, found);
         let Some(neighbor) = check_neighbor(&path, spec, local_asn, addresses, found) else {
             continue;
         };
@@ -202,15 +203,14 @@ pub(super) fn check_role(
 
 /// The password of a neighbor. Without the one that it asks for no session comes
 /// about, and the other end would only say that nobody answers.
-fn check_password(
+pub(super) fn check_password(
     path: &str,
-    spec: &NeighborSpec,
+    secret: Option<&SecretKeyRef>,
     namespace: &str,
     inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<TcpPassword> {
-    let secret = spec.password_secret_ref.as_ref()?;
-    let text = inputs.secret(namespace, secret);
+    let text = inputs.secret(namespace, secret?);
     let password = text.and_then(|text| TcpPassword::new(&text).map_err(Unresolved::Password));
     password
         .map_err(|why| {

@@ -2,7 +2,7 @@
 
 use super::finding::Findings;
 use super::gateway::CheckedGateway;
-use super::neighbors::check_role;
+use super::neighbors::{check_password, check_role};
 use super::{Inputs, Unresolved, probes, vlan};
 use crate::config::error::{Forbidden, HostProblem, Problem};
 use crate::config::host::parse_host;
@@ -74,7 +74,10 @@ pub(super) fn check(
         spec.wire_guard.as_ref().map_or(0, |wire_guard| wire_guard.tunnel_addresses.len())
             + spec.vlan.as_ref().map_or(0, |vlan| vlan.addresses.len());
     let whole = prefixes.len() == spec.prefixes.len() && own.len() == written;
-    let bgp = spec.bgp.as_ref().map(|_| check_bgp(spec, gateway, attachment.is_some(), own, found));
+    let bgp = spec.bgp.as_ref().map(|_| {
+        let link = (attachment.is_some(), own);
+        check_bgp(spec, gateway, link, inputs, found)
+    });
     let allow = spec.allow.as_deref().map(|allows| check_allow(allows, found));
     let probes = probes::check(spec, &prefixes, attachment.as_ref(), own, found);
     let priority = found.ranged::<u32>("spec.priority", spec.priority, 0, 65_535);
@@ -270,8 +273,8 @@ fn check_endpoint(spec: &EndpointSpec, found: &mut Findings) -> Option<Endpoint>
 fn check_bgp(
     spec: &SiteAttachmentSpec,
     gateway: &CheckedGateway,
-    attached: bool,
-    own: &[InterfaceAddress],
+    (attached, own): (bool, &[InterfaceAddress]),
+    inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<SiteBgp> {
     let spec = spec.bgp.as_ref()?;
@@ -289,6 +292,8 @@ fn check_bgp(
     }
     let hold_time =
         found.ranged::<u16>("spec.bgp.holdTimeSeconds", spec.hold_time_seconds, 3, 65_535);
+    let secret = spec.password_secret_ref.as_ref();
+    let password = check_password("spec.bgp", secret, gateway.name.namespace(), inputs, found);
     let most = gateway.class.class.maximum_prefixes;
     let maximum_prefixes = spec.maximum_prefixes.unwrap_or(most);
     if maximum_prefixes == 0 {
@@ -305,6 +310,7 @@ fn check_bgp(
     Some(SiteBgp {
         remote_asn: remote_asn?,
         neighbor: neighbor?,
+        password,
         maximum_prefixes,
         hold_time: Duration::from_secs(u64::from(hold_time?)),
         role,
