@@ -38,6 +38,7 @@ mod bgp_vpn;
 mod bgp_vpn_frr;
 mod bgp_why;
 mod bgp_words;
+mod bgp_workload;
 mod bird;
 mod canary;
 mod capture;

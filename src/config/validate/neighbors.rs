@@ -7,6 +7,7 @@ use crate::config::error::Problem;
 use crate::config::schema::{NeighborSpec, RoleName, SecretKeyRef};
 use crate::model::{BgpNeighbor, NeighborAt, limits};
 use crate::net::{Asn, InterfaceAddress, Role, SiteName, TcpPassword};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 const PATH: &str = "spec.fabric.bgp.neighbors";
@@ -108,7 +109,12 @@ fn check_address(
         found.note(format!("{path}.maximum"), problem);
     }
     let path = format!("{path}.address");
-    let address = found.address(&path, text)?;
+    // Calico's nodes are peered with by their pods at an IPv4 link-local address, which
+    // all of them share (localWorkloadPeeringIPV4).
+    let address = match text.parse::<Ipv4Addr>() {
+        Ok(address) if address.is_link_local() => IpAddr::V4(address),
+        Ok(_) | Err(_) => found.address(&path, text)?,
+    };
     // A neighbor may be hops away, so it need not be on the link.
     if addresses.iter().any(|own| own.address() == address) {
         found.note(path, Problem::OwnAddress(address));
