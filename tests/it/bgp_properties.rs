@@ -12,7 +12,7 @@ use lockgate::net::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-const NEIGHBORS: [&str; 3] = ["peer", "second", "tor"];
+pub(crate) const NEIGHBORS: [&str; 3] = ["peer", "second", "tor"];
 const PREFIXES: [&str; 10] = [
     "192.168.72.64/26",
     "192.168.72.70/32",
@@ -57,7 +57,7 @@ fn some_attributes(lot: &mut Lot, neighbor: &str) -> Attributes {
     }
 }
 
-fn some_update(lot: &mut Lot, neighbor: &str) -> Update {
+pub(crate) fn some_update(lot: &mut Lot, neighbor: &str) -> Update {
     let id = |lot: &mut Lot, prefix: &str| Nlri { path_id: lot.below(2) as u32, ..nlri(prefix) };
     let withdrawn = if lot.one_in(3) {
         let prefix = lot.pick(&PREFIXES);

@@ -9,6 +9,7 @@
 mod allocation;
 mod bfd_packet;
 mod bfd_session;
+mod bgp_counts;
 mod bgp_differential;
 mod bgp_export;
 mod bgp_next_hop;

@@ -101,8 +101,15 @@ impl Rib {
         let standings = self.standings(prefix);
         let Some(paths) = self.table.get_mut(&prefix) else { return };
         for (path, standing) in paths.as_mut_slice().iter_mut().zip(standings) {
+            let before = *path;
             path.set(Mark::Best, standing == Some(Standing::Best));
             path.set(Mark::Multipath, standing == Some(Standing::Multipath));
+            if *path != before
+                && let Some(neighbor) = self.neighbors.get_mut(&path.key.source.neighbor())
+            {
+                neighbor.counts.subtract(&before);
+                neighbor.counts.add(path);
+            }
         }
     }
 

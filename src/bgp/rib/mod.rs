@@ -106,8 +106,7 @@ impl Rib {
             settings,
             router_id: Ipv4Addr::UNSPECIFIED,
             up: false,
-            held: 0,
-            not_kept: 0,
+            counts: Counts::default(),
             warned: false,
             kept: BTreeMap::new(),
         };
@@ -138,13 +137,10 @@ impl Rib {
             self.interner.hold_again(path.attributes);
             held.push(path.attributes);
         }
-        let before = self.neighbors.get(&index).map(|it| (it.held, it.warned));
         self.sweep_paths(index, |_, _| true);
         let Some(neighbor) = self.neighbors.get_mut(&index) else { return false };
-        let was_kept = neighbor.not_kept;
+        let not_kept = std::mem::take(&mut neighbor.counts.not_kept);
         neighbor.settings = settings;
-        neighbor.warned = before.is_some_and(|(_, warned)| warned);
-        neighbor.not_kept = 0;
         for (nlri, path) in again {
             let Some(attributes) = self.interner.attributes(path.attributes).cloned() else {
                 continue;
@@ -154,7 +150,8 @@ impl Rib {
         for slot in held {
             self.interner.release(slot);
         }
-        0 < was_kept || 0 < self.neighbors.get(&index).map_or(0, |neighbor| neighbor.not_kept)
+        let now = self.neighbors.get(&index).map_or(0, |neighbor| neighbor.counts.not_kept);
+        0 < not_kept || 0 < now
     }
 
     /// A path's network as it was heard.
@@ -216,7 +213,7 @@ impl Rib {
         if reject != Some(Reject::RouteTarget) && !is_full {
             return false;
         }
-        neighbor.not_kept += 1;
+        neighbor.counts.not_kept += 1;
         if let Some((prefix, key)) = self.place(index, nlri) {
             self.remove(prefix, key);
         }
@@ -226,10 +223,10 @@ impl Rib {
     fn limit(&mut self, index: u16) -> Option<Limit> {
         let neighbor = self.neighbors.get_mut(&index)?;
         let most = neighbor.settings.maximum_prefixes;
-        if most < neighbor.held || self.maximum < self.held {
+        if most < neighbor.counts.held || self.maximum < self.held {
             return Some(Limit::Over);
         }
-        let is_near = u64::from(most) * 3 <= u64::from(neighbor.held) * 4;
+        let is_near = u64::from(most) * 3 <= u64::from(neighbor.counts.held) * 4;
         let first = is_near && !neighbor.warned;
         neighbor.warned |= is_near;
         first.then_some(Limit::Near)
@@ -272,7 +269,7 @@ impl Rib {
         path.set(Mark::Best, false);
         path.set(Mark::Multipath, false);
         if path.reject == Some(Reject::RouteTarget) {
-            neighbor.not_kept += 1;
+            neighbor.counts.not_kept += 1;
             self.remove(prefix, key);
             return;
         }
@@ -288,14 +285,12 @@ impl Rib {
                 None
             }
         };
-        match old {
-            Some(old) => self.let_go(&old),
-            None => {
-                if let Some(neighbor) = self.neighbors.get_mut(&index) {
-                    neighbor.held += 1;
-                    self.held += 1;
-                }
-            }
+        self.held += 1;
+        if let Some(neighbor) = self.neighbors.get_mut(&index) {
+            neighbor.counts.add(&path);
+        }
+        if let Some(old) = old {
+            self.let_go(&old);
         }
         self.choose(prefix);
         self.note(prefix);
@@ -318,17 +313,17 @@ impl Rib {
             [one] => *paths = Paths::One(one),
             _ => *paths = Paths::Many(rest),
         }
-        if let Some(neighbor) = self.neighbors.get_mut(&key.source.neighbor()) {
-            neighbor.held = neighbor.held.saturating_sub(1);
-            self.held = self.held.saturating_sub(1);
-        }
         self.let_go(&old);
         self.choose(prefix);
         self.note(prefix);
     }
 
-    /// Lets go of what a path held.
+    /// Lets go of what a path held that is out of the table.
     fn let_go(&mut self, path: &Path) {
+        self.held -= 1;
+        if let Some(neighbor) = self.neighbors.get_mut(&path.key.source.neighbor()) {
+            neighbor.counts.subtract(path);
+        }
         if path.reject.is_none()
             && let Some(hop) = self.interner.attributes(path.attributes).map(|it| it.next_hop)
         {
@@ -339,7 +334,7 @@ impl Rib {
 
     /// Takes out every route of a neighbor for which `which` says so.
     fn sweep_paths(&mut self, index: u16, which: impl Fn(Prefix, &Path) -> bool) {
-        if self.neighbors.get(&index).is_none_or(|neighbor| neighbor.held == 0) {
+        if self.neighbors.get(&index).is_none_or(|neighbor| neighbor.counts.held == 0) {
             return;
         }
         let mut gone = Vec::new();
@@ -356,40 +351,10 @@ impl Rib {
         }
     }
 
-    /// How many routes of a neighbor are held, whatever became of them.
-    pub fn held(&self, name: &NeighborName) -> u32 {
-        let neighbor = self.names.get(name).and_then(|index| self.neighbors.get(index));
-        neighbor.map_or(0, |neighbor| neighbor.held)
-    }
-
     /// How many routes of a neighbor there are; `None` of one that is not known.
     pub fn counts(&self, name: &NeighborName) -> Option<Counts> {
-        let index = self.names.get(name)?;
-        self.all_counts().remove(index).map(|(_, counts)| counts)
-    }
-
-    /// How many routes of each neighbor there are: one walk through the table.
-    pub fn counts_by_neighbor(&self) -> BTreeMap<NeighborName, Counts> {
-        let all = self.all_counts().into_values();
-        all.map(|(name, counts)| (name.clone(), counts)).collect()
-    }
-
-    fn all_counts(&self) -> BTreeMap<u16, (&NeighborName, Counts)> {
-        let begin = |neighbor: &Neighbor| Counts {
-            held: neighbor.held,
-            not_kept: neighbor.not_kept,
-            ..Counts::default()
-        };
-        let neighbors = self.neighbors.iter();
-        let mut all: BTreeMap<u16, (&NeighborName, Counts)> =
-            neighbors.map(|(index, it)| (*index, (&it.name, begin(it)))).collect();
-        for path in self.table.values().flat_map(Paths::as_slice) {
-            let Some((_, counts)) = all.get_mut(&path.key.source.neighbor()) else { continue };
-            counts.accepted += u32::from(path.reject.is_none());
-            counts.serving += u32::from(path.serves());
-            counts.stale += u32::from(path.has(Mark::Stale) || path.has(Mark::LongLived));
-        }
-        all
+        let neighbor = self.neighbors.get(self.names.get(name)?)?;
+        Some(neighbor.counts)
     }
 
     /// How many networks are held, and how many different sets of attributes.

@@ -1,5 +1,6 @@
 //! What is known of a neighbor beside its routes.
 
+use super::path::{Mark, Path};
 use crate::bgp::{Family, ImportPolicy};
 use crate::net::{Instant, SiteName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,10 +103,8 @@ pub(super) struct Neighbor {
     pub(super) settings: NeighborSettings,
     pub(super) router_id: Ipv4Addr,
     pub(super) up: bool,
-    /// Routes held of it.
-    pub(super) held: u32,
-    /// Routes for nobody here that were not kept.
-    pub(super) not_kept: u64,
+    /// Kept up with each change: the table is too large to be walked with each snapshot.
+    pub(super) counts: Counts,
     pub(super) warned: bool,
     pub(super) kept: BTreeMap<Family, Kept>,
 }
@@ -124,4 +123,30 @@ pub struct Counts {
     /// VPN routes for none of the tenant's route targets since the neighbor is
     /// known; not held.
     pub not_kept: u64,
+}
+
+impl Counts {
+    /// One more path is held.
+    pub(super) fn add(&mut self, path: &Path) {
+        let [accepted, serving, stale] = traits(path);
+        self.held += 1;
+        self.accepted += accepted;
+        self.serving += serving;
+        self.stale += stale;
+    }
+
+    /// A path that was counted as it is here is held no more.
+    pub(super) fn subtract(&mut self, path: &Path) {
+        let [accepted, serving, stale] = traits(path);
+        self.held -= 1;
+        self.accepted -= accepted;
+        self.serving -= serving;
+        self.stale -= stale;
+    }
+}
+
+/// Whether a path is accepted, serves and is stale.
+fn traits(path: &Path) -> [u32; 3] {
+    let stale = path.has(Mark::Stale) || path.has(Mark::LongLived);
+    [path.reject.is_none(), path.serves(), stale].map(u32::from)
 }

@@ -37,7 +37,7 @@ impl Rib {
         neighbor.kept.retain(|family, _| preserved.contains(family));
         // Of a thousand neighbors that come up each would else be looked for among all
         // that the others said.
-        if neighbor.held == 0 {
+        if neighbor.counts.held == 0 {
             return;
         }
         self.sweep_marked(index, &[Mark::Stale, Mark::LongLived], |it| !preserved.contains(&it));
@@ -178,10 +178,14 @@ impl Rib {
     }
 
     fn mark(&mut self, index: u16, mark: impl Fn(Prefix, &mut Path)) {
+        let neighbor = self.neighbors.get_mut(&index).filter(|it| 0 < it.counts.held);
+        let Some(neighbor) = neighbor else { return };
         for (prefix, paths) in &mut self.table {
             for path in paths.as_mut_slice() {
                 if path.key.source.neighbor() == index {
+                    neighbor.counts.subtract(path);
                     mark(*prefix, path);
+                    neighbor.counts.add(path);
                 }
             }
         }

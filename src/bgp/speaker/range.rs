@@ -136,7 +136,7 @@ impl Speaker {
     pub(super) fn forget_if_gone(&mut self, name: &NeighborName) {
         let Some(range) = name.range() else { return };
         let is_idle = self.neighbors.get(name).is_some_and(|it| it.session.is_idle());
-        if !is_idle || self.rib.held(name) != 0 {
+        if !is_idle || self.rib.counts(name).is_some_and(|it| it.held != 0) {
             return;
         }
         let Some(mut neighbor) = self.neighbors.remove(name) else { return };

@@ -52,12 +52,11 @@ pub struct RangeSample {
 impl Speaker {
     /// How it is.
     pub fn sample(&self) -> SpeakerSample {
-        let counts = self.rib.counts_by_neighbor();
         let neighbors = self.neighbors.iter().map(|(name, neighbor)| {
             let sample = NeighborSample {
                 endpoint: neighbor.endpoint.clone(),
                 session: neighbor.session.sample(),
-                counts: counts.get(name).copied().unwrap_or_default(),
+                counts: self.rib.counts(name).unwrap_or_default(),
                 advertised: neighbor.out.sent().len(),
                 converged: neighbor.converged,
             };
