@@ -40,11 +40,7 @@ impl TenantMachine {
         let can = is_free && is_due && self.is_in_sync();
         let Some(speaker) = self.bgp.speaker.as_ref().filter(|_| can) else { return };
         let changed = std::mem::take(&mut self.bgp.changed);
-        let step = |key: &RouteKey| match speaker.routes().get(key) {
-            Some(route) => Step::ReplaceRoute(*key, route.clone()),
-            None => Step::RemoveRoute(*key),
-        };
-        let steps = changed.iter().map(step).collect();
+        let steps = changed.iter().map(|key| learned_step(speaker, *key)).collect();
         self.bgp.is_due = false;
         if self.phase == Phase::Observing {
             self.bgp.is_applying = true;
@@ -100,9 +96,10 @@ impl TenantMachine {
         Some(seen)
     }
 
-    /// Takes off `steps` what is in place already, but not in what was seen. Gives whether
-    /// learned routes are among what the plan is about, or were.
-    pub(super) fn leave_out_meanwhile(&mut self, steps: &mut Vec<Step>) -> bool {
+    /// Has `steps` be about routes that were changed since the look began as they were said
+    /// last, for it says nothing of those. Gives whether learned routes are among what the
+    /// plan is about, or were.
+    pub(super) fn amend_by_meanwhile(&mut self, steps: &mut Vec<Step>) -> bool {
         let route = |step: &Step| match step {
             Step::ReplaceRoute(key, _) | Step::RemoveRoute(key) => Some(*key),
             Step::CreateNetns
@@ -122,7 +119,11 @@ impl TenantMachine {
         };
         // With a link its routes may go, those among them that have just been made.
         if steps.iter().all(|step| route(step).is_some()) {
-            steps.retain(|step| !route(step).is_some_and(|key| self.is_done_meanwhile(&key)));
+            steps.retain(|step| !route(step).is_some_and(|key| self.bgp.meanwhile.contains(&key)));
+            if let Some(speaker) = &self.bgp.speaker {
+                let again = self.bgp.changed.intersection(&self.bgp.meanwhile);
+                steps.extend(again.map(|key| learned_step(speaker, *key)));
+            }
         }
         let meanwhile = std::mem::take(&mut self.bgp.meanwhile);
         std::mem::take(&mut self.bgp.is_due) || !meanwhile.is_empty()
@@ -186,13 +187,15 @@ impl TenantMachine {
             && wanted.links.iter().all(is_there)
             && wanted.sysctls.iter().all(|(key, value)| there.sysctls.get(key) == Some(value))
             && wanted.routes.iter().eq(given)
-            && same_but(speaker.routes().iter(), learned, |key| self.is_done_meanwhile(key))
+            && same_but(speaker.routes().iter(), learned, |key| self.bgp.meanwhile.contains(key))
     }
+}
 
-    /// Whether a route is as it was said last, whatever a look shows that is under way or
-    /// just over.
-    fn is_done_meanwhile(&self, key: &RouteKey) -> bool {
-        self.bgp.meanwhile.contains(key) && !self.bgp.changed.contains(key)
+/// What makes the kernel hold a route as it was said last.
+fn learned_step(speaker: &Speaker, key: RouteKey) -> Step {
+    match speaker.routes().get(&key) {
+        Some(route) => Step::ReplaceRoute(key, route.clone()),
+        None => Step::RemoveRoute(key),
     }
 }
 

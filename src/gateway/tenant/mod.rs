@@ -319,7 +319,7 @@ impl TenantMachine {
             return;
         }
         let mut steps = self.plan();
-        let is_learned = self.leave_out_meanwhile(&mut steps);
+        let is_learned = self.amend_by_meanwhile(&mut steps);
         self.take_learned();
         if is_learned {
             // Neighbors may say something new with every round.

@@ -7,7 +7,7 @@ use crate::sim_kernel::SimKernel;
 use lockgate::bgp::proto::{Offer, RestartOffer};
 use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig, SessionState};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
-use lockgate::gateway::{BgpAction, Output as Asked, SocketEvent};
+use lockgate::gateway::{BgpAction, SocketEvent};
 use lockgate::model::{BgpExport, BgpImport, Config, FabricBgp};
 use lockgate::net::{Asn, TenantName};
 use lockgate::status::{ConditionType, EventReason};
@@ -45,20 +45,20 @@ pub(super) fn fabric_bgp() -> FabricBgp {
 }
 
 /// A router at the other end of the fabric link.
-struct Router {
-    session: Session,
+pub(super) struct Router {
+    pub(super) session: Session,
     /// Its connection: the gateway's number of it, and its own.
-    pipe: Option<(ConnectionId, ConnectionId)>,
+    pub(super) pipe: Option<(ConnectionId, ConnectionId)>,
     told: BTreeMap<String, Arc<Attributes>>,
     last: Vec<u8>,
 }
 
 /// All of it.
-struct Scene {
-    world: World,
-    router: Router,
-    tor: NeighborName,
-    acme: TenantName,
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) router: Router,
+    pub(super) tor: NeighborName,
+    pub(super) acme: TenantName,
 }
 
 impl Scene {
@@ -93,7 +93,7 @@ impl Scene {
     }
 
     /// Served, with the session up.
-    fn up() -> Self {
+    pub(super) fn up() -> Self {
         let mut scene = Self::on(World::new());
         scene.world.serve(&documents());
         scene.settle();
@@ -109,7 +109,7 @@ impl Scene {
     }
 
     /// Carries bytes until nobody has any.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..500 {
             self.world.drain();
             if !self.step() {
@@ -175,12 +175,12 @@ impl Scene {
         moved
     }
 
-    fn say(&mut self, mut update: Update) {
+    pub(super) fn say(&mut self, mut update: Update) {
         self.router.session.advertise(&mut update, self.world.now.mono).unwrap();
         self.settle();
     }
 
-    fn announce(&mut self, networks: &[&str]) {
+    pub(super) fn announce(&mut self, networks: &[&str]) {
         let networks = networks.iter().map(|network| nlri(network)).collect();
         self.say(announce(attributes("10.136.40.2", &[65_001]), networks));
     }
@@ -191,7 +191,7 @@ impl Scene {
     }
 
     /// The learned routes the kernel holds.
-    fn learned(&self) -> Vec<String> {
+    pub(super) fn learned(&self) -> Vec<String> {
         let Some(namespace) = self.world.kernel.state.tenants.get(&self.acme) else {
             return Vec::new();
         };
@@ -213,7 +213,7 @@ impl Scene {
     }
 }
 
-const TO: &str = "dev lg-fabric via 10.136.40.2";
+pub(super) const TO: &str = "dev lg-fabric via 10.136.40.2";
 
 #[test]
 fn what_is_said_is_in_the_kernel_at_once_and_looked_at_once_after() {
@@ -251,60 +251,6 @@ fn a_learned_route_that_somebody_takes_away_is_made_again() {
     assert_eq!(scene.learned(), [format!("10.140.1.0/24 {TO}")]);
     let events = scene.world.tenant(&acme).events;
     assert_eq!(events.last().unwrap().reason, EventReason::DriftRepaired);
-}
-
-/// What is asked for of this kind, and is then for the test to do.
-fn take(world: &mut World, which: impl Fn(&Asked) -> bool) -> Asked {
-    world.collect();
-    let at = world.pending.iter().position(which).expect("it was asked for");
-    world.pending.remove(at).unwrap()
-}
-
-#[test]
-fn a_route_said_during_a_look_waited_for_its_end() {
-    let mut scene = Scene::up();
-    scene.announce(&["10.140.1.0/24", "10.140.2.0/24"]);
-    scene.world.pass(Duration::from_secs(1));
-    let acme = scene.acme.clone();
-    let begin_look = |scene: &mut Scene| {
-        scene.world.gateway.handle_dirty(&acme, scene.world.now);
-        take(&mut scene.world, |it| matches!(it, Asked::Observe(_)));
-        scene.world.kernel.state.tenants.get(&acme).cloned()
-    };
-    let seen = begin_look(&mut scene);
-    scene.announce(&["10.140.3.0/24"]);
-    scene.say(withdraw("10.140.1.0/24"));
-    assert_eq!(scene.learned(), [2, 3].map(|n| format!("10.140.{n}.0/24 {TO}")));
-    // What it shows is older than what was done meanwhile.
-    scene.world.log();
-    scene.world.gateway.handle_observed(&acme, Ok(seen), scene.world.now);
-    scene.settle();
-    assert_eq!(scene.world.log(), [""; 0], "nothing is undone or done twice");
-    scene.world.pass(Duration::from_secs(1));
-    assert_eq!(scene.world.deeds(), ["observe acme/gw"], "and it is looked at once more");
-
-    // The look comes to its end while steps are under way.
-    let seen = begin_look(&mut scene);
-    let networks = vec![nlri("10.140.4.0/24")];
-    let mut update = announce(attributes("10.136.40.2", &[65_001]), networks);
-    scene.router.session.advertise(&mut update, scene.world.now.mono).unwrap();
-    let (ours, theirs) = scene.router.pipe.unwrap();
-    let bytes = scene.router.session.unsent(theirs).to_vec();
-    scene.router.session.handle_written(theirs, bytes.len(), scene.world.now.mono);
-    let event = SocketEvent::Bytes(bytes);
-    scene.world.gateway.handle_socket(&acme, &scene.tor, ours, &event, scene.world.now);
-    let apply = take(&mut scene.world, |it| matches!(it, Asked::Apply(..)));
-    let namespace = scene.world.kernel.state.tenants.get_mut(&acme).unwrap();
-    let lost = namespace.routes.keys().find(|key| key.metric == 32).copied().unwrap();
-    namespace.routes.remove(&lost);
-    let mut seen = seen.unwrap();
-    seen.routes.remove(&lost);
-    scene.world.gateway.handle_observed(&acme, Ok(Some(seen)), scene.world.now);
-    scene.world.collect();
-    assert!(scene.world.pending.is_empty(), "one list of steps at a time");
-    scene.world.act(apply);
-    scene.settle();
-    assert_eq!(scene.learned(), [2, 3, 4].map(|n| format!("10.140.{n}.0/24 {TO}")));
 }
 
 #[test]

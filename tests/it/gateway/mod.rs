@@ -4,6 +4,7 @@
 mod bfd;
 mod bfd_range;
 mod bgp;
+mod bgp_looks;
 mod conntrack;
 mod devices;
 mod failures;
