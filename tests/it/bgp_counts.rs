@@ -59,7 +59,7 @@ fn counts_are_what_a_walk_through_the_table_counts() {
     let mut narrow = tenant.clone();
     narrow.fabric.bgp.as_mut().unwrap().import.prefixes.truncate(1);
     let mut seen = [0; 4];
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut lot = Lot(seed);
         let multipath = Multipath { maximum: 1 + lot.below(3), relax: lot.one_in(2) };
         let mut rib = rib_of(&tenant, multipath, "");
@@ -86,5 +86,5 @@ fn counts_are_what_a_walk_through_the_table_counts() {
             assert_eq!(walked, BTreeMap::new());
         }
     }
-    assert!(seen.iter().all(|seen| 10_000 < *seen), "there was little to count: {seen:?}");
+    assert!(seen.iter().all(|seen| 1_000 < *seen), "there was little to count: {seen:?}");
 }
