@@ -173,19 +173,20 @@ impl Answer {
     }
 }
 
-/// The acknowledgements of requests that were sent together.
+/// What is answered to requests that were sent together, of which the last alone asks
+/// for an acknowledgement: the kernel does them in order and says of each other only
+/// that it was refused.
 #[derive(Debug)]
 pub struct Acknowledgements {
     first: u32,
-    /// Of each request, whether it is still to come.
-    awaited: Vec<bool>,
-    missing: usize,
+    /// Of each request, whether nothing was answered to it.
+    open: Vec<bool>,
 }
 
 impl Acknowledgements {
     /// Of `count` requests numbered from `first`.
     pub fn of(first: u32, count: usize) -> Self {
-        Self { first, awaited: vec![true; count], missing: count }
+        Self { first, open: vec![true; count] }
     }
 
     /// Takes a datagram, and puts the requests that were refused into `refused`, by
@@ -203,13 +204,10 @@ impl Acknowledgements {
             let place = usize::try_from(frame.sequence.wrapping_sub(self.first));
             let place = place.ok().filter(|_| frame.kind == NLMSG_ERROR);
             let Some(place) = place else { continue };
-            let Some(awaited) = self.awaited.get_mut(place).filter(|awaited| **awaited) else {
-                continue;
-            };
-            *awaited = false;
-            self.missing -= 1;
+            let Some(open) = self.open.get_mut(place).filter(|open| **open) else { continue };
+            *open = false;
             refused.extend(frame.verdict().err().map(|error| (place, error)));
         }
-        Ok(self.missing == 0)
+        Ok(self.open.last() != Some(&true))
     }
 }

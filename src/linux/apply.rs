@@ -426,7 +426,7 @@ impl<'a> Shell<'a> {
     fn routes(
         &mut self,
         steps: &[Step],
-        wanted: &[(RouteKey, Option<Route>)],
+        wanted: &[(RouteKey, Option<&Route>)],
         progress: &mut Progress,
     ) {
         let mut requests = Vec::with_capacity(wanted.len());
@@ -494,9 +494,9 @@ impl<'a> Shell<'a> {
 type Indexes = BTreeMap<Device, u32>;
 
 /// The route a step makes, or removes.
-fn as_route(step: &Step) -> Option<(RouteKey, Option<Route>)> {
+fn as_route(step: &Step) -> Option<(RouteKey, Option<&Route>)> {
     if let Step::ReplaceRoute(key, route) = step {
-        return Some((*key, Some(route.clone())));
+        return Some((*key, Some(route)));
     }
     if let Step::RemoveRoute(key) = step { Some((*key, None)) } else { None }
 }

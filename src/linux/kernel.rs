@@ -311,22 +311,18 @@ impl Kernel {
     /// Does `steps` in order; see [`Applied`] for what a failure ends.
     pub async fn apply(&self, tenant: &TenantName, steps: Vec<Step>) -> Applied {
         let mut progress = Progress::default();
-        let mut rest = steps.as_slice();
-        while let [step, after @ ..] = rest
-            && !progress.is_over
-        {
-            let inside: Vec<Step> =
-                rest.iter().take_while(|step| apply::is_inside(step)).cloned().collect();
+        let mut rest = steps.into_iter().peekable();
+        while !progress.is_over {
+            let inside: Vec<Step> = std::iter::from_fn(|| rest.next_if(apply::is_inside)).collect();
             if !inside.is_empty() {
-                rest = rest.get(inside.len()..).unwrap_or_default();
                 progress = self.apply_inside(tenant, inside, progress).await;
                 continue;
             }
-            rest = after;
-            if progress.is_moot(step) {
+            let Some(step) = rest.next() else { break };
+            if progress.is_moot(&step) {
                 continue;
             }
-            let outcome = match step {
+            let outcome = match &step {
                 Step::CreateNetns => self.create_netns(tenant).await,
                 Step::DeleteNetns => self.delete_netns(tenant).await,
                 Step::TakeLink(name) => self.take_link(tenant, name).await,
@@ -347,7 +343,7 @@ impl Kernel {
                 | Step::ReplaceRoute(..)
                 | Step::RemoveRoute(_) => Ok(()),
             };
-            progress.note(step, outcome);
+            progress.note(&step, outcome);
         }
         Applied { failed: progress.failed }
     }

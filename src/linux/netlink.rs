@@ -32,7 +32,8 @@ const DATAGRAM: usize = 64 << 10;
 /// short, and an answer beyond this is lost.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// Requests sent in one call, whose answers fit into [`RECEIVE_BUFFER`].
+/// Requests sent in one call: were all of them refused, the answers would fit into
+/// [`RECEIVE_BUFFER`].
 const BATCH: usize = 256;
 
 /// How often a dump is begun anew because something changed meanwhile.
@@ -225,17 +226,21 @@ impl Netlink {
         while requests.peek().is_some() {
             let first = self.sequence.wrapping_add(1);
             let mut bytes = Vec::new();
-            let mut awaited = 0;
-            for (request, flags) in requests.by_ref().take(BATCH) {
-                let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-                bytes.extend(serialize(request, flags, self.next_sequence()));
-                awaited += 1;
+            let mut count = 0;
+            while count < BATCH
+                && let Some((request, flags)) = requests.next()
+            {
+                count += 1;
+                // An acknowledgement of each would be a datagram of its own to be read.
+                let is_last = count == BATCH || requests.peek().is_none();
+                let flags = NLM_F_REQUEST | if is_last { NLM_F_ACK } else { 0 } | flags;
+                serialize_into(&mut bytes, request, flags, self.next_sequence());
             }
-            if let Err(error) = self.acknowledged(&bytes, first, awaited, done, &mut refused) {
+            if let Err(error) = self.acknowledged(&bytes, first, count, done, &mut refused) {
                 refused.push((done, error));
                 return refused;
             }
-            done += awaited;
+            done += count;
         }
         refused
     }
@@ -251,17 +256,18 @@ impl Netlink {
         refused.pop().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Sends requests `first..` and reads an acknowledgement of each.
+    /// Sends `count` requests from `first`, and reads what is answered up to the
+    /// acknowledgement that the last of them asks for.
     fn acknowledged(
         &mut self,
         requests: &[u8],
         first: u32,
-        awaited: usize,
+        count: usize,
         done: usize,
         refused: &mut Vec<(usize, NetlinkError)>,
     ) -> Result<(), NetlinkError> {
         self.send(requests)?;
-        let mut answers = Acknowledgements::of(first, awaited);
+        let mut answers = Acknowledgements::of(first, count);
         let mut of_these = Vec::new();
         let outcome = loop {
             let received = self.receive();
@@ -277,14 +283,21 @@ impl Netlink {
 }
 
 fn serialize<M: Message>(request: M, flags: u16, sequence: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    serialize_into(&mut bytes, request, flags, sequence);
+    bytes
+}
+
+/// Puts a request behind those before it.
+fn serialize_into<M: Message>(bytes: &mut Vec<u8>, request: M, flags: u16, sequence: u32) {
     let mut header = NetlinkHeader::default();
     header.flags = flags;
     header.sequence_number = sequence;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
     message.finalize();
-    let mut bytes = vec![0; message.buffer_len().next_multiple_of(4)];
-    message.serialize(&mut bytes);
-    bytes
+    let begin = bytes.len();
+    bytes.resize(begin + message.buffer_len().next_multiple_of(4), 0);
+    message.serialize(bytes.get_mut(begin..).unwrap_or_default());
 }
 
 fn serialize_raw(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {

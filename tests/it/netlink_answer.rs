@@ -146,7 +146,7 @@ fn a_datagram_that_is_cut_short_was_waited_for_in_vain() {
 }
 
 #[test]
-fn each_acknowledgement_counts_once() {
+fn refusals_count_once_and_the_last_answer_ends_it() {
     let mut answers = Acknowledgements::of(u32::MAX, 3);
     let mut refused = Vec::new();
     // Of others, of no request of these, and of the first one twice.
@@ -158,10 +158,14 @@ fn each_acknowledgement_counts_once() {
         verdict(ERROR, u32::MAX, libc::EBUSY),
     ];
     assert!(!answers.take(&strangers.concat(), &mut refused).unwrap());
-    assert!(!answers.take(&verdict(ERROR, 1, libc::EEXIST), &mut refused).unwrap());
-    assert!(answers.take(&verdict(ERROR, 0, 0), &mut refused).unwrap());
+    assert!(!answers.take(&verdict(ERROR, 0, libc::EEXIST), &mut refused).unwrap());
+    assert!(answers.take(&verdict(ERROR, 1, 0), &mut refused).unwrap());
     let refused: Vec<String> = refused.iter().map(|(at, error)| format!("{at}: {error}")).collect();
-    assert_eq!(refused, ["2: the kernel refused"]);
+    assert_eq!(refused, ["1: the kernel refused"]);
+    // The last one may be refused, too, and nothing need have been said of the others.
+    let (mut answers, mut refused) = (Acknowledgements::of(7, 3), Vec::new());
+    assert!(answers.take(&verdict(ERROR, 9, libc::ENODEV), &mut refused).unwrap());
+    assert_eq!(refused.len(), 1);
     let mut answers = Acknowledgements::of(1, 1);
     assert!(answers.take(&[16, 0, 0], &mut Vec::new()).is_err());
 }

@@ -12,8 +12,8 @@ use crate::raised::Raised;
 use crate::wireguard_stage::{key, site_document, tenant_document};
 use lockgate::linux::{Kernel, KernelOptions};
 use lockgate::model::Placement;
-use lockgate::net::TenantName;
-use lockgate::reconcile::Step;
+use lockgate::net::{Prefix, TenantName};
+use lockgate::reconcile::{Device, Route, RouteKey, RouteTarget, Step};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -172,5 +172,45 @@ fn a_list_that_changed_while_it_was_read_lacked_what_had_been_there_all_the_time
             let lacking: Vec<u32> = (GO..GO + STAY).filter(|number| !there(number)).collect();
             assert!(lacking.is_empty(), "look {look} of {}: {lacking:?}", observed.len());
         }
+    });
+}
+
+/// Of those that are asked for in one go the last alone is acknowledged; the kernel says
+/// of each other whether it is refused.
+#[test]
+fn each_route_of_many_that_is_refused_is_named_and_the_others_are_made() {
+    lab::run(|lab| {
+        let kernel = Kernel::new(Placement::PerTenant, KernelOptions::default()).unwrap();
+        let acme = TenantName::new("acme", "gw").unwrap();
+        let apply = |steps| lab.block_on(kernel.apply(&acme, steps));
+        assert!(apply(vec![Step::CreateNetns]).is_ok());
+        for link in ["one", "two"] {
+            lab.ip(NETNS, &format!("link add {link} type bridge"));
+        }
+        // The other is down, and no route can be made to it.
+        lab.ip(NETNS, "link set one up");
+        let key = |number| RouteKey::learned(network(number).parse::<Prefix>().unwrap());
+        let step = |number: u32, link: &str| {
+            let device = link.parse::<Device>().unwrap();
+            let target = RouteTarget::Link { device, via: None, source: None };
+            Step::ReplaceRoute(key(number), Route { target })
+        };
+        // The first and the last of one call (256) and of all, and some between.
+        let refused = [0, 1, 255, 256, 300, 699];
+        let link = |number| if refused.contains(&number) { "two" } else { "one" };
+        let steps: Vec<Step> = (0..700).map(|number| step(number, link(number))).collect();
+        let failed = apply(steps.clone()).failed;
+        let named: Vec<&Step> = failed.iter().map(|(step, _)| step).collect();
+        assert_eq!(named, refused.map(|number| &steps[number as usize]));
+        for (_, error) in &failed {
+            let cause = std::error::Error::source(error).unwrap().to_string();
+            assert!(cause.starts_with("the kernel refused"), "{cause}");
+        }
+        let made = lab.ip(NETNS, "-4 route show proto 76 dev one").lines().count();
+        assert_eq!(made, steps.len() - refused.len());
+        // What is not there need not be removed, and is no failure among those that are.
+        let removed = apply((0..700).map(|number| Step::RemoveRoute(key(number))).collect());
+        assert!(removed.is_ok(), "{removed:?}");
+        assert_eq!(lab.ip(NETNS, "-4 route show proto 76"), "");
     });
 }
