@@ -9,7 +9,10 @@
 use super::clock::Clock;
 use crate::linux::{DeviceError, WireGuardLink};
 use crate::net::TenantName;
-use crate::wireguard::{DeviceConfig, KernelSampler, Sample, is_changeover, kernel_changes};
+use crate::wireguard::{
+    DeviceConfig, KernelChanges, KernelSampler, PresharedTrials, Sample, is_changeover,
+    kernel_changes,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +28,7 @@ struct Carried {
     /// What it was made to be.
     config: DeviceConfig,
     sampler: KernelSampler,
+    trials: PresharedTrials,
 }
 
 /// How the devices are.
@@ -50,7 +54,12 @@ impl KernelDevices {
     ) -> Result<(), DeviceError> {
         let found = link.read()?;
         link.change(&kernel_changes(&config, None, &found, self.clock.now().wall))?;
-        let carried = Carried { link, config, sampler: KernelSampler::default() };
+        let carried = Carried {
+            link,
+            config,
+            sampler: KernelSampler::default(),
+            trials: PresharedTrials::default(),
+        };
         lock(&self.devices).insert(tenant, Arc::new(Mutex::new(carried)));
         Ok(())
     }
@@ -110,7 +119,14 @@ impl KernelDevices {
             }
             carried.link.change(&changes)?;
         }
-        Ok(carried.sampler.sample(&found, now))
+        let peers = carried.trials.look(config, &found, now);
+        if !peers.is_empty() {
+            tracing::debug!(%tenant, "a handshake failed; the customer's other preshared key is tried");
+            carried.link.change(&KernelChanges { peers, ..KernelChanges::default() })?;
+        }
+        let mut sample = carried.sampler.sample(&found, now);
+        carried.trials.describe(&mut sample);
+        Ok(sample)
     }
 
     fn find(&self, tenant: &TenantName) -> Option<Arc<Mutex<Carried>>> {

@@ -66,7 +66,7 @@ pub struct Overlap {
     /// Of twins that have not shaken hands, the other one is served.
     pub is_second: bool,
     /// A preshared key that is as good as [`PeerConfig::preshared_key`]. A kernel's
-    /// device has one for each peer, and takes no notice of this.
+    /// device has one for each peer at a time (see `kernel_preshared`).
     pub next_preshared_key: Option<PresharedKey>,
 }
 

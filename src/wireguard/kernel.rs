@@ -1,7 +1,7 @@
 //! A kernel's WireGuard device, and what it takes to make it what is wanted.
 //!
 //! The kernel is told differences only: a peer that is as it should be is not
-//! mentioned, so its session, its counters and its learned endpoint stay. Four
+//! mentioned, so its session, its counters and its learned endpoint stay. Five
 //! things are not plain from its interface (`<linux/wireguard.h>`), and each is
 //! dealt with here, for the order of changes is the whole point:
 //! - A prefix that is given to a peer is taken from whoever has it in the same
@@ -13,6 +13,8 @@
 //! - A customer that changes over to another key is two peers, of which only one
 //!   can have its prefixes: the one that shook hands last, as the kernel tells. They
 //!   are given to the other one when it does, which is not before we look again.
+//! - A peer has one preshared key; while its customer changes over to another one,
+//!   either is good: see `kernel_preshared` for which of them it has.
 //! - There is no word for "begin a handshake". A keepalive interval that was off
 //!   and is set sends an empty packet, which needs a session; see [`wake`].
 
@@ -94,7 +96,8 @@ pub struct KernelPeerSettings {
     /// Whether it is made. A change of one that is not there any more must not
     /// bring half of it back, without its preshared key above all.
     pub is_new: bool,
-    /// Mixed into the handshake; only of a peer that is made.
+    /// Mixed into the handshake: of a peer that is made, and of one that has two by turns.
+    /// One of zeros is none.
     pub preshared_key: Option<PresharedKey>,
     /// Where to send from now on.
     pub endpoint: Option<SocketAddr>,
@@ -147,9 +150,10 @@ pub fn kernel_changes(
     let mut released = Vec::new();
     for (key, peer) in &peers {
         let mut prefixes = given.remove(key).unwrap_or_default();
-        // A preshared key is meant to be needed from now on: the session ends.
+        // A preshared key is meant to be needed from now on: the session ends, unless it
+        // was made with one that is still good.
         let found = observed.peers.get(key);
-        let stays = found.filter(|found| found.preshared_key == preshared_key(peer));
+        let stays = found.filter(|found| keys_of(peer).contains(&found.preshared_key));
         match stays {
             None => {
                 changes.peers.extend(found.map(|_| KernelPeerChange::Remove(**key)));
@@ -218,7 +222,7 @@ fn add(
     let interval = keepalive(peer);
     let settings = KernelPeerSettings {
         is_new: true,
-        preshared_key: preshared_key(peer),
+        preshared_key: preshared_key(peer.preshared_key.as_ref()),
         endpoint,
         keepalive: Some(interval).filter(|interval| *interval != 0),
         allowed_ips,
@@ -298,8 +302,13 @@ fn keepalive(peer: &PeerConfig) -> u16 {
     u16::try_from(seconds).unwrap_or(u16::MAX)
 }
 
-/// The preshared key; one of zeros is none, to the kernel as in the protocol.
-fn preshared_key(peer: &PeerConfig) -> Option<PresharedKey> {
-    let key = peer.preshared_key.clone();
-    key.filter(|key| key.as_bytes().iter().any(|byte| *byte != 0))
+/// The preshared keys that are good, the first one twice where there is no other.
+pub(super) fn keys_of(peer: &PeerConfig) -> [Option<PresharedKey>; 2] {
+    let first = peer.preshared_key.as_ref();
+    [first, peer.next_preshared_key().or(first)].map(preshared_key)
+}
+
+/// One of zeros is none, to the kernel as in the protocol.
+fn preshared_key(key: Option<&PresharedKey>) -> Option<PresharedKey> {
+    key.filter(|key| key.as_bytes().iter().any(|byte| *byte != 0)).cloned()
 }

@@ -36,7 +36,8 @@
 //! - `peer`, and `device/`, which puts all this together
 //! - `health`: what samples say of a peer
 //! - `kernel`: a kernel's device and what to change of it, with `kernel_sampler`:
-//!   the seam's two types for a device that is not ours
+//!   the seam's two types for a device that is not ours; `kernel_preshared`: a key that
+//!   it has one of, and customers two
 
 mod alias;
 mod allowed_ips;
@@ -49,6 +50,7 @@ mod health;
 mod index;
 mod inner;
 mod kernel;
+mod kernel_preshared;
 mod kernel_sampler;
 mod limiter;
 mod messages;
@@ -71,6 +73,7 @@ pub use kernel::{
     KernelChanges, KernelDevice, KernelPeer, KernelPeerChange, KernelPeerSettings, is_changeover,
     kernel_changes,
 };
+pub use kernel_preshared::PresharedTrials;
 pub use kernel_sampler::KernelSampler;
 pub use messages::HEADER_LEN;
 pub use reason::DropReason;

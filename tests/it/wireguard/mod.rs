@@ -9,6 +9,7 @@ mod kernel;
 mod load;
 mod net;
 mod paper;
+mod preshared;
 mod rotation;
 mod sessions;
 mod tables;
