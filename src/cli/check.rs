@@ -1,5 +1,6 @@
 //! `lockgate check`: what is wrong with documents, without a gateway.
 
+use super::args::Directories;
 use super::documents::DocumentArguments;
 use super::output::{self, Format};
 use super::terminal;
@@ -29,8 +30,11 @@ pub struct CheckArguments {
     output: Format,
 }
 
-pub(super) fn run(arguments: &CheckArguments) -> Result<Verdict, Failure> {
-    let outcome = arguments.documents.load_after(arguments.previous.as_deref())?;
+pub(super) fn run(
+    arguments: &CheckArguments,
+    directories: &Directories,
+) -> Result<Verdict, Failure> {
+    let outcome = arguments.documents.load_after(arguments.previous.as_deref(), directories)?;
     let placement = arguments.documents.netns.into();
     let leaks = arguments.leaks.then(|| {
         let state = reconcile::desired(&outcome.config, placement);

@@ -80,7 +80,7 @@ pub(super) fn run(
     directories: &Directories,
     color: ColorChoice,
 ) -> Result<Verdict, Failure> {
-    let outcome = arguments.documents.load()?;
+    let outcome = arguments.documents.load(directories)?;
     let (tenant, site) = find(&outcome.config, &arguments.site)?;
     match &site.attachment {
         Attachment::Vlan(vlan) => {
@@ -225,17 +225,14 @@ fn identify(
         Err(error) => {
             let state = &directories.state_dir;
             let is_ours = tenant.backend.backend == Backend::Userspace;
-            let next = keys::load(&keys::next_path(state, &tenant.name));
-            let next = next.ok().flatten().filter(|_| is_ours);
-            let key = next
-                .map_or_else(|| keys::load(&keys::path(state, &tenant.name)), |it| Ok(Some(it)));
-            return match key {
-                Ok(Some(key)) => {
+            return match keys::look(state, &tenant.name) {
+                Some(own) => {
                     let ports = memory::read(&state.join(memory::FILE)).unwrap_or_default().ports;
                     let port = ports.get(&tenant.name).copied();
-                    Ok((key.public(), port.unwrap_or(tenant.listen_port)))
+                    let key = own.next.filter(|_| is_ours).unwrap_or(own.current);
+                    Ok((key, port.unwrap_or(tenant.listen_port)))
                 }
-                Ok(None) | Err(_) => Err(error.into()),
+                None => Err(error.into()),
             };
         }
     };

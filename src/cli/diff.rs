@@ -1,5 +1,6 @@
 //! `lockgate diff`: the steps that applying documents would take, as a plan.
 
+use super::args::Directories;
 use super::client;
 use super::documents::DocumentArguments;
 use super::terminal;
@@ -25,9 +26,12 @@ pub struct DiffArguments {
     observed: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &DiffArguments) -> Result<Verdict, Failure> {
+pub(super) fn run(
+    arguments: &DiffArguments,
+    directories: &Directories,
+) -> Result<Verdict, Failure> {
     let placement = arguments.documents.netns.into();
-    let outcome = arguments.documents.load()?;
+    let outcome = arguments.documents.load(directories)?;
     if !outcome.errors.is_empty() {
         // A gateway would refuse the set, so there is nothing it would do.
         return Err(anyhow!(

@@ -1,10 +1,16 @@
 //! Documents a verb is given, read and checked as a gateway would.
 
-use crate::config::{Allocations, Documents, Options, Outcome, check_transition, validate};
+use super::args::Directories;
+use crate::config::{
+    Allocations, Documents, Options, Outcome, OwnKeys, check_transition, validate,
+};
+use crate::daemon::keys;
 use crate::daemon::source::{Reading, Source};
 use crate::linux;
 use crate::model::Placement;
+use crate::net::TenantName;
 use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where tenants are put.
@@ -46,20 +52,25 @@ impl DocumentArguments {
         Source::new(self.file.clone(), self.secrets.clone())
     }
 
-    /// Reads and checks them.
-    pub(super) fn load(&self) -> anyhow::Result<Outcome> {
-        self.load_after(None)
+    /// Reads and checks them, beside the keys of a gateway that keeps its things in
+    /// `directories`, as far as there are any and they can be read.
+    pub(super) fn load(&self, directories: &Directories) -> anyhow::Result<Outcome> {
+        self.load_after(None, directories)
     }
 
-    /// Reads and checks them as the set that follows the one at `previous`.
-    pub(super) fn load_after(&self, previous: Option<&Path>) -> anyhow::Result<Outcome> {
+    /// The same, as the set that follows the one at `previous`.
+    pub(super) fn load_after(
+        &self,
+        previous: Option<&Path>,
+        directories: &Directories,
+    ) -> anyhow::Result<Outcome> {
         let reading = self.source().read()?;
         let documents = parse(&reading);
         let options = Options {
             placement: self.netns.into(),
             uplink_mtu: linux::uplink_mtu(),
             kernel: linux::features(),
-            ..Options::default()
+            own_keys: own_keys(&documents, &directories.state_dir),
         };
         let mut outcome = validate(&documents, &reading.secrets, &Allocations::new(), &options);
         if let Some(previous) = previous {
@@ -68,6 +79,13 @@ impl DocumentArguments {
         }
         Ok(outcome)
     }
+}
+
+/// The keys that a gateway made for the tenants of `documents`.
+fn own_keys(documents: &Documents, state: &Path) -> BTreeMap<TenantName, OwnKeys> {
+    let kept = documents.gateways().iter().filter(|it| it.spec.private_key_secret_ref.is_none());
+    let names = kept.filter_map(|it| TenantName::new(&it.object.namespace, &it.object.name).ok());
+    names.filter_map(|name| Some((name.clone(), keys::look(state, &name)?))).collect()
 }
 
 fn parse(reading: &Reading) -> Documents {

@@ -65,9 +65,9 @@ pub fn main() -> ExitCode {
     let Arguments { directories, color, verb } = arguments;
     let result = match verb {
         Verb::Run(arguments) => run::run(arguments, &directories),
-        Verb::Check(arguments) => check::run(&arguments),
-        Verb::Diff(arguments) => diff::run(&arguments),
-        Verb::Trace(arguments) => trace::run(&arguments),
+        Verb::Check(arguments) => check::run(&arguments, &directories),
+        Verb::Diff(arguments) => diff::run(&arguments, &directories),
+        Verb::Trace(arguments) => trace::run(&arguments, &directories),
         Verb::Status(arguments) => status::run(&arguments, &directories, color),
         Verb::CheckSite(arguments) => return check_site::run(&arguments, &directories),
         Verb::Show(arguments) => show::run(&arguments, &directories, color),

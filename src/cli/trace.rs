@@ -1,5 +1,6 @@
 //! `lockgate trace`: one packet, followed through what a tenant's namespace is to hold.
 
+use super::args::Directories;
 use super::documents::DocumentArguments;
 use super::terminal;
 use super::verdict::{Failure, Verdict};
@@ -49,12 +50,15 @@ enum Carried {
     Sctp,
 }
 
-pub(super) fn run(arguments: &TraceArguments) -> Result<Verdict, Failure> {
+pub(super) fn run(
+    arguments: &TraceArguments,
+    directories: &Directories,
+) -> Result<Verdict, Failure> {
     let (source, destination) = (arguments.source, arguments.destination);
     if source.is_ipv4() != destination.is_ipv4() {
         return Err(anyhow!("{source} and {destination} are not of the same family").into());
     }
-    let outcome = arguments.documents.load()?;
+    let outcome = arguments.documents.load(directories)?;
     let tenant = choose(&outcome.config, arguments.tenant.as_ref())?;
     let ports =
         |transport| Payload::Ports { transport, source: SOURCE_PORT, destination: arguments.port };

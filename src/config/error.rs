@@ -312,11 +312,11 @@ pub enum Problem {
     )]
     NextOfNoPrivateKey,
     #[error(
-        "needs backend Userspace while customers change over: the kernel's WireGuard, which carries this tenant's tunnels, has one {0}"
+        "cannot be had with backend Kernel, whose WireGuard has one private key for a tenant: set Auto or Userspace while customers change over"
     )]
-    OverlapInKernel(&'static str),
-    #[error("is the gateway's own public key, not the customer's")]
-    OwnKey,
+    NextKeyInKernel,
+    #[error("is the gateway's {0} public key, not the customer's")]
+    OwnKey(&'static str),
     #[error(
         "is a PRIVATE key: whoever has read this document has it. Make a new pair, and put the public key here"
     )]

@@ -36,7 +36,7 @@ pub use host::parse_host;
 pub use overlap::always_forbidden;
 pub use secrets::Secrets;
 pub use transition::check_transition;
-pub use validate::{Allocations, Checked, Options, Outcome, validate, validate_after};
+pub use validate::{Allocations, Checked, Options, Outcome, OwnKeys, validate, validate_after};
 
 /// Reads and checks any bytes as a file of documents; for fuzzing.
 ///

@@ -6,6 +6,7 @@
 //! is never replaced, but by the next key when somebody says so (see `key_rotation`).
 
 use super::file;
+use crate::config::OwnKeys;
 use crate::gateway::{GatewayKey, Identity};
 use crate::net::{KeyError, PrivateKey, TenantName, Timestamp};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -84,6 +85,15 @@ pub fn identity(
     };
     let next = next.filter(|next| next.public != current.public);
     Ok(Identity { current, next })
+}
+
+/// The public keys of `tenant`, as they are kept below `state`: of a gateway that may
+/// run or not, for who only looks. `None` where there are none that can be read.
+pub fn look(state: &Path, tenant: &TenantName) -> Option<OwnKeys> {
+    let read = |path: &Path| Some(load(path).ok()??.public());
+    let next = read(&next_path(state, tenant));
+    let current = read(&path(state, tenant))?;
+    Some(OwnKeys { current, next: next.filter(|next| *next != current) })
 }
 
 /// A key with what is known of its file.

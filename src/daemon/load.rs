@@ -6,7 +6,7 @@
 use super::document_file::DocumentFile;
 use super::keys::{self, KeyFileError};
 use super::source::{Reading, Source, SourceError};
-use crate::config::{self, Checked, Documents, ObjectName, Options, Secrets};
+use crate::config::{self, Checked, Documents, ObjectName, Options, OwnKeys, Secrets};
 use crate::gateway::{GatewayKey, Identity};
 use crate::linux;
 use crate::model::{Config, Placement};
@@ -173,13 +173,14 @@ impl Judge<'_> {
     fn judge(&self, documents: &Documents) -> Judged {
         let mut errors = Vec::new();
         let identities = identities(documents, self.state, &self.earlier.identities, &mut errors);
-        let public_keys = identities
-            .iter()
-            .map(|(name, identity)| (name.clone(), identity.current.public))
-            .collect();
+        let own_keys = identities.iter().map(|(name, Identity { current, next })| {
+            let next = next.as_ref().map(|next| next.public);
+            (name.clone(), OwnKeys { current: current.public, next })
+        });
+        let own_keys = own_keys.collect();
         let options = Options {
             placement: self.placement,
-            public_keys,
+            own_keys,
             uplink_mtu: self.uplink_mtu,
             kernel: linux::features(),
         };

@@ -40,15 +40,26 @@ pub enum BackendReason {
     Unknown,
     /// The site has an alias, which is translated on the way through this process.
     Alias(SiteName),
+    /// Customers change over to the gateway's next key, and the kernel's device has one.
+    NextKey,
 }
 
 impl BackendChoice {
     /// Chooses. `asked` is what a document names, `None` to have it chosen;
-    /// `aliased` is a tunnelled site that has an alias.
-    pub fn new(asked: Option<Backend>, aliased: Option<&SiteName>, kernel: Ability) -> Self {
+    /// `aliased` is a tunnelled site that has an alias, `has_next_key` whether the
+    /// gateway has a next key for the tenant.
+    pub fn new(
+        asked: Option<Backend>,
+        aliased: Option<&SiteName>,
+        has_next_key: bool,
+        kernel: Ability,
+    ) -> Self {
         let (backend, reason) = match (asked, aliased, kernel) {
             (Some(backend), ..) => (backend, BackendReason::Asked),
             (None, Some(site), _) => (Backend::Userspace, BackendReason::Alias(site.clone())),
+            (None, None, Ability::Present) if has_next_key => {
+                (Backend::Userspace, BackendReason::NextKey)
+            }
             (None, None, Ability::Present) => (Backend::Kernel, BackendReason::Present),
             (None, None, Ability::Missing) => (Backend::Userspace, BackendReason::Missing),
             (None, None, Ability::Unknown) => (Backend::Userspace, BackendReason::Unknown),
@@ -65,6 +76,9 @@ impl fmt::Display for BackendReason {
             Self::Missing => f.write_str("the kernel has no WireGuard (module `wireguard`)"),
             Self::Unknown => f.write_str("it cannot be told whether the kernel has WireGuard"),
             Self::Alias(site) => write!(f, "site {site} has an alias"),
+            Self::NextKey => f.write_str(
+                "customers change over to the gateway's next key, and the kernel's WireGuard has one",
+            ),
         }
     }
 }

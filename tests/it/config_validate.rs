@@ -1,6 +1,6 @@
 //! What comes of documents: who is served, who is refused, and why.
 
-use lockgate::config::{Allocations, Documents, Options, Outcome, Secrets, validate};
+use lockgate::config::{Allocations, Documents, Options, Outcome, OwnKeys, Secrets, validate};
 use lockgate::model::{Attachment, DomainId, FabricLink, Placement, RefusalReason};
 use lockgate::net::{KeyError, Mtu, PrivateKey, PublicKey, TenantName};
 use proptest::prelude::*;
@@ -273,9 +273,12 @@ fn where_there_is_one_namespace_a_tunnel_cannot_be_dialled_through_itself() {
 
 #[test]
 fn a_customer_cannot_have_the_gateways_own_key() {
-    let own = PrivateKey::from_random([1; 32]);
+    let [own, next] = [1, 2].map(|seed| PrivateKey::from_random([seed; 32]));
     let options = Options {
-        public_keys: BTreeMap::from([(tenant("a/gw"), own.public())]),
+        own_keys: BTreeMap::from([(
+            tenant("a/gw"),
+            OwnKeys { current: own.public(), next: Some(next.public()) },
+        )]),
         ..Options::default()
     };
     let with = |key: &str| {
@@ -284,11 +287,14 @@ fn a_customer_cannot_have_the_gateways_own_key() {
                 .concat();
         run_with(&text, &Secrets::default(), &Allocations::new(), &options).errors.to_string()
     };
-    assert!(with(&own.public().to_string()).contains("the gateway's own public key"));
-    // The private key of the pair, in the public key's place.
-    let told = with(&own.to_base64());
-    assert!(told.contains("PRIVATE"), "{told}");
-    assert!(!told.contains(&*own.to_base64()), "the secret was repeated");
+    for (key, role) in [(own, "own"), (next, "next")] {
+        let told = with(&key.public().to_string());
+        assert!(told.contains(&format!("the gateway's {role} public key")), "{told}");
+        // The private key of the pair, in the public key's place.
+        let told = with(&key.to_base64());
+        assert!(told.contains("PRIVATE"), "{told}");
+        assert!(!told.contains(&*key.to_base64()), "the secret was repeated");
+    }
 }
 
 /// The seven encodings published with libsodium and in RFC 7748's errata; the

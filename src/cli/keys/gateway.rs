@@ -7,6 +7,7 @@ use crate::cli::terminal;
 use crate::cli::verdict::{Failure, Verdict};
 use crate::daemon::key_rotation::{self, Rotated};
 use crate::daemon::keys;
+use crate::model::BackendReason;
 use crate::net::{PublicKey, TenantName};
 use crate::status::{AttachmentKind, Backend, SiteSnapshot, Snapshot, TenantSnapshot};
 use anyhow::{Context, anyhow};
@@ -38,6 +39,12 @@ pub(super) fn rotate(name: &TenantName, directories: &Directories) -> Result<Ver
         Some(_) => wait(name, directories, |tenant| tenant.next_public_key == Some(next))?,
         None => true,
     };
+    if tenant.is_some_and(|tenant| tenant.backend == Backend::Kernel) && is_taken_up {
+        terminal::print(
+            "The kernel's WireGuard, which carried this tenant's tunnels, has one private key: until\n\
+             the old one is retired Lockgate's own carries them. Each shakes hands anew, now and then again.\n",
+        )?;
+    }
     terminal::print(match (tenant.is_some(), is_taken_up) {
         (true, true) => "Both are good from now on.\n",
         (true, false) => {
@@ -58,12 +65,13 @@ pub(super) fn rotate(name: &TenantName, directories: &Directories) -> Result<Ver
 /// Whether the tenant's key is one that can be rotated here.
 fn check(tenant: &TenantSnapshot, directories: &Directories) -> anyhow::Result<()> {
     let name = &tenant.name;
-    if tenant.backend == Backend::Kernel {
-        let reason = &tenant.backend_reason;
+    if tenant.backend == Backend::Kernel
+        && tenant.backend_reason == BackendReason::Asked.to_string()
+    {
         return Err(anyhow!(
-            "the kernel's WireGuard carries the tunnels of {name} ({reason}), and has one private \
-             key for a tenant: set `backend: Userspace` in its TenantGateway for as long as \
-             customers change over"
+            "the documents want the kernel's WireGuard for {name}, which has one private key for a \
+             tenant: set `backend: Auto` or `Userspace` in its TenantGateway, or its class, for as \
+             long as customers change over"
         ));
     }
     let path = keys::path(&directories.state_dir, name);

@@ -53,7 +53,9 @@ pub(super) fn rotate(
     if tenant.backend == Backend::Kernel {
         terminal::print(
             "\nThe kernel's WireGuard carries this tenant's tunnels: packets may be lost for up to a\n\
-             second when the customer changes over, until its networks are given to the other key.\n",
+             second when the customer changes over, until its networks are given to the other key.\n\
+             Of two preshared keys it has one at a time: a customer that starts anew with the other\n\
+             one is connected at its second attempt, after five seconds.\n",
         )?;
     }
     Ok(Verdict::Good)

@@ -65,7 +65,8 @@ pub struct TenantGatewaySpec {
     pub private_key_secret_ref: Option<SecretKeyRef>,
 
     /// The Secret that holds the private key it will have, beside privateKeySecretRef:
-    /// customers may know it by either while they change over. Not with backend Kernel.
+    /// customers may know it by either while they change over. Not with backend Kernel;
+    /// Auto is Userspace meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_private_key_secret_ref: Option<SecretKeyRef>,
 

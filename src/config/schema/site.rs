@@ -122,8 +122,7 @@ pub struct WireGuardSpec {
     pub preshared_key_secret_ref: Option<SecretKeyRef>,
     /// The Secret that holds the next preshared key. With `nextPublicKey` it is that
     /// key's, and absent that key has the same as the first. Without it, it is accepted
-    /// beside the first while the customer changes over; then backend Kernel is not
-    /// possible.
+    /// beside the first while the customer changes over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_preshared_key_secret_ref: Option<SecretKeyRef>,
     /// Silence after which an empty packet keeps NATs on the way open, in seconds; 0 sends none.

@@ -8,12 +8,12 @@
 
 use super::class::CheckedClass;
 use super::tenant::Draft;
-use super::{Options, Set};
+use super::{Options, OwnKeys, Set};
 use crate::config::document::Documents;
 use crate::config::schema::{SiteAttachmentSpec, TenantGatewaySpec};
 use crate::config::secrets::Secrets;
 use crate::model::{Attachment, KernelFeatures, Placement, Site, Tenant};
-use crate::net::{Mtu, PublicKey, SiteName, TenantName};
+use crate::net::{Mtu, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub(super) struct Known {
     /// Whether its port is one it asked for.
     pub(super) asks_for_port: bool,
     pub(super) class: Arc<CheckedClass>,
-    /// The key that the daemon keeps for it.
-    public_key: Option<PublicKey>,
+    /// The keys that the daemon keeps for it.
+    own_keys: Option<OwnKeys>,
     /// What came of it.
     pub(super) tenant: Arc<Tenant>,
 }
@@ -112,10 +112,10 @@ impl Known {
             && self.sites.iter().all(is_same)
     }
 
-    /// Whether the tenant is judged by the same class and key as it was.
+    /// Whether the tenant is judged by the same class and keys as it was.
     pub(super) fn is_judged_by(&self, class: &Arc<CheckedClass>, options: &Options) -> bool {
-        let public_key = options.public_keys.get(&self.tenant.name).copied();
-        Arc::ptr_eq(&self.class, class) && self.public_key == public_key
+        let own_keys = options.own_keys.get(&self.tenant.name).copied();
+        Arc::ptr_eq(&self.class, class) && self.own_keys == own_keys
     }
 
     /// Of a draft of which `tenant` was made; `None` when there is something to
@@ -141,7 +141,7 @@ impl Known {
             sites: sites.collect(),
             asks_for_port: gateway.listen_port.is_some(),
             class: Arc::clone(&gateway.class),
-            public_key: options.public_keys.get(&draft.name).copied(),
+            own_keys: options.own_keys.get(&draft.name).copied(),
             tenant,
         }))
     }
@@ -149,7 +149,7 @@ impl Known {
 
 impl Circumstances {
     fn new(secrets: &Secrets, options: &Options) -> Self {
-        let Options { placement, uplink_mtu, kernel, public_keys: _ } = options;
+        let Options { placement, uplink_mtu, kernel, own_keys: _ } = options;
         let (placement, uplink_mtu, kernel) = (*placement, *uplink_mtu, *kernel);
         Self { placement, uplink_mtu, kernel, secrets: secrets.digest() }
     }

@@ -2,11 +2,11 @@
 
 use super::class::CheckedClass;
 use super::finding::Findings;
-use super::{Inputs, Unresolved, fabric};
+use super::{Inputs, OwnKeys, Unresolved, fabric};
 use crate::config::error::Problem;
 use crate::config::schema::{BackendMode, TenantGatewaySpec};
-use crate::model::{Ability, Backend, Fabric, limits};
-use crate::net::{Mtu, Prefix, PrivateKey, PublicKey, TenantName};
+use crate::model::{Ability, Backend, BackendChoice, Fabric, limits};
+use crate::net::{Mtu, Prefix, PrivateKey, PublicKey, SiteName, TenantName};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -26,13 +26,31 @@ pub(super) struct CheckedGateway {
     pub(super) private_key: Option<PrivateKey>,
     pub(super) next_private_key: Option<PrivateKey>,
     pub(super) test_page: bool,
-    /// Its public key, where that is known here.
-    pub(super) public_key: Option<PublicKey>,
+    /// Its public keys, where they are known here.
+    pub(super) own_keys: Option<OwnKeys>,
     /// Each with where in the document's list it stands.
     pub(super) app_prefixes_written: Vec<(usize, Prefix)>,
     pub(super) fabric: Fabric,
     /// A Secret that is not as it has to be.
     pub(super) unresolved: Option<Unresolved>,
+}
+
+impl CheckedGateway {
+    /// What carries its tunnels; `aliased` is a tunnelled site that has an alias.
+    pub(super) fn choose_backend(&self, aliased: Option<&SiteName>) -> BackendChoice {
+        let has_next_key = self.own_keys.is_some_and(|own| own.next.is_some());
+        BackendChoice::new(self.backend, aliased, has_next_key, self.kernel)
+    }
+
+    /// Which of the gateway's keys this is, for a person.
+    pub(super) fn role_of(&self, key: PublicKey) -> Option<&'static str> {
+        let own = self.own_keys?;
+        match key {
+            _ if key == own.current => Some("own"),
+            _ if Some(key) == own.next => Some("next"),
+            _ => None,
+        }
+    }
 }
 
 /// The most WireGuard adds to a packet: 40 bytes of IPv6, 8 of UDP, 32 of its own.
@@ -80,8 +98,11 @@ pub(super) fn check(
             Err(why) => unresolved = Some(why),
         }
     }
-    let public_key = private_key.as_ref().map(PrivateKey::public);
-    let public_key = public_key.or_else(|| inputs.options.public_keys.get(&name).copied());
+    let given = private_key.as_ref().map(|key| OwnKeys {
+        current: key.public(),
+        next: next_private_key.as_ref().filter(|next| *next != key).map(PrivateKey::public),
+    });
+    let own_keys = given.or_else(|| inputs.options.own_keys.get(&name).copied());
     Some(CheckedGateway {
         name,
         class,
@@ -93,7 +114,7 @@ pub(super) fn check(
         private_key,
         next_private_key,
         test_page: spec.test_page,
-        public_key,
+        own_keys,
         app_prefixes_written,
         fabric: fabric?,
         unresolved,

@@ -49,13 +49,22 @@ pub type Allocations = BTreeMap<TenantName, u16>;
 pub struct Options {
     /// Where tenants are put.
     pub placement: Placement,
-    /// The public keys of tenants whose private key the daemon made.
-    pub public_keys: BTreeMap<TenantName, PublicKey>,
+    /// Who the gateway is to customers of tenants whose private key the daemon made.
+    pub own_keys: BTreeMap<TenantName, OwnKeys>,
     /// The largest packet that leaves by the uplink whole; `None` where that is
     /// not known.
     pub uplink_mtu: Option<Mtu>,
     /// What the kernel can do that not every kernel can.
     pub kernel: KernelFeatures,
+}
+
+/// Who the gateway is to one tenant's customers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnKeys {
+    /// The key they all had.
+    pub current: PublicKey,
+    /// The key they change over to.
+    pub next: Option<PublicKey>,
 }
 
 /// What came of the documents.

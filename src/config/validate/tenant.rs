@@ -10,8 +10,8 @@ use crate::config::error::{Errors, Forbidden, Problem};
 use crate::config::look::Look;
 use crate::config::overlap::{Claim, ForbiddenSet, Role, meetings};
 use crate::model::{
-    Ability, Attachment, Backend, BackendChoice, DomainId, FabricLink, Refusal, RefusalReason,
-    Site, Tenant, limits,
+    Ability, Attachment, Backend, DomainId, FabricLink, Refusal, RefusalReason, Site, Tenant,
+    limits,
 };
 use crate::net::{PublicKey, SiteName, TenantName};
 use std::collections::BTreeMap;
@@ -166,7 +166,7 @@ impl Draft {
         }
         let aliased = sites.values().find(|site| has_tunnelled_alias(site));
         let aliased = aliased.map(|site: &Site| &site.name);
-        let backend = BackendChoice::new(gateway.backend, aliased, gateway.kernel);
+        let backend = gateway.choose_backend(aliased);
         let refused = refused
             .into_iter()
             .map(|(site, (reason, message))| refusal(Some(site), reason, message));
@@ -198,7 +198,6 @@ pub(super) fn check(draft: &mut Draft, documents: &Documents, set: &mut Set<'_>)
     check_keys(gateway, &draft.sites, documents, &mut problems, &mut set.notes);
     check_networks(gateway, &draft.sites, draft.document, documents, &mut problems);
     check_backend(gateway, &draft.sites, &mut problems);
-    check_overlaps(gateway, &draft.sites, &mut problems);
     if gateway.backend == Some(Backend::Kernel) && gateway.kernel == Ability::Missing {
         let document = &documents.gateways[draft.document];
         set.notes.push(document.error("spec.backend", Problem::NoKernelWireGuard));
@@ -236,7 +235,7 @@ fn has_tunnelled_alias(site: &Site) -> bool {
     is_tunnelled && site.prefixes.iter().any(|prefix| prefix.alias.is_some())
 }
 
-/// The kernel renames no networks.
+/// The kernel renames no networks, and its device has one private key.
 fn check_backend(
     gateway: &CheckedGateway,
     sites: &[(usize, CheckedSite)],
@@ -245,38 +244,15 @@ fn check_backend(
     if gateway.backend != Some(Backend::Kernel) {
         return;
     }
+    if gateway.next_private_key.is_some() {
+        let path = "spec.nextPrivateKeySecretRef".to_owned();
+        problems.push((Place::Gateway, path, Problem::NextKeyInKernel));
+    }
     for (index, CheckedSite { site, .. }) in sites {
         if has_tunnelled_alias(site) {
             let first = site.prefixes.iter().position(|prefix| prefix.alias.is_some());
             let path = format!("spec.prefixes[{}].alias", first.unwrap_or_default());
             problems.push((Place::Site(*index), path, Problem::AliasInKernel));
-        }
-    }
-}
-
-/// The kernel's device has one private key, and a peer of its one preshared key: two
-/// that are good at a time are not to be had there.
-fn check_overlaps(
-    gateway: &CheckedGateway,
-    sites: &[(usize, CheckedSite)],
-    problems: &mut Problems,
-) {
-    let aliased = sites.iter().map(|(_, checked)| &checked.site).find(|it| has_tunnelled_alias(it));
-    let aliased = aliased.map(|site| &site.name);
-    let choice = BackendChoice::new(gateway.backend, aliased, gateway.kernel);
-    if choice.backend != Backend::Kernel {
-        return;
-    }
-    if gateway.next_private_key.is_some() {
-        let problem = Problem::OverlapInKernel("private key for a tenant");
-        problems.push((Place::Gateway, "spec.nextPrivateKeySecretRef".to_owned(), problem));
-    }
-    for (index, CheckedSite { site, .. }) in sites {
-        let Attachment::WireGuard(peer) = &site.attachment else { continue };
-        if peer.next_preshared_key.is_some() && peer.next_public_key.is_none() {
-            let path = "spec.wireGuard.nextPresharedKeySecretRef".to_owned();
-            let problem = Problem::OverlapInKernel("preshared key for a public key");
-            problems.push((Place::Site(*index), path, problem));
         }
     }
 }
@@ -300,8 +276,8 @@ fn check_keys(
     }
     for (index, field, key) in &keys {
         let path = format!("spec.wireGuard.{field}");
-        if Some(*key) == gateway.public_key {
-            problems.push((Place::Site(*index), path, Problem::OwnKey));
+        if let Some(role) = gateway.role_of(*key) {
+            problems.push((Place::Site(*index), path, Problem::OwnKey(role)));
         } else if let Some((other, _)) = owners.get(key).filter(|(other, _)| other != index) {
             let owner = documents.sites[*other].object.to_string();
             problems.push((Place::Site(*index), path, Problem::KeyOfOther(owner)));
@@ -317,7 +293,7 @@ fn check_keys(
         match look.get_or_init(|| Look::of(key)) {
             Look::Public => {}
             Look::Either(public)
-                if !owners.contains_key(public) && Some(*public) != gateway.public_key =>
+                if !owners.contains_key(public) && gateway.role_of(*public).is_none() =>
             {
                 notes.push(document.error(path, Problem::MaybePrivateKey));
             }
