@@ -128,8 +128,9 @@ fn keep(path: &Path, kept: &Path) -> io::Result<()> {
     let beside = kept.with_extension(format!("new.{}", std::process::id()));
     let _ = fs::remove_file(&beside);
     fs::hard_link(path, &beside)?;
-    fs::rename(&beside, kept)?;
-    // Of two names of one file `rename` leaves both.
+    let renamed = fs::rename(&beside, kept);
+    // Of two names of one file `rename` leaves both, and one that fails leaves this one.
     let _ = fs::remove_file(&beside);
+    renamed?;
     file::sync_directory(kept)
 }

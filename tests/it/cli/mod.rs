@@ -2,6 +2,7 @@
 
 mod check_site;
 mod gather;
+mod key_change;
 mod keys;
 pub(crate) mod program;
 mod rib;
