@@ -77,6 +77,8 @@ pub(super) struct Peer {
     pub(super) current: Option<Box<Session>>,
     /// A session the peer began and did not use yet.
     pub(super) next: Option<Box<Session>>,
+    /// Until then packets wait for that session: see [`Peer::hold`].
+    pub(super) held_until: Option<Instant>,
     /// The other one that may come of the same initiation.
     pub(super) spare: Option<Box<Spare>>,
     /// What the last handshake was made with.
@@ -123,6 +125,7 @@ impl Peer {
             previous: None,
             current: None,
             next: None,
+            held_until: None,
             spare: None,
             made_with: MadeWith::default(),
             has_yielded: false,
@@ -192,6 +195,11 @@ impl Peer {
         all.chain(spare).find(|session| session.local == local)
     }
 
+    /// Whether what is sent to it goes by the session with our index `local`.
+    pub(super) fn uses(&self, local: u32) -> bool {
+        self.current.as_ref().is_some_and(|session| session.local == local)
+    }
+
     /// With which of our keys it is written to: as whom it knew us last, and where
     /// nobody answers to that, as the other one. It may be the customer that has
     /// changed over and waits to be called.
@@ -201,12 +209,25 @@ impl Peer {
 
     /// Whether a packet can be sent now.
     pub(super) fn can_send(&self, now: Instant) -> bool {
-        self.current.as_ref().is_some_and(|session| session.can_send(now))
+        let is_held = self.held_until.is_some_and(|until| now < until);
+        !is_held && self.current.as_ref().is_some_and(|session| session.can_send(now))
+    }
+
+    /// It has begun a session by the other one of our keys. Who replaced us for it has
+    /// forgotten the session at hand, and drops what it is sent there: that waits for the
+    /// new one, which is in use a moment later. It does not wait for longer than an
+    /// attempt takes, nor when something comes in the session at hand.
+    pub(super) fn hold(&mut self, by_next_key: bool, now: Instant) {
+        let is_other = |current: &Session| current.made_with.next_key != by_next_key;
+        if self.current.as_deref().is_some_and(is_other) {
+            self.held_until = Some(now + REKEY_TIMEOUT);
+        }
     }
 
     /// Takes up a session whose handshake we began: the peer is ready for it.
     /// Gives the indices of those that are of no use any more.
     pub(super) fn install_begun(&mut self, session: Session) -> [Option<u32>; 3] {
+        self.held_until = None;
         let current = self.current.replace(Box::new(session));
         let spare = self.spare.take().map(|spare| spare.session.local);
         // A session the peer began at the same time may already be in its use.
@@ -237,6 +258,7 @@ impl Peer {
         if !is_spare && self.next.as_ref().is_none_or(|next| next.local != index) {
             return None;
         }
+        self.held_until = None;
         let (next, spare) = (self.next.take(), self.spare.take());
         let spare = spare.map(|spare| Box::new(spare.session));
         let (used, other) = if is_spare { (spare, next) } else { (next, spare) };

@@ -89,6 +89,7 @@ impl Device {
         for gone in peer.install_answered(session, spare).into_iter().flatten() {
             self.indices.free(gone);
         }
+        peer.hold(by_next_key, now.mono);
         peer.owed.response = Some(Box::new(response));
         peer.roam(from, to, now.mono);
         peer.handshake_sent = Some(now.mono);

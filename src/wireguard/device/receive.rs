@@ -56,6 +56,9 @@ impl Device {
             enqueue(&mut self.queue, peer);
             let index = peer.index;
             self.take_over(index);
+        } else if peer.held_until.is_some() && peer.uses(local) {
+            peer.held_until = None;
+            enqueue(&mut self.queue, peer);
         }
         let peer = self.peers.at(slot).ok_or(DropReason::PeerGone)?;
         if !peer.asked_late && peer.current.as_ref().is_some_and(|s| s.is_late(now.mono)) {

@@ -268,6 +268,49 @@ fn the_gateway_is_known_by_either_of_its_keys() {
     assert_eq!((sample.handshakes, sample.by_next_key), (handshakes, false), "the session goes on");
 }
 
+/// Until it was heard in the new session, what it was sent went by the old one, which it
+/// had forgotten.
+#[test]
+fn what_a_customer_was_sent_while_it_changed_over_to_our_next_key_was_lost() {
+    let mut net = Net::connected();
+    net.configure(0, |config| config.next_private_key = Some(private(GATEWAY_NEXT)));
+    net.pass(secs(1));
+    net.configure(1, move_to_next);
+    net.send(1, &there());
+    let initiation = net.drain(1);
+    assert_eq!(initiation.len(), 1);
+    net.deliver(0, &initiation[0]);
+    (0..3).for_each(|_| net.send(0, &back()));
+    net.settle();
+    assert_eq!(net.take_inbox(1).len(), 3);
+    assert_eq!((net.take_inbox(0).len(), net.sample(0, CUSTOMER).by_next_key), (1, true));
+}
+
+/// A customer may have us as two peers while it tries the next key, and talk by the first.
+#[test]
+fn a_customer_that_tries_our_next_key_and_goes_on_by_the_first_waits_for_nothing() {
+    let mut net = Net::connected();
+    net.configure(0, |config| config.next_private_key = Some(private(GATEWAY_NEXT)));
+    net.pass(secs(1));
+    let by_next = PeerConfig { initiate: true, endpoint: Some(endpoint(0)), ..peer(&[]) };
+    net.configure(1, |config| {
+        config.peers.insert(public(GATEWAY_NEXT), by_next);
+    });
+    let initiation = net.drain(1);
+    assert_eq!(initiation.len(), 1);
+    net.deliver(0, &initiation[0]);
+    let response = net.drain(0);
+    assert_eq!(response.len(), 1, "it gets lost");
+    net.send(0, &back());
+    assert!(net.drain(0).is_empty(), "it may have forgotten the session at hand");
+    net.send(1, &there());
+    net.settle();
+    assert_eq!((net.take_inbox(0).len(), net.take_inbox(1).len()), (1, 1));
+    net.send(0, &back());
+    net.settle();
+    assert_eq!(net.take_inbox(1).len(), 1, "it has not");
+}
+
 /// A key that is retired while a customer has no other ends its session.
 #[test]
 fn a_customer_that_did_not_change_over_is_cut_off_when_the_key_goes() {
