@@ -5,16 +5,17 @@
 //! a clock that went back cannot make every peer refuse us (WireGuard paper
 //! §5.1); the UDP ports given out, so that no customer has to change a
 //! configuration; settings as they were before us, to put them back; since when each
-//! key is known, for its age.
+//! key is known, for its age; the sites no device of which answers, so that nobody is
+//! told of their networks before one does.
 //!
 //! It holds no secret. A torn or foreign file is reported and not used: all of
 //! it can be learned again.
 
 use super::{envelope, file};
-use crate::net::{PublicKey, TenantName, Timestamp};
+use crate::net::{PublicKey, SiteName, TenantName, Timestamp};
 use crate::reconcile::Borrowed;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub struct Memory {
     pub borrowed: Borrowed,
     /// Since when each key is known, by tenant and key.
     pub key_ages: BTreeMap<(TenantName, PublicKey), Timestamp>,
+    /// The sites no device of which answers their probes.
+    pub lost_sites: BTreeSet<(TenantName, SiteName)>,
 }
 
 impl Memory {
@@ -71,6 +74,9 @@ struct Body {
     /// Whole seconds. An earlier version wrote none.
     #[serde(default)]
     keys_since: BTreeMap<String, BTreeMap<String, u64>>,
+    /// An earlier version wrote none.
+    #[serde(default)]
+    lost_sites: BTreeMap<String, Vec<String>>,
 }
 
 /// Why the file could not be used.
@@ -125,6 +131,12 @@ fn parse(bytes: &[u8]) -> Option<Memory> {
             memory.key_ages.insert((tenant.clone(), key.parse().ok()?), Timestamp::new(seconds, 0));
         }
     }
+    for (tenant, sites) in body.lost_sites {
+        let tenant: TenantName = tenant.parse().ok()?;
+        for site in sites {
+            memory.lost_sites.insert((tenant.clone(), site.parse().ok()?));
+        }
+    }
     Some(memory)
 }
 
@@ -141,6 +153,7 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
         endpoints: BTreeMap::new(),
         settings_before: BTreeMap::new(),
         keys_since: BTreeMap::new(),
+        lost_sites: BTreeMap::new(),
     };
     for (sysctl, value) in memory.borrowed.settings() {
         body.settings_before.insert(sysctl.to_string(), *value);
@@ -152,6 +165,9 @@ pub fn write(path: &Path, memory: &Memory) -> Result<(), MemoryError> {
     for ((tenant, key), since) in &memory.key_ages {
         let keys = body.keys_since.entry(tenant.to_string()).or_default();
         keys.insert(key.to_string(), since.seconds());
+    }
+    for (tenant, site) in &memory.lost_sites {
+        body.lost_sites.entry(tenant.to_string()).or_default().push(site.to_string());
     }
     let bytes = envelope::seal(VERSION, body).map_err(|source| error(source.into()))?;
     file::replace(path, &bytes).map_err(error)

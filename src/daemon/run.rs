@@ -128,6 +128,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let endpoints = memory.endpoints.iter().map(|(key, at)| (key.clone(), *at));
     gateway.handle_memory(endpoints, memory.borrowed.clone());
     gateway.handle_key_ages(memory.key_ages.clone());
+    gateway.handle_lost_sites(memory.lost_sites.clone());
     gateway.handle_seed(seed());
 
     // The first set is read before anything runs, so that a wrong path is an

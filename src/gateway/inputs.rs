@@ -3,7 +3,7 @@
 
 use super::{Gateway, Identity, device};
 use crate::model::{Config, Tenant, WireGuardPeer};
-use crate::net::{Now, PublicKey, TenantName, Timestamp};
+use crate::net::{Now, PublicKey, SiteName, TenantName, Timestamp};
 use crate::reconcile::{
     Borrowed, ConntrackSample, Device, LegSample, Namespace, StepFailure, unprogrammable,
 };
@@ -260,6 +260,11 @@ impl Gateway {
     /// Takes since when keys are known.
     pub fn handle_key_ages(&mut self, known: BTreeMap<(TenantName, PublicKey), Timestamp>) {
         self.key_ages.handle_memory(known);
+    }
+
+    /// Takes the sites no device of which answered when an earlier process ended.
+    pub fn handle_lost_sites(&mut self, lost: BTreeSet<(TenantName, SiteName)>) {
+        self.probes.handle_memory(lost);
     }
 
     /// Takes a random number, with which waits are made uneven.

@@ -10,8 +10,13 @@
 //! they lead to one. A probe of an address that another site reaches would be about that
 //! one: it *stands by* meanwhile, and see `probe::Session` for how the site gets its
 //! networks back.
+//!
+//! Over a restart a site that was lost stays so until a device of its answers, and what
+//! was not lost is not taken for lost: nothing is told to neighbors, and taken back, for
+//! our own sake.
 
 use super::device::owners;
+use super::site::Lost;
 use super::tenant::TenantMachine;
 use super::view::Verdict;
 use super::{Gateway, Output};
@@ -30,12 +35,21 @@ pub(super) struct Probes {
     tenants: BTreeMap<TenantName, Prober>,
     /// Probers made so far, so that no two draw the same numbers.
     rounds: u64,
+    /// The sites that an earlier process left lost, of tenants that are not there yet.
+    remembered: BTreeMap<TenantName, Vec<SiteName>>,
 }
 
 impl Probes {
     /// When something is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.tenants.values().filter_map(Prober::poll_timeout).min()
+    }
+
+    /// Takes the sites that an earlier process left lost.
+    pub(super) fn handle_memory(&mut self, lost: BTreeSet<(TenantName, SiteName)>) {
+        for (tenant, site) in lost {
+            self.remembered.entry(tenant).or_default().push(site);
+        }
     }
 
     /// The tenant is not there any more.
@@ -157,6 +171,7 @@ impl Gateway {
     pub(super) fn configure_probes(&mut self, tenant: &Tenant, now: Now) {
         let name = &tenant.name;
         let wanted = wanted(tenant);
+        let remembered = self.probes.remembered.remove(name).unwrap_or_default();
         if wanted.is_empty() {
             if self.probes.tenants.remove(name).is_none() {
                 return;
@@ -167,6 +182,9 @@ impl Gateway {
                 Prober::new(Jitter::new(self.seed.wrapping_add(self.probes.rounds)).number())
             });
             prober.configure(&wanted, now.mono);
+            for site in &remembered {
+                prober.begin_lost(site);
+            }
         }
         let Some((sites, machine)) = self.sites.get_mut(name).zip(self.tenants.get_mut(name))
         else {
@@ -239,12 +257,14 @@ impl Gateway {
 
 /// What no device of a site answers, for a person; `None` when one does, or none has
 /// been judged.
-fn lost(prober: &Prober, site: &SiteName) -> Option<String> {
+fn lost(prober: &Prober, site: &SiteName) -> Option<Lost> {
     if prober.verdict(site) != Some(probe::Verdict::Lost) {
         return None;
     }
     let all = prober.of_site(site).map(|(target, session)| describe(target, session));
-    Some(all.collect::<Vec<_>>().join("; "))
+    let why = all.collect::<Vec<_>>().join("; ");
+    let is_remembered = prober.of_site(site).any(|(_, session)| session.is_remembered());
+    Some(Lost { why, is_remembered })
 }
 
 fn id(site: &Site, probe: &Probe) -> ProbeId {

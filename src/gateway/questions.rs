@@ -4,7 +4,7 @@ use super::site::Sites;
 use super::tenant::TenantMachine;
 use super::{Gateway, Identity, device};
 use crate::model::{Attachment, Config, FabricLink, VlanAttachment, VlanLink};
-use crate::net::{ManagedName, PublicKey, TenantName, Timestamp};
+use crate::net::{ManagedName, PublicKey, SiteName, TenantName, Timestamp};
 use crate::reconcile::{Borrowed, Device, vlan_link};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +56,15 @@ impl Gateway {
     /// Since when each key is known, for the next process.
     pub const fn key_ages(&self) -> &BTreeMap<(TenantName, PublicKey), Timestamp> {
         self.key_ages.all()
+    }
+
+    /// The sites no device of which answers, for the next process.
+    pub fn lost_sites(&self) -> BTreeSet<(TenantName, SiteName)> {
+        let lost = |(name, sites): (&TenantName, &Sites)| {
+            let name = name.clone();
+            sites.lost().cloned().map(|site| (name.clone(), site)).collect::<Vec<_>>()
+        };
+        self.sites.iter().flat_map(lost).collect()
     }
 
     /// Settings that outlive the tenants, for the next process. Only who has no

@@ -29,9 +29,18 @@ struct SiteStanding {
     attached: (SiteState, SiteReason),
     is_vlan: bool,
     /// Why no device of its answers, when none does.
-    lost: Option<String>,
+    lost: Option<Lost>,
     /// Its attachment came up, and its probes have not been told.
     has_come_up: bool,
+}
+
+/// What is known of a site no device of which answers.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// Why, for a person.
+    pub(super) why: String,
+    /// So an earlier process left it, and its attachment has not been up since.
+    pub(super) is_remembered: bool,
 }
 
 impl SiteStanding {
@@ -45,8 +54,9 @@ impl SiteStanding {
     ) {
         let (before, _) = std::mem::replace(&mut self.attached, attached);
         if !before.is_usable() && attached.0.is_usable() {
-            // What was lost while nothing could pass says nothing about what is behind.
-            self.lost = None;
+            // What was lost while nothing could pass says nothing about what is behind;
+            // what an earlier process had lost was lost while something could.
+            self.lost.take_if(|lost| !std::mem::take(&mut lost.is_remembered));
             self.has_come_up = true;
         }
         let (state, reason) = self.judge();
@@ -76,15 +86,16 @@ impl SiteStanding {
     fn message(&self) -> String {
         match &self.lost {
             Some(lost) if self.reason == SiteReason::ProbesLost => {
-                format!("{} {lost}.", self.reason.message())
+                format!("{} {}.", self.reason.message(), lost.why)
             }
             Some(_) | None => self.reason.message().to_owned(),
         }
     }
 
     /// Whether it may carry packets, for all that is known.
-    const fn is_serving(&self) -> bool {
-        !matches!(self.state, SiteState::Down | SiteState::Blackholed)
+    fn is_serving(&self) -> bool {
+        let is_left_lost = self.lost.as_ref().is_some_and(|lost| lost.is_remembered);
+        !is_left_lost && !matches!(self.state, SiteState::Down | SiteState::Blackholed)
     }
 }
 
@@ -207,7 +218,7 @@ impl Sites {
     pub(super) fn handle_probes(
         &mut self,
         name: &SiteName,
-        lost: Option<String>,
+        lost: Option<Lost>,
         history: &mut History,
         now: Now,
     ) -> bool {
@@ -215,6 +226,16 @@ impl Sites {
         standing.lost = lost;
         standing.enter(name, standing.attached, history, now);
         put(&mut self.unusable, name, !standing.is_serving())
+    }
+
+    /// The sites that do not serve for what their probes say, now or when an earlier
+    /// process ended.
+    pub(super) fn lost(&self) -> impl Iterator<Item = &SiteName> {
+        let is_lost = |standing: &SiteStanding| {
+            let is_remembered = standing.lost.as_ref().is_some_and(|lost| lost.is_remembered);
+            is_remembered || standing.reason == SiteReason::ProbesLost
+        };
+        self.standings.iter().filter(move |(_, standing)| is_lost(standing)).map(|(name, _)| name)
     }
 
     /// The sites whose attachments came up since this was last asked.

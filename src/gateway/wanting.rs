@@ -31,6 +31,9 @@ impl Gateway {
         let Some(tenant) = self.config.tenants.get(name).cloned() else { return };
         let tenant = &tenant;
         let (generation, placement) = (self.generation, self.placement);
+        // It is there before its sites are taken up, which have something to tell it.
+        let is_new = !self.tenants.contains_key(name);
+        self.machine(name);
         let sites = self.sites.entry(name.clone()).or_default();
         sites.handle_config(tenant, now);
         self.configure_probes(tenant, now);
@@ -50,7 +53,6 @@ impl Gateway {
         let tenant = Arc::clone(tenant);
         let namespace = desired_tenant(served.as_deref().unwrap_or(&tenant), placement);
         let site_links = tenant.sites.values().filter_map(vlan_link).collect();
-        let is_new = !self.tenants.contains_key(name);
         let machine = self.machine(name);
         if is_new {
             let message = format!("{} sites", tenant.sites.len());

@@ -110,12 +110,21 @@ impl Prober {
         self.change(id, |session, chance| session.stand_by(is_standing_by, chance, now));
     }
 
+    /// An earlier process found no device of this site: so it is until one answers.
+    pub fn begin_lost(&mut self, site: &SiteName) {
+        self.each_of(site, Session::begin_lost);
+    }
+
     /// A site has just come up: its probes are judged anew.
     pub fn begin_anew(&mut self, site: &SiteName, now: Instant) {
+        self.each_of(site, |session| session.begin_anew(now));
+    }
+
+    fn each_of(&mut self, site: &SiteName, change: impl Fn(&mut Session)) {
         let targets: Vec<Target> = self.of_site(site).map(|(target, _)| *target).collect();
         for target in targets {
             let id = ProbeId { site: site.clone(), target };
-            self.change(&id, |session, _| session.begin_anew(now));
+            self.change(&id, |session, _| change(session));
         }
     }
 

@@ -89,6 +89,8 @@ pub struct Session {
     under_way: Option<(u64, Instant)>,
     is_standing_by: bool,
     health: Health,
+    /// That is what an earlier process said, and its site has not come up since.
+    is_remembered: bool,
     /// Losses since the last answer.
     in_a_row: u8,
     /// When what was lost is tried again, while it stands by.
@@ -128,6 +130,7 @@ impl Session {
             under_way: None,
             is_standing_by: false,
             health: Health::Pending,
+            is_remembered: false,
             in_a_row: 0,
             trial: None,
             wait: TRIAL,
@@ -188,13 +191,27 @@ impl Session {
         }
     }
 
+    /// Whether it is lost by the word of an earlier process.
+    pub const fn is_remembered(&self) -> bool {
+        self.is_remembered
+    }
+
+    /// An earlier process found it lost.
+    pub(super) const fn begin_lost(&mut self) {
+        (self.health, self.is_remembered) = (Health::Lost, true);
+    }
+
     /// Its site has just come up: what was lost before says nothing about what is behind
-    /// it now, and it is asked at once.
+    /// it now, unless its site came up for us and had been up before us; and it is asked
+    /// at once.
     pub(super) fn begin_anew(&mut self, now: Instant) {
-        if self.health == Health::Lost {
-            self.health = Health::Pending;
+        if !std::mem::take(&mut self.is_remembered) {
+            if self.health == Health::Lost {
+                self.health = Health::Pending;
+            }
+            self.trial = None;
         }
-        (self.in_a_row, self.trial) = (0, None);
+        self.in_a_row = 0;
         if !self.is_standing_by {
             self.under_way = None;
             self.due = Some(now);
@@ -232,7 +249,7 @@ impl Session {
         }
         if self.trial.is_some_and(|at| at <= now) {
             self.trial = None;
-            self.health = Health::Pending;
+            (self.health, self.is_remembered) = (Health::Pending, false);
             return true;
         }
         false
@@ -291,7 +308,7 @@ impl Session {
         self.sample.last_answered = Some(now.wall);
         self.sample.window.push(Reading::answered(after));
         self.sample.durations.push(after);
-        self.health = health;
+        (self.health, self.is_remembered) = (health, false);
         self.in_a_row = 0;
         self.wait = TRIAL;
     }

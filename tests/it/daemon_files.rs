@@ -67,6 +67,7 @@ fn some_memory() -> Memory {
         stamp_ceiling: Timestamp::new(1_800_000_000, 5),
         borrowed: Borrowed::new([("net.ipv6.conf.eth0/7.forwarding".parse().unwrap(), 0)].into()),
         key_ages: [((tenant(), key), Timestamp::new(1_700_000_000, 0))].into(),
+        lost_sites: [(tenant(), "hq".parse().unwrap())].into(),
     }
 }
 

@@ -72,6 +72,7 @@ mod no_kernel_vlan;
 mod no_kernel_wireguard;
 mod other_transactions;
 mod path_mtu;
+mod probe_memory;
 mod probes;
 #[path = "../it/random_config.rs"]
 mod random_config;

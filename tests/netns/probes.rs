@@ -16,12 +16,12 @@ use std::net::TcpListener;
 use std::process::Output;
 
 /// The customer's key.
-const CUSTOMER: u8 = 7;
+pub(crate) const CUSTOMER: u8 = 7;
 
 /// A device that all customers have.
 const DEVICE: &str = "10.64.0.10";
 
-fn dial<'lab>(lab: &'lab Lab, gateway: &Gateway<'_>) -> Router<'lab> {
+pub(crate) fn dial<'lab>(lab: &'lab Lab, gateway: &Gateway<'_>) -> Router<'lab> {
     let customer = Customer {
         endpoint: Some(socket(V4.gateway, PORT)),
         keepalive: 1,
@@ -35,7 +35,7 @@ fn probe_of<'a>(site: &'a SiteSnapshot, target: &str) -> Option<&'a ProbeSnapsho
 }
 
 /// Waits until a probe is in this state, and gives its site.
-fn wait_probe(
+pub(crate) fn wait_probe(
     gateway: &Gateway<'_>,
     (tenant, site): (&str, &str),
     target: &str,

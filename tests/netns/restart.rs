@@ -38,7 +38,7 @@ fn wait_remembered(gateway: &Gateway<'_>, customer: PublicKey) {
     let peer = (TENANT.parse().unwrap(), customer);
     wait_until("the customer's endpoint to be remembered", PATIENCE, || {
         let memory = memory::read(&file).unwrap();
-        if memory.endpoints.contains_key(&peer) { Ok(()) } else { Err(memory) }
+        if memory.endpoints.contains_key(&peer) { Ok(()) } else { Err(memory.endpoints) }
     });
 }
 

@@ -498,6 +498,7 @@ impl EventLoop {
         memory.endpoints.extend(gateway.endpoints());
         memory.key_ages.clone_from(gateway.key_ages());
         if gateway.generation() != 0 && !gateway.is_stopping() {
+            memory.lost_sites = gateway.lost_sites();
             memory.endpoints.retain(|(tenant, key), _| {
                 memory.ports.contains_key(tenant) && !gateway.has_forgotten(tenant, key)
             });

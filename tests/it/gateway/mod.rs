@@ -9,6 +9,7 @@ mod conntrack;
 mod devices;
 mod failures;
 mod kernel;
+mod probe_memory;
 mod probes;
 mod random;
 mod secrets;

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 const LAN: &str = "192.168.1.0/24";
 const DEVICE: &str = "192.168.1.10";
-const ANSWER: Outcome = Outcome::Answered(Duration::from_millis(5));
-const NO_ANSWER: Outcome = Outcome::Lost(Failure::Timeout);
-const STEP: Duration = Duration::from_millis(500);
+pub(super) const ANSWER: Outcome = Outcome::Answered(Duration::from_millis(5));
+pub(super) const NO_ANSWER: Outcome = Outcome::Lost(Failure::Timeout);
+pub(super) const STEP: Duration = Duration::from_millis(500);
 
-fn probing(mut site: Site, targets: &[(&str, Option<u16>)]) -> Site {
+pub(super) fn probing(mut site: Site, targets: &[(&str, Option<u16>)]) -> Site {
     let probe = |(address, tcp_port): &(&str, Option<u16>)| Probe {
         address: address.parse().unwrap(),
         tcp_port: *tcp_port,
@@ -30,23 +30,23 @@ fn probing(mut site: Site, targets: &[(&str, Option<u16>)]) -> Site {
     site
 }
 
-fn hq() -> Site {
+pub(super) fn hq() -> Site {
     probing(keyed("hq", 1, &[LAN]), &[(DEVICE, None)])
 }
 
-fn one_site() -> Config {
+pub(super) fn one_site() -> Config {
     config(vec![with_sites("acme", vec![hq()])])
 }
 
 /// A main site and its backup, both asking the same device.
-fn two_sites() -> Config {
+pub(super) fn two_sites() -> Config {
     let mut backup = probing(keyed("backup", 2, &[LAN]), &[(DEVICE, None)]);
     backup.priority = 50;
     config(vec![with_sites("acme", vec![hq(), backup])])
 }
 
 /// A peer that has just shaken hands.
-fn alive(world: &World) -> PeerSample {
+pub(super) fn alive(world: &World) -> PeerSample {
     PeerSample {
         last_handshake: Some(world.now.wall),
         last_received: Some(world.now.wall),
@@ -57,7 +57,7 @@ fn alive(world: &World) -> PeerSample {
 }
 
 /// Time passes; tunnels 1 and 2 stand meanwhile, and devices answer as `device` says.
-fn pass(world: &mut World, seconds: u64, device: impl Fn(&World, Target) -> Outcome) {
+pub(super) fn pass(world: &mut World, seconds: u64, device: impl Fn(&World, Target) -> Outcome) {
     for _ in 0..seconds * 2 {
         let alive = alive(world);
         let tenants: Vec<TenantName> = world.devices.keys().cloned().collect();
@@ -74,7 +74,7 @@ fn pass(world: &mut World, seconds: u64, device: impl Fn(&World, Target) -> Outc
 }
 
 /// Whose tunnel has the network.
-fn owner(world: &World) -> &'static str {
+pub(super) fn owner(world: &World) -> &'static str {
     let lan: Prefix = LAN.parse().unwrap();
     let peers = &world.devices[&name("acme")].peers;
     match [1, 2].map(|number| peers[&key(number)].allowed_ips.contains(&lan)) {
@@ -84,13 +84,16 @@ fn owner(world: &World) -> &'static str {
     }
 }
 
-fn reachable(world: &mut World, site: &str) -> (ConditionStatus, ConditionReason, String) {
+pub(super) fn reachable(
+    world: &mut World,
+    site: &str,
+) -> (ConditionStatus, ConditionReason, String) {
     let site = world.site(&name("acme"), site);
     let condition = site.conditions.find(ConditionType::Reachable).unwrap();
     (condition.status, condition.reason, condition.message.clone())
 }
 
-fn state(world: &mut World, site: &str) -> (SiteState, SiteReason) {
+pub(super) fn state(world: &mut World, site: &str) -> (SiteState, SiteReason) {
     let site = world.site(&name("acme"), site);
     (site.state, site.reason)
 }
