@@ -185,17 +185,19 @@ pub(crate) struct HeldBack {
 impl HeldBack {
     fn take(&mut self, datagram: &[u8], pass: &mut impl FnMut(&[u8])) {
         let number = u64::from_le_bytes(*datagram[8..].first_chunk().unwrap());
-        if self.random().is_multiple_of(4) {
-            let until = number + 1 + self.random() % self.most;
-            self.waiting.insert((until, number), datagram.to_vec());
-        } else {
-            pass(datagram);
-        }
+        // First what waited for it: of the numbers in between many may be lost, and this
+        // one can be beyond whatever the receiver still tells apart.
         while let Some(first) = self.waiting.first_entry() {
             if number < first.key().0 {
                 break;
             }
             pass(&first.remove());
+        }
+        if self.random().is_multiple_of(4) {
+            let until = number + 1 + self.random() % self.most;
+            self.waiting.insert((until, number), datagram.to_vec());
+        } else {
+            pass(datagram);
         }
     }
 
