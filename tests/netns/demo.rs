@@ -100,6 +100,14 @@ fn it_plays_to_the_end_without_any_stock_wireguard() {
     });
 }
 
+/// Whether the program has said what is to be done on SIGINT; before, it just dies of it.
+fn heeds_interrupts(process: &Process) -> Result<(), String> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+    if caught & (1 << (Signal::INT.as_raw() - 1)) == 0 { Err(status) } else { Ok(()) }
+}
+
 /// Ctrl-C reached the gateway and the routers before the demo, which then waited
 /// for them and told of their deaths.
 #[test]
@@ -108,6 +116,7 @@ fn broken_off_it_says_so_at_once_and_leaves_nothing() {
         for (at, milliseconds) in [50, 400, 900, 1_500].into_iter().enumerate() {
             let mark = format!("broken-{at}");
             let demo = start(lab, &mark, &[], None);
+            wait_until("it to heed signals", PATIENCE, || heeds_interrupts(&demo));
             // Whatever it is doing then: each act has to end well.
             std::thread::park_timeout(Duration::from_millis(milliseconds));
             let group = Pid::from_raw(i32::try_from(demo.id()).unwrap()).unwrap();
