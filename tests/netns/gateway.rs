@@ -375,7 +375,7 @@ pub(crate) fn drops(tenant: &TenantSnapshot, place: DropPlace, reason: &str) -> 
 /// One GET over the unix socket; the whole answer.
 fn ask(socket: &Path, path: &str) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
