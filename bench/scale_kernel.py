@@ -16,9 +16,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def inside(netns, work):
-    """Does `work` in a namespace; what it opens stays there."""
+    """Does `work` in a namespace, by its name or a path; what it opens stays there."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{netns}", os.O_RDONLY)
+    there = os.open(os.path.join("/run/netns", netns), os.O_RDONLY)
     try:
         if libc.setns(there, CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "setns")
