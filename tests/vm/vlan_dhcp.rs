@@ -76,8 +76,8 @@ fn what_a_dhcp_server_gives_away_is_not_taken() {
         lab.ip("wan", "link set trunk down");
         let is_down = |wanted| {
             wait_until("the carrier to be seen to change", PATIENCE, || {
-                let site = scene.gateway.site(&ACME.tenant(), "lab");
-                if (site.reason == SiteReason::LinkDown) == wanted { Ok(()) } else { Err(site) }
+                let reason = scene.gateway.site(&ACME.tenant(), "lab").reason;
+                if (reason == SiteReason::LinkDown) == wanted { Ok(()) } else { Err(reason) }
             });
         };
         is_down(true);
