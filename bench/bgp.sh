@@ -38,5 +38,7 @@ if [ -z "$binary" ]; then
   cargo build --quiet --release --locked --bin lockgate
   binary=$PWD/target/release/lockgate
 fi
+# Where it came from, for settings that the machine has there alone.
+exec 9</proc/self/ns/net
 exec unshare --mount --net --propagation private python3 bench/bgp.py --binary "$binary" \
   "${arguments[@]+"${arguments[@]}"}"

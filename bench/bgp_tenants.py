@@ -16,6 +16,9 @@ from scale_kernel import RTM_NEWROUTE, inside, links, route_listener, wait, wait
 from scale_sites import sh
 
 
+# The namespace that bgp.sh was called in.
+HOME = "/proc/self/fd/9"
+
 # How many neighbours the kernel has room for: for longer than some seconds, and at all.
 NEIGHBOURS = [Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{n}") for n in (2, 3)]
 
@@ -49,11 +52,11 @@ def room_for(neighbours):
     """Room for so many of them, of all namespaces together: those that the kernel has no
     room for fall silent by turns, and it has 1,024 by default. Then as it was before."""
     def have(room):
-        # Only the machine's first namespace has these settings.
-        inside("/proc/1/ns/net", lambda: [
+        # No other namespace has these settings.
+        inside(HOME, lambda: [
             path.write_text(str(most)) for path, most in zip(NEIGHBOURS, room)])
 
-    before = inside("/proc/1/ns/net", lambda: [int(path.read_text()) for path in NEIGHBOURS])
+    before = inside(HOME, lambda: [int(path.read_text()) for path in NEIGHBOURS])
     have([max(most, neighbours * times) for most, times in zip(before, (1, 2))])
     try:
         yield
