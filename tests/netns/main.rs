@@ -74,9 +74,9 @@ mod other_transactions;
 mod path_mtu;
 mod probe_memory;
 mod probes;
+mod raised;
 #[path = "../it/random_config.rs"]
 mod random_config;
-mod raised;
 mod raw_speaker;
 mod reconcile_converge;
 mod reconcile_foreign;

@@ -35,7 +35,7 @@ impl Browser {
             Some((_, pane)) => pane.handle(key),
             None => self.all.handle(key),
         };
-        let chosen = self.opened().or(self.all.chosen());
+        let chosen = self.opened().or_else(|| self.all.chosen());
         let next = match (wish, chosen) {
             (Wish::Quit, _) => return Change::Quit,
             (Wish::Redraw, _) => return Change::Redraw,
