@@ -16,7 +16,8 @@ fn counted(rib: &mut Rib) -> BTreeMap<NeighborName, [u32; 4]> {
     let mut all: BTreeMap<NeighborName, [u32; 4]> = BTreeMap::new();
     for path in rib.explain_all().flat_map(|it| it.paths) {
         let is_accepted = !matches!(path.state, PathState::Refused(_));
-        let serves = matches!(path.state, PathState::Best | PathState::Multipath);
+        let serves =
+            matches!(path.state, PathState::Best | PathState::BestDrops | PathState::Multipath);
         let counts = all.entry(path.neighbor).or_default();
         let more = [true, is_accepted, serves, path.stale.is_some()];
         *counts = std::array::from_fn(|at| counts[at] + u32::from(more[at]));
