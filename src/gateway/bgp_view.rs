@@ -12,7 +12,7 @@ use crate::bgp::{Community, Explained, ExplainedPath, Stale, Treated};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
 use crate::model::{Site, Tenant};
 use crate::net::{Now, Prefix, TenantName};
-use crate::reconcile::{Device, Namespace, Route, RouteKey};
+use crate::reconcile::{Device, Namespace, Route, RouteKey, RouteTarget};
 use crate::status::{
     BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason, ConditionStatus,
     ConditionType, Count, FlawCount, NeighborKind, NeighborSnapshot, NeighborState,
@@ -20,6 +20,9 @@ use crate::status::{
     RouteSnapshot, RouteSource,
 };
 use std::time::Duration;
+
+/// The link of a route whose packets are dropped (RFC 7999), as `ip route` has it.
+const BLACKHOLE: &str = "blackhole";
 
 impl Gateway {
     /// A page of what a tenant's neighbors said, after a network or about one; `None`
@@ -290,16 +293,21 @@ pub(super) fn learned(
         sites.find(has).map(|site| site.name.clone())
     };
     let shown = |(key, route): (&RouteKey, &Route)| {
-        let installed = observed.get(key) == Some(route);
-        let hops = route.hops().map(|(device, via)| RouteSnapshot {
+        let shown = |link: String, via, site| RouteSnapshot {
             prefix: key.prefix,
             via,
-            link: device.to_string(),
-            site: if is_fabric(device) { None } else { site_of(key.prefix) },
+            link,
+            site,
             source: RouteSource::Bgp,
-            installed,
+            installed: observed.get(key) == Some(route),
+        };
+        let hops = route.hops().map(|(device, via)| {
+            let site = if is_fabric(device) { None } else { site_of(key.prefix) };
+            shown(device.to_string(), via, site)
         });
-        hops.collect::<Vec<_>>()
+        let is_dropped = route.target == RouteTarget::Blackhole;
+        let dropped = is_dropped.then(|| shown(BLACKHOLE.to_owned(), None, None));
+        hops.chain(dropped).collect::<Vec<_>>()
     };
     all.flat_map(shown).collect()
 }

@@ -123,7 +123,7 @@ pub struct RouteSnapshot {
     /// By which router, when not directly.
     #[serde(default)]
     pub via: Option<IpAddr>,
-    /// Over which link.
+    /// Over which link; `blackhole`, as `ip route` has it, when what is for it is dropped.
     pub link: String,
     /// Whose network it is, when it is a site's.
     #[serde(with = "text::display_option", default)]

@@ -33,7 +33,7 @@ pub(super) fn play(story: &Story, client: &Path, interrupted: &Interrupt) -> any
         let stop = Arc::clone(&stop);
         stage::within(&actor.app(), move || {
             while !stop.load(Ordering::Relaxed) {
-                cast::ask_udp_once(Ipv4Addr::new(192, 168, 1, 10));
+                cast::ask_udp_once(Ipv4Addr::new(192, 168, 1, 10), Duration::from_millis(250));
                 pause(ASKING);
             }
             Ok(())

@@ -178,11 +178,11 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// Asks once over UDP; whether an answer came within 250 ms.
-pub(super) fn ask_udp_once(address: Ipv4Addr) -> bool {
+/// Asks once over UDP; whether an answer came within `patience`.
+pub(super) fn ask_udp_once(address: Ipv4Addr, patience: Duration) -> bool {
     let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else { return false };
     let mut buffer = [0; 64];
-    socket.set_read_timeout(Some(Duration::from_millis(250))).is_ok()
+    socket.set_read_timeout(Some(patience)).is_ok()
         && socket.send_to(b"who?", (address, PORT)).is_ok()
         && socket.recv_from(&mut buffer).is_ok()
 }

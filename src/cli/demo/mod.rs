@@ -198,14 +198,18 @@ fn pull_the_cable(story: &Story, client: &Path, interrupted: &Interrupt) -> anyh
     let device = Ipv4Addr::new(192, 168, 1, 10);
     let stop = Arc::new(AtomicBool::new(false));
     let counts: Vec<Arc<[AtomicU64; 2]>> = ACTORS.iter().map(|_| Arc::default()).collect();
+    // Of acme the moment counts in which it answers again; of bolt that every question is
+    // answered, and not how busy this machine is.
+    let patience = [Duration::from_millis(250), Duration::from_secs(2)];
     let askers: Vec<_> = ACTORS
         .iter()
         .zip(&counts)
-        .map(|(actor, counts)| {
+        .zip(patience)
+        .map(|((actor, counts), patience)| {
             let (stop, counts) = (Arc::clone(&stop), Arc::clone(counts));
             stage::within(&actor.app(), move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let answered = cast::ask_udp_once(device);
+                    let answered = cast::ask_udp_once(device, patience);
                     counts[usize::from(answered)].fetch_add(1, Ordering::Relaxed);
                     pause(Duration::from_millis(20));
                 }

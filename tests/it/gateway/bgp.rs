@@ -10,7 +10,7 @@ use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
 use lockgate::gateway::{BgpAction, SocketEvent};
 use lockgate::model::{BgpExport, BgpImport, Config, FabricBgp};
 use lockgate::net::{Asn, TenantName};
-use lockgate::status::{ConditionType, EventReason};
+use lockgate::status::{ConditionType, EventReason, RouteSource};
 use lockgate::wireguard::PeerSample;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -180,6 +180,14 @@ impl Scene {
         self.settle();
     }
 
+    /// The tenant's learned routes as its status has them.
+    fn shown(&mut self) -> Vec<String> {
+        let acme = self.acme.clone();
+        let routes = self.world.tenant(&acme).routes.into_iter();
+        let learned = routes.filter(|route| route.source == RouteSource::Bgp && route.installed);
+        learned.map(|route| format!("{} {} {:?}", route.prefix, route.link, route.via)).collect()
+    }
+
     pub(super) fn announce(&mut self, networks: &[&str]) {
         let networks = networks.iter().map(|network| nlri(network)).collect();
         self.say(announce(attributes("10.136.40.2", &[65_001]), networks));
@@ -214,6 +222,22 @@ impl Scene {
 }
 
 pub(super) const TO: &str = "dev lg-fabric via 10.136.40.2";
+
+#[test]
+fn a_route_that_drops_was_not_among_those_that_are_shown() {
+    let mut scene = Scene::up();
+    scene.announce(&["10.140.1.0/24"]);
+    let drops = Attributes {
+        communities: vec![Community::BLACKHOLE],
+        ..attributes("10.136.40.2", &[65_001])
+    };
+    scene.say(announce(drops, vec![nlri("10.140.2.0/24")]));
+    scene.world.pass(Duration::from_millis(600));
+    assert_eq!(
+        scene.shown(),
+        ["10.140.1.0/24 lg-fabric Some(10.136.40.2)", "10.140.2.0/24 blackhole None"]
+    );
+}
 
 #[test]
 fn what_is_said_is_in_the_kernel_at_once_and_looked_at_once_after() {
