@@ -195,6 +195,8 @@ fn failed_at_once(error: &io::Error) -> Outcome {
     Outcome::Lost(match error.raw_os_error() {
         Some(libc::ETIMEDOUT) => Failure::Timeout,
         Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EADDRNOTAVAIL) => Failure::NoRoute,
+        // So says its WireGuard of a peer without an endpoint, and of no peer at all.
+        Some(libc::EDESTADDRREQ | libc::ENOKEY) => Failure::NoPeer,
         // What a chain for our own packets drops comes back as this.
         Some(libc::EPERM) => Failure::Filtered,
         Some(libc::EACCES) => Failure::NotPermitted,

@@ -28,6 +28,8 @@ pub enum Failure {
     Unreachable(IcmpError),
     /// There is no route to it here.
     NoRoute,
+    /// The kernel's WireGuard has no peer for it, or does not know where that one is.
+    NoPeer,
     /// The tenant's own rules let no probe through to it.
     Filtered,
     /// The kernel would not let us ask: for echo requests our group has to be in
@@ -44,6 +46,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Unreachable(_) => "unreachable",
             Self::NoRoute => "no_route",
+            Self::NoPeer => "no_peer",
             Self::Filtered => "filtered",
             Self::NotPermitted => "not_permitted",
             Self::Other(_) => "error",
@@ -63,6 +66,7 @@ impl fmt::Display for Failure {
             Self::Timeout => f.write_str("no answer"),
             Self::Unreachable(error) => error.fmt(f),
             Self::NoRoute => f.write_str("no route to it here"),
+            Self::NoPeer => f.write_str("the tunnel's other end is not known: it has not connected"),
             Self::Filtered => f.write_str("the tenant's own rules let nothing through to it"),
             Self::NotPermitted => f.write_str(
                 "the kernel lets us send no echo requests: set net.ipv4.ping_group_range to our group",
