@@ -108,6 +108,7 @@ fn site(index: usize) -> Site {
             prefix(format!("192.168.{index}.0/24")),
             prefix(format!("2001:db8:{index}::/48")),
         ],
+        bounds: None,
         allow: None,
         probes: Vec::new(),
         bgp: None,

@@ -32,19 +32,17 @@
 
 use super::reject::{Reject, Verdict};
 use super::{Attributes, Nlri};
-use crate::model::{
-    Attachment, BgpNeighbor, FabricBgp, ImportPrefix, Site, SiteBgp, SitePrefix, Tenant,
-};
+use crate::model::{BgpNeighbor, FabricBgp, ImportPrefix, Site, SiteBgp, SitePrefix, Tenant};
 use crate::net::{
     ALWAYS_FORBIDDEN, Asn, Community, ExtendedCommunity, InterfaceAddress, LargeCommunity, Prefix,
     PrefixMap, Role, SiteName,
 };
 use crate::reconcile::serving;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What may be taken from one neighbor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImportPolicy {
     local_asn: Asn,
     router_id: Ipv4Addr,
@@ -63,13 +61,13 @@ pub struct ImportPolicy {
 }
 
 /// What is asked of the two sides apart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Side {
     Fabric(Box<Fabric>),
     Site(Box<Customer>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Fabric {
     /// Lengths accepted inside each network.
     listed: PrefixMap<Vec<(u8, u8)>>,
@@ -84,7 +82,7 @@ struct Fabric {
     site_links: PrefixMap<()>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Customer {
     name: SiteName,
     /// By the network as the customer has it.
@@ -99,14 +97,6 @@ fn networks(prefixes: impl IntoIterator<Item = Prefix>) -> PrefixMap<()> {
     prefixes.into_iter().map(|prefix| (prefix, ())).collect()
 }
 
-/// Our addresses on the link to a site.
-fn site_addresses(site: &Site) -> &[InterfaceAddress] {
-    match &site.attachment {
-        Attachment::WireGuard(peer) => &peer.tunnel_addresses,
-        Attachment::Vlan(vlan) => &vlan.addresses,
-    }
-}
-
 impl ImportPolicy {
     /// Of a router of the fabric.
     pub fn fabric(tenant: &Tenant, bgp: &FabricBgp, neighbor: &BgpNeighbor) -> Self {
@@ -116,10 +106,10 @@ impl ImportPolicy {
             lengths.push((ge, le));
             listed.insert(prefix, lengths);
         }
-        let visible = tenant.sites.values().flat_map(|site| &site.prefixes);
+        let visible = tenant.sites.values().flat_map(Site::declared);
         let visible = visible.map(|prefix| prefix.visible());
         let (defaults, others): (Vec<_>, Vec<_>) = visible.partition(|it| it.length() == 0);
-        let links = tenant.sites.values().flat_map(site_addresses).map(|own| own.network());
+        let links = tenant.sites.values().flat_map(Site::addresses).map(|own| own.network());
         let side = Side::Fabric(Box::new(Fabric {
             listed,
             communities: bgp.import.communities.iter().copied().collect(),
@@ -138,10 +128,10 @@ impl ImportPolicy {
         let served = serving(tenant).into_iter();
         let side = Side::Site(Box::new(Customer {
             name: site.name.clone(),
-            declared: site.prefixes.iter().map(|prefix| (prefix.real, *prefix)).collect(),
+            declared: site.declared().iter().map(|prefix| (prefix.real, *prefix)).collect(),
             serving: served.map(|(prefix, site)| (prefix, site.name.clone())).collect(),
             apps: networks(tenant.app_prefixes.iter().copied()),
-            links: networks(site_addresses(site).iter().map(|own| own.network())),
+            links: networks(site.addresses().iter().map(|own| own.network())),
         }));
         Self::new(tenant, bgp, (router.remote_asn, router.role), side)
     }
@@ -152,7 +142,7 @@ impl ImportPolicy {
         (remote_asn, role): (Asn, Option<Role>),
         side: Side,
     ) -> Self {
-        let sites = tenant.sites.values().flat_map(site_addresses);
+        let sites = tenant.sites.values().flat_map(Site::addresses);
         let addresses: Vec<InterfaceAddress> =
             tenant.fabric.addresses.iter().chain(sites).copied().collect();
         let martians = ALWAYS_FORBIDDEN.iter().filter_map(|(text, _)| text.parse().ok());
@@ -181,7 +171,7 @@ impl ImportPolicy {
     pub fn rename(&self, prefix: Prefix) -> Option<Prefix> {
         let Side::Site(customer) = &self.side else { return None };
         let declared = customer.declared.covering(prefix).last()?;
-        transplant(prefix, declared.real, declared.alias?)
+        prefix.transplanted(declared.real, declared.alias?)
     }
 
     /// The network as the customer has it, of one that [`Self::rename`] gave.
@@ -190,7 +180,7 @@ impl ImportPolicy {
         let declared = customer.declared.values();
         let mut aliased = declared.filter_map(|it| it.alias.map(|alias| (it.real, alias)));
         let (real, alias) = aliased.find(|(_, alias)| alias.covers(renamed))?;
-        transplant(renamed, alias, real)
+        renamed.transplanted(alias, real)
     }
 
     /// Judges a route: `nlri` as it was heard.
@@ -348,18 +338,4 @@ fn is_router(address: IpAddr) -> bool {
             !(v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || mapped)
         }
     }
-}
-
-/// The same part of another network of the same length.
-fn transplant(prefix: Prefix, from: Prefix, to: Prefix) -> Option<Prefix> {
-    let address = match (prefix.address(), from.address(), to.address()) {
-        (IpAddr::V4(it), IpAddr::V4(from), IpAddr::V4(to)) => {
-            IpAddr::V4(Ipv4Addr::from_bits(it.to_bits() ^ from.to_bits() ^ to.to_bits()))
-        }
-        (IpAddr::V6(it), IpAddr::V6(from), IpAddr::V6(to)) => {
-            IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() ^ from.to_bits() ^ to.to_bits()))
-        }
-        (..) => return None,
-    };
-    Prefix::containing_address(address, prefix.length()).ok()
 }

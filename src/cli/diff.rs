@@ -8,7 +8,7 @@ use super::verdict::{Failure, Verdict};
 use crate::linux::{Kernel, KernelOptions};
 use crate::model::{Config, Placement};
 use crate::net::TenantName;
-use crate::reconcile::{KernelState, Learnable, desired, plan};
+use crate::reconcile::{KernelState, Learnable, Namespace, Said, desired, plan};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -44,11 +44,17 @@ pub(super) fn run(
         Some(path) => read(path)?,
         None => client::runtime()?.block_on(observe(&outcome.config, placement))?,
     };
-    let mut desired = desired(&outcome.config, placement);
-    for (name, namespace) in &mut desired.tenants {
-        let (tenant, held) = (outcome.config.tenants.get(name), observed.tenants.get(name));
-        let (Some(tenant), Some(held)) = (tenant, held) else { continue };
+    let mut config = outcome.config;
+    for (name, tenant) in &mut config.tenants {
         // What neighbors say is in no document.
+        let nothing = Namespace::default();
+        let said = Said::held(tenant, observed.tenants.get(name).unwrap_or(&nothing));
+        *tenant = said.bound(tenant);
+    }
+    let mut desired = desired(&config, placement);
+    for (name, namespace) in &mut desired.tenants {
+        let (tenant, held) = (config.tenants.get(name), observed.tenants.get(name));
+        let (Some(tenant), Some(held)) = (tenant, held) else { continue };
         let learnable = Learnable::of(tenant, namespace);
         let learned = learnable.of_held(held).map(|(key, route)| (*key, route.clone()));
         namespace.routes.extend(learned);

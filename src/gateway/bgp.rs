@@ -11,6 +11,7 @@
 
 use super::bfd::Bfd;
 use super::convergence::Convergence;
+use super::following::Following;
 use super::tenant::TenantMachine;
 use super::{BgpAction, Listening, Output, SocketEvent};
 use crate::bgp::NeighborName;
@@ -20,7 +21,7 @@ use crate::bgp::speaker::{
 };
 use crate::model::Tenant;
 use crate::net::{Instant, ManagedName, Now, Prefix, SiteName};
-use crate::reconcile::{Device, Namespace, RouteKey};
+use crate::reconcile::{Device, Namespace, RouteKey, Said};
 use crate::status::EventReason;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -48,7 +49,7 @@ pub(super) struct Bgp {
     seed: u64,
     /// Whether the namespace was as wanted when it was first looked at: another process
     /// has made it, and packets went through it since.
-    found: Option<bool>,
+    pub(super) found: Option<bool>,
     /// Whether there is something that the last plan did not know of.
     pub(super) is_due: bool,
     /// How long what is heard takes to the kernel.
@@ -65,7 +66,11 @@ pub(super) struct Bgp {
     keeps: bool,
     /// Until when what our own routes stir up is not looked at.
     pub(super) settle_at: Option<Instant>,
+    /// Whether more is wanted than our own routes, for which nothing waits.
+    pub(super) is_pressing: bool,
     leaving: Option<Leaving>,
+    /// How the tenant follows what routers of sites say.
+    pub(super) following: Following,
 }
 
 /// How far the end of a tenant's sessions is.
@@ -87,7 +92,8 @@ impl Bgp {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let speaker = self.speaker.as_ref().and_then(Speaker::poll_timeout);
         let bfd = self.bfd.poll_timeout();
-        [speaker, bfd, self.leaving.map(|it| it.at)].into_iter().flatten().min()
+        let leaving = self.leaving.map(|it| it.at);
+        [speaker, bfd, leaving, self.following.due_at()].into_iter().flatten().min()
     }
 
     /// Whether the tenant was to go and its sessions are being ended.
@@ -200,7 +206,9 @@ impl TenantMachine {
             let Some(tenant) = self.wanted().map(|wanted| wanted.served().clone()) else { return };
             if self.bgp.speaker.is_none() {
                 let ids = (self.bgp.last_id, self.seed());
-                let mut speaker = Speaker::new(&tenant, found, ids, now.mono);
+                let held = found.then(|| self.bgp.following.said().clone());
+                self.bgp.following.hear(held.clone().unwrap_or_default());
+                let mut speaker = Speaker::new(&tenant, held, ids, now.mono);
                 speaker.set_up(self.bgp.up.clone(), now.mono);
                 self.bgp.speaker = Some(speaker);
             }
@@ -285,6 +293,7 @@ impl TenantMachine {
             self.bgp.last_id = self.bgp.last_id.max(speaker.last_id());
         }
         self.listen_no_more();
+        self.bgp.following.hear(Said::default());
         (self.bgp.keeps, self.bgp.is_due) = (false, true);
         self.bgp.changed.clear();
         self.dirty = true;
@@ -313,6 +322,9 @@ impl TenantMachine {
             });
         }
         self.bgp.changed.extend(speaker.take_changed());
+        if let Some(said) = speaker.take_said() {
+            self.bgp.following.hear(said);
+        }
         self.watch_arrivals(now);
         let Some(speaker) = &mut self.bgp.speaker else { return };
         let keeps = speaker.keeps_unsaid();

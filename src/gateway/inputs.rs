@@ -1,7 +1,7 @@
 //! What the gateway is told, by those who carry out what it says and by those who look
 //! after the documents.
 
-use super::{Gateway, Identity, device};
+use super::{Gateway, Identity, device, tenants};
 use crate::model::{Config, Tenant, WireGuardPeer};
 use crate::net::{Now, PublicKey, SiteName, TenantName, Timestamp};
 use crate::reconcile::{
@@ -38,6 +38,12 @@ impl Gateway {
             .filter(|refusal| refusal.site.is_none())
             .map(|refusal| refusal.tenant.clone())
             .collect();
+        // Who goes on to be served needs its keys.
+        for name in &refused {
+            if let Some(identity) = known.get(name) {
+                self.identities.entry(name.clone()).or_insert_with(|| identity.clone());
+            }
+        }
         self.key_ages.handle_config(&config, &self.identities, now.wall);
         self.left_out = unprogrammable(&config, self.placement);
         self.config = config;
@@ -126,6 +132,12 @@ impl Gateway {
             let error = "somebody removed the link of its device, or its namespace";
             self.handle_device_failure(name, error.to_owned(), now);
         }
+        // Whoever was here before us may have heard from sites what they have.
+        let before = observed.as_ref().ok().and_then(Option::as_ref);
+        let machine = self.tenants.get_mut(name);
+        if before.zip(machine).is_some_and(|(before, machine)| machine.take_up_said(before)) {
+            self.want(name, now);
+        }
         self.with(name, now, |machine| match observed {
             Ok(observed) => machine.handle_observed(observed, now),
             Err(error) => machine.handle_observe_error(error, now),
@@ -161,11 +173,10 @@ impl Gateway {
     /// Takes how the devices are.
     pub fn handle_samples(&mut self, samples: BTreeMap<TenantName, Sample>, now: Now) {
         for (name, sample) in samples {
-            let (Some(tenant), Some(machine), Some(sites)) = (
-                self.config.tenants.get(&name),
-                self.tenants.get_mut(&name),
-                self.sites.get_mut(&name),
-            ) else {
+            let Some(tenant) = &self.tenant(&name) else { continue };
+            let (Some(machine), Some(sites)) =
+                (self.tenants.get_mut(&name), self.sites.get_mut(&name))
+            else {
                 continue;
             };
             let names = &self.names;
@@ -188,8 +199,8 @@ impl Gateway {
         samples: &BTreeMap<Device, LegSample>,
         now: Now,
     ) {
-        let (Some(tenant), Some(machine), Some(sites)) =
-            (self.config.tenants.get(name), self.tenants.get_mut(name), self.sites.get_mut(name))
+        let Some(tenant) = &self.tenant(name) else { return };
+        let (Some(machine), Some(sites)) = (self.tenants.get_mut(name), self.sites.get_mut(name))
         else {
             return;
         };
@@ -220,10 +231,7 @@ impl Gateway {
 
     /// Takes the addresses of a name; none when there are none.
     pub fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr], now: Now) {
-        let tenants: Vec<&Tenant> = self
-            .config
-            .tenants
-            .values()
+        let tenants: Vec<&Tenant> = tenants(&self.config, self.tenants.iter())
             .map(Arc::as_ref)
             .filter(|tenant| device::names(tenant).any(|wanted| wanted == name))
             .collect();

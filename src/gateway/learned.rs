@@ -54,13 +54,20 @@ impl TenantMachine {
     /// Learned routes were made and removed: they are looked at with those that
     /// follow soon.
     pub(super) fn settle_learned(&mut self, now: Now) {
-        let routes = self.bgp.speaker.as_ref().map_or(0, |speaker| speaker.routes().len());
-        let routes = u32::try_from(routes).unwrap_or(u32::MAX);
-        let settle = SETTLE + SETTLE_PER_ROUTE.saturating_mul(routes);
-        self.bgp.settle_at.get_or_insert(now.mono + settle);
+        let settle = self.settle();
+        if !self.bgp.is_pressing {
+            self.bgp.settle_at.get_or_insert(now.mono + settle);
+        }
         self.dirty = true;
         self.note_in_place(now);
         self.program_learned();
+    }
+
+    /// How long what is learned is gathered for one look.
+    pub(super) fn settle(&self) -> Duration {
+        let routes = self.bgp.speaker.as_ref().map_or(0, |speaker| speaker.routes().len());
+        let routes = u32::try_from(routes).unwrap_or(u32::MAX);
+        SETTLE + SETTLE_PER_ROUTE.saturating_mul(routes)
     }
 
     /// The kernel holds what was learned, but what was heard since.

@@ -22,7 +22,8 @@
 //!
 //! In reading order: [`Gateway`] here, `inputs` and `wanting` (what it is told, and
 //! what comes of it for each tenant), `questions`, `tenant` (one tenant's way to what
-//! is wanted), `bgp` (its speaker), `learned` (what its speaker learned), `bfd` (who
+//! is wanted), `bgp` (its speaker), `learned` (what its speaker learned),
+//! `following` (what it learned of sites' networks), `bfd` (who
 //! watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages`
 //! (keys), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
 //! (whether its devices answer), `conntrack` (how full its table is), `takeover` (who
@@ -35,6 +36,7 @@ mod bgp_view;
 mod conntrack;
 mod convergence;
 mod device;
+mod following;
 mod identity;
 mod inputs;
 mod key_ages;
@@ -52,7 +54,7 @@ mod test_page;
 mod view;
 mod wanting;
 
-use crate::model::{Backend, Config, Placement, limits};
+use crate::model::{Backend, Config, Placement, Tenant, limits};
 use crate::net::{Instant, Now, PublicKey, TenantName, Timestamp};
 use crate::probe::Shot;
 use crate::reconcile::{Borrowed, Step, Unprogrammable};
@@ -70,6 +72,7 @@ use probe::Probes;
 use site::Sites;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tenant::TenantMachine;
 use view::ConditionMemory;
@@ -134,6 +137,17 @@ pub struct Gateway {
     seed: u64,
     stopping: bool,
     outputs: VecDeque<Output>,
+}
+
+/// The tenants of the documents, and those that go on to be served while theirs are
+/// refused.
+fn tenants<'a>(
+    config: &'a Config,
+    machines: impl Iterator<Item = (&'a TenantName, &'a TenantMachine)>,
+) -> impl Iterator<Item = &'a Arc<Tenant>> {
+    let others = machines.filter(|(name, _)| !config.tenants.contains_key(name));
+    let others = others.filter_map(|(_, machine)| machine.wanted());
+    config.tenants.values().chain(others.map(|wanted| &wanted.tenant))
 }
 
 impl Gateway {
@@ -212,6 +226,13 @@ impl Gateway {
         })
     }
 
+    /// A tenant as asked for: as documents have it now or, where they are refused, as it
+    /// goes on to be served.
+    fn tenant(&self, name: &TenantName) -> Option<Arc<Tenant>> {
+        let served = || Some(&self.tenants.get(name)?.wanted()?.tenant);
+        self.config.tenants.get(name).or_else(served).cloned()
+    }
+
     fn with(&mut self, name: &TenantName, now: Now, feed: impl FnOnce(&mut TenantMachine)) {
         if let Some(machine) = self.tenants.get_mut(name) {
             feed(machine);
@@ -221,6 +242,9 @@ impl Gateway {
 
     /// Brings the tenant's outputs up and draws the conclusions.
     fn collect(&mut self, name: &TenantName, now: Now) {
+        if self.tenants.get_mut(name).is_some_and(|machine| machine.take_to_follow(now)) {
+            self.want(name, now);
+        }
         self.tell_up(name, now);
         self.gather(name, now);
     }
@@ -261,7 +285,9 @@ impl Gateway {
     }
 
     fn forget_names(&mut self) {
-        self.names.keep(self.config.tenants.values().flat_map(|tenant| device::names(tenant)));
+        let machines = self.tenants.iter().filter(|_| !self.stopping);
+        let all = tenants(&self.config, machines);
+        self.names.keep(all.flat_map(|tenant| device::names(tenant)));
     }
 
     fn resolve(&mut self, now: Now) {

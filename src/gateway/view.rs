@@ -217,19 +217,26 @@ impl Gateway {
             snapshot.reason = SiteReason::NotProgrammed;
             broken.unwrap_or_else(|| snapshot.reason.message()).clone_into(&mut snapshot.message);
         }
+        // Whether its router says which of them it has is not ours to put in place.
+        let served = machine.wanted().and_then(|it| it.served().sites.get(&site.name));
+        let follows = served.is_some_and(|site| site.bounds.is_some());
         snapshot.prefixes = site
             .prefixes
             .iter()
             .map(|prefix| SitePrefixStatus {
                 cidr: prefix.real,
                 alias: prefix.alias,
-                source: PrefixSource::Static,
+                source: if follows { PrefixSource::Bgp } else { PrefixSource::Static },
                 installed: machine.observed().is_some_and(|observed| {
-                    is_installed(observed, link.as_ref(), prefix.visible())
+                    let visible = prefix.visible();
+                    let said = machine.bgp.following.said().of(&site.name).iter();
+                    let mut parts = said.filter(|part| visible.covers(**part));
+                    is_on(observed, link.as_ref(), RouteKey::new(visible))
+                        || parts.any(|it| is_on(observed, link.as_ref(), RouteKey::learned(*it)))
                 }),
             })
             .collect();
-        let installed = snapshot.prefixes.iter().all(|prefix| prefix.installed);
+        let installed = follows || snapshot.prefixes.iter().all(|prefix| prefix.installed);
         let attached = is_there && broken.is_none();
         let connected = snapshot.state.is_usable();
         let yes = |kind, reason| (kind, ConditionStatus::True, reason, String::new());
@@ -328,13 +335,13 @@ fn is_there(machine: &TenantMachine, link: Option<&Device>) -> bool {
 
 /// Whether packets for a network leave by the link of its site, `None` for the
 /// tunnels: by a route of ours, or because the link is in that network.
-fn is_installed(observed: &Namespace, link: Option<&Device>, prefix: Prefix) -> bool {
+fn is_on(observed: &Namespace, link: Option<&Device>, key: RouteKey) -> bool {
     let tunnel = Device::Managed(ManagedName::wireguard());
     let link = link.unwrap_or(&tunnel);
-    let route = observed.routes.get(&RouteKey::new(prefix));
+    let route = observed.routes.get(&key);
     let is_routed = route.is_some_and(|route| route.device() == Some(link));
     let own = observed.links.get(link).into_iter().flat_map(|link| &link.addresses);
-    is_routed || own.into_iter().any(|own| own.network().covers(prefix))
+    is_routed || own.into_iter().any(|own| own.network().covers(key.prefix))
 }
 
 /// The kernel when it is what carries every tenant's tunnels.

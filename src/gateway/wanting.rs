@@ -28,17 +28,18 @@ impl Gateway {
         if is_taken {
             return;
         }
-        let Some(tenant) = self.config.tenants.get(name).cloned() else { return };
-        let tenant = &tenant;
+        let Some(tenant) = &self.tenant(name) else { return };
         let (generation, placement) = (self.generation, self.placement);
         // It is there before its sites are taken up, which have something to tell it.
         let is_new = !self.tenants.contains_key(name);
-        self.machine(name);
+        let said = self.machine(name).bgp.following.said().clone();
         let sites = self.sites.entry(name.clone()).or_default();
         sites.handle_config(tenant, now);
         self.configure_probes(tenant, now);
         let sites = self.sites.entry(name.clone()).or_default();
-        let served = takeover::served(tenant, sites.unusable());
+        let bound = said.bound(tenant);
+        let taken_over = takeover::served(&bound, sites.unusable());
+        let served = taken_over.or_else(|| (!Arc::ptr_eq(&bound, tenant)).then_some(bound));
         self.stand_by(tenant, served.as_deref().unwrap_or(tenant), now);
         // Of a thousand tenants one changes: the others' work is not done again.
         if let Some(machine) = self.tenants.get_mut(name).filter(|machine| {
@@ -78,7 +79,8 @@ impl Gateway {
     }
 
     fn device_config(&self, name: &TenantName) -> Option<DeviceConfig> {
-        let tenant: &Tenant = self.config.tenants.get(name)?;
+        let machine = self.tenants.get(name)?;
+        let tenant: &Tenant = &machine.bgp.following.said().bound(&self.tenant(name)?);
         let nobody = BTreeMap::new();
         let nowhere = Sites::default();
         let addresses = self.names.addresses();

@@ -17,12 +17,30 @@ pub struct Site {
     pub attachment: Attachment,
     /// Its management networks: allowed IPs, routes and BGP allow-list in one.
     pub prefixes: Vec<SitePrefix>,
+    /// Where its router says over BGP which networks it has: all that it may say, of
+    /// which `prefixes` is what it does say. Documents never have that.
+    pub bounds: Option<Vec<SitePrefix>>,
     /// What may pass between it and the apps; `None` is every protocol.
     pub allow: Option<Vec<Allow>>,
     /// What is asked of its devices to see that they are there.
     pub probes: Vec<Probe>,
     /// BGP with the customer's router, when there is any.
     pub bgp: Option<SiteBgp>,
+}
+
+impl Site {
+    /// All networks that documents let it have, whether or not its router says so.
+    pub fn declared(&self) -> &[SitePrefix] {
+        self.bounds.as_deref().unwrap_or(&self.prefixes)
+    }
+
+    /// Our addresses on the link to it.
+    pub fn addresses(&self) -> &[InterfaceAddress] {
+        match &self.attachment {
+            Attachment::WireGuard(peer) => &peer.tunnel_addresses,
+            Attachment::Vlan(vlan) => &vlan.addresses,
+        }
+    }
 }
 
 /// A network of a site.

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// A network, v4 or v6, with no host bits set.
@@ -84,6 +84,21 @@ impl Prefix {
     /// Whether every address of `other` lies in it.
     pub fn covers(self, other: Self) -> bool {
         self.0.contains(&other.0)
+    }
+
+    /// The same part of `to` as it is of `from`, a network of the same length; `None`
+    /// when they are not of one family.
+    pub fn transplanted(self, from: Self, to: Self) -> Option<Self> {
+        let address = match (self.address(), from.address(), to.address()) {
+            (IpAddr::V4(it), IpAddr::V4(from), IpAddr::V4(to)) => {
+                IpAddr::V4(Ipv4Addr::from_bits(it.to_bits() ^ from.to_bits() ^ to.to_bits()))
+            }
+            (IpAddr::V6(it), IpAddr::V6(from), IpAddr::V6(to)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() ^ from.to_bits() ^ to.to_bits()))
+            }
+            (..) => return None,
+        };
+        Self::containing_address(address, self.length()).ok()
     }
 
     /// Whether some address lies in both.

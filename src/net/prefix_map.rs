@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 /// Values by network, v4 and v6 apart; of the networks around an address the
 /// longest counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PrefixMap<T> {
     v4: prefix_trie::PrefixMap<(u32, u8), T>,
     v6: prefix_trie::PrefixMap<(u128, u8), T>,

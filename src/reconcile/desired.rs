@@ -3,6 +3,7 @@
 //! Never looks at what it does hold. What is asked for and cannot be held yet
 //! is left out here and named by [`unprogrammable`].
 
+use super::said::is_on_link;
 use super::serving::{serving, tunnelled, vlans};
 use super::{
     Device, Family, KernelState, Link, LinkKind, LinkSetting, Namespace, Route, RouteKey,
@@ -228,7 +229,7 @@ pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
     let fabric = tenant.fabric.addresses.iter().map(|address| address.address());
     let tunnels = tunnelled(tenant).flat_map(|(_, peer)| &peer.tunnel_addresses);
     let vlans = vlans(tenant).flat_map(|(_, vlan)| &vlan.addresses);
-    let sites = tenant.sites.values().flat_map(|site| &site.prefixes);
+    let sites = tenant.sites.values().flat_map(Site::declared);
     let networks = tenant.app_prefixes.iter().copied().chain(sites.map(|prefix| prefix.visible()));
     // What may be learned needs a table to stand in.
     let imports = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.import.prefixes);
@@ -321,7 +322,9 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
             }
         }
     }
-    for (prefix, site) in serving(tenant) {
+    // What routers say themselves is learned.
+    let given = serving(tenant).into_iter().filter(|(_, site)| site.bounds.is_none());
+    for (prefix, site) in given {
         let Some(leg) = legs.to_site(site) else { continue };
         let own: &[InterfaceAddress] = match &site.attachment {
             Attachment::WireGuard(peer) => &peer.tunnel_addresses,
@@ -337,6 +340,14 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
             Some((_, vlan)) => {
                 link(prefix, &leg.device, vlan.next_hop_for(prefix.address()), source);
             }
+        }
+    }
+    // What they do not say goes nowhere: a wider route of the fabric would have it.
+    for site in tenant.sites.values() {
+        let bounds = site.bounds.iter().flatten().map(|prefix| prefix.visible());
+        for prefix in bounds.filter(|prefix| !is_on_link(site, *prefix)) {
+            let unreachable = Route { target: RouteTarget::Unreachable };
+            routes.entry(RouteKey::new(prefix)).or_insert(unreachable);
         }
     }
     routes

@@ -14,7 +14,7 @@ use super::{
     Ruleset, SetName, Transport, Verdict, desired_tenant, expected,
 };
 use crate::model::limits::LEAK_PROBES;
-use crate::model::{Config, Placement, Tenant};
+use crate::model::{Config, Placement, Site, Tenant};
 use crate::net::{InterfaceAddress, LinkName, Prefix, SiteName, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -338,7 +338,7 @@ fn passing(
     namespace: &Namespace,
     foreign: &BTreeSet<IpAddr>,
 ) -> impl Iterator<Item = Packet> {
-    let own = tenant.sites.values().flat_map(|site| &site.prefixes);
+    let own = tenant.sites.values().flat_map(Site::declared);
     let own = own.map(|prefix| prefix.visible()).chain(tenant.app_prefixes.iter().copied());
     let mut all: BTreeSet<IpAddr> = own.map(Prefix::address).take(LEAK_PROBES).collect();
     all.extend(foreign);

@@ -39,7 +39,7 @@ impl Learnable {
         let mut links = BTreeSet::from([tunnels.clone()]);
         for site in tenant.sites.values() {
             let link = vlan_link(site).unwrap_or_else(|| tunnels.clone());
-            let networks = site.prefixes.iter().map(|prefix| prefix.visible());
+            let networks = site.declared().iter().map(|prefix| prefix.visible());
             for network in networks {
                 if network.length() == 0 {
                     all.defaults.insert(network);

@@ -38,6 +38,7 @@ mod route;
 mod rule;
 mod rule_text;
 mod ruleset;
+mod said;
 mod serving;
 mod state;
 mod step;
@@ -65,6 +66,7 @@ pub use rule_text::RuleError;
 pub use ruleset::{
     Base, Chain, ChainName, Dispatch, DropReason, Hook, List, Policy, Ruleset, SetName,
 };
+pub use said::Said;
 pub use serving::serving;
 pub use state::{KernelState, Namespace, ROUTE_PROTOCOL, TABLE};
 pub use step::{Plan, Step, StepFailure};

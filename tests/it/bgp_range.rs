@@ -43,7 +43,7 @@ const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 20));
 impl Scene {
     fn new(tenant: &Tenant) -> Self {
         let now = Instant::from_secs(5_000);
-        let mut speaker = Speaker::new(tenant, false, (ConnectionId::default(), 3), now);
+        let mut speaker = Speaker::new(tenant, None, (ConnectionId::default(), 3), now);
         speaker.surround(&namespace(""), now);
         Self { speaker, nodes: Vec::new(), now, happened: Vec::new() }
     }

@@ -98,6 +98,7 @@ pub(crate) fn tenant() -> Tenant {
         priority: 100,
         attachment,
         prefixes,
+        bounds: None,
         allow: None,
         probes: Vec::new(),
         bgp: Some(SiteBgp {

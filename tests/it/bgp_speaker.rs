@@ -8,6 +8,7 @@ use lockgate::bgp::speaker::{Happening, SocketWork, Speaker};
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
 use lockgate::model::{Attachment, Tenant};
 use lockgate::net::{Asn, Instant, Role, SiteName};
+use lockgate::reconcile::Said;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -90,7 +91,8 @@ impl Scene {
     /// With routers that say that they take so many seconds to come back.
     fn of(tenant: &Tenant, restarted: bool, restart_time: u16) -> Self {
         let now = Instant::from_secs(5_000);
-        let mut speaker = Speaker::new(tenant, restarted, (ConnectionId::default(), 3), now);
+        let held = restarted.then(Said::default);
+        let mut speaker = Speaker::new(tenant, held, (ConnectionId::default(), 3), now);
         speaker.surround(&namespace(""), now);
         let routers = [
             ("peer", "10.1.0.113", 64_512),

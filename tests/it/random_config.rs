@@ -88,6 +88,7 @@ pub(crate) fn site(name: &str, tunnel: &[&str], prefixes: &[&str]) -> Site {
                 None => SitePrefix { real: text.parse().unwrap(), alias: None },
             })
             .collect(),
+        bounds: None,
         allow: None,
         probes: Vec::new(),
         bgp: None,

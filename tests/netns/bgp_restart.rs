@@ -3,8 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "a flow goes on for a while")]
 
 use crate::bgp_stage::{
-    APP, Ask, DEVICE, LAB, NETNS, attach, bird_config, build_lab, start_bird, tenant_document,
-    wait_learned,
+    APP, Ask, DEVICE, LAB, LAB_BGP, NETNS, attach, bird_config, build_lab, customer_config,
+    start_bird, tenant_document, wait_learned,
 };
 use crate::bird::{BIRD_2, Bird};
 use crate::flow::Flow;
@@ -87,6 +87,38 @@ fn no_packet_is_lost_when_the_gateway_is_killed_and_started_again() {
         // What BIRD has no more goes once it has said all.
         bird.say("disable more");
         wait_learned(lab, NETNS, &["10.140.1.0/24"]);
+        traffic.check_nothing_lost();
+    });
+}
+
+/// Rules and routes of a site whose router says what it has stand by what it had said.
+#[test]
+fn no_packet_is_lost_of_a_customer_that_speaks_bgp_when_the_gateway_is_killed() {
+    lab::run(|lab| {
+        build_lab(lab);
+        let documents = class_document() + &tenant_document(&Ask::default()) + LAB + LAB_BGP;
+        let mut gateway = Gateway::start(lab, At::Underlay, &documents);
+        let at = attach(lab, "acme");
+        lab.address(&at, "lo", &format!("{APP}/32"));
+        let bird = start_bird(lab, &at, &bird_config(&["10.140.1.0/24"], &[], ""));
+        let config = customer_config(&["10.64.0.0/16"], &["10.64.7.0/24"]);
+        let customer = Bird::start(lab, "customer", &config);
+        bird.wait_told("lockgate", &["10.64.0.0/16"]);
+        let all = ["10.140.1.0/24", "10.64.0.0/16", "10.64.7.0/24"];
+        wait_learned(lab, NETNS, &all);
+        let traffic = Traffic::start(lab, &at);
+
+        gateway.kill();
+        customer.wait_established("lockgate", false);
+        gateway.spawn();
+        customer.wait_established("lockgate", true);
+        bird.wait_established("lockgate", true);
+        gateway.wait_state(TENANT, "lab", SiteState::Up);
+        gateway.wait_programmed();
+        bird.wait_told("lockgate", &["10.64.0.0/16"]);
+        wait_learned(lab, NETNS, &all);
+        customer.say("disable more");
+        wait_learned(lab, NETNS, &["10.140.1.0/24", "10.64.0.0/16"]);
         traffic.check_nothing_lost();
     });
 }

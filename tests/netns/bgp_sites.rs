@@ -2,8 +2,8 @@
 //! what it heard.
 
 use crate::bgp_stage::{
-    APP, Ask, DEVICE, LAB, NETNS, attach, bird_config, build_lab, learned, start_bird,
-    tenant_document, wait_learned,
+    APP, Ask, DEVICE, LAB, LAB_BGP, NETNS, attach, bird_config, build_lab, customer_config,
+    learned, start_bird, tenant_document, wait_learned,
 };
 use crate::bird::Bird;
 use crate::gateway::{Gateway, site_of};
@@ -94,34 +94,29 @@ fn a_device_and_an_application_find_each_other_by_bgp_alone() {
     });
 }
 
-/// The customer's router speaks BGP itself: of its declared networks it says those it
-/// has, and is told the applications'.
+/// The customer's router speaks BGP itself: of its declared networks those are served that
+/// it says, and it is told the applications'.
 #[test]
 fn a_customers_router_says_what_it_has_of_what_is_declared() {
     lab::run(|lab| {
         build_lab(lab);
-        let bgp = "  bgp: {remoteASN: 65010, neighbor: 172.30.0.2, holdTimeSeconds: 9}\n";
-        let documents = class_document() + &tenant_document(&Ask::default()) + LAB + bgp;
+        let documents = class_document() + &tenant_document(&Ask::default()) + LAB + LAB_BGP;
         let gateway = Gateway::start(lab, At::Underlay, &documents);
-        let bird = Bird::start(
-            lab,
-            "customer",
-            "log \"/dev/null\" all;
-router id 172.30.0.2;
-protocol device {}
-protocol static own { ipv4; route 10.64.7.0/24 blackhole; route 10.99.0.0/24 blackhole; }
-protocol bgp lockgate {
-  local 172.30.0.2 as 65010;
-  neighbor 172.30.0.1 as 64600;
-  connect delay time 1; connect retry time 2; error wait time 1, 5;
-  ipv4 { import all; export all; next hop self; };
-}
-",
-        );
+        let at = attach(lab, "acme");
+        lab.address(&at, "lo", &format!("{APP}/32"));
+        lab.address("customer", "lo", "10.64.7.7/32");
+        let fabric = start_bird(lab, &at, &bird_config(&["10.140.1.0/24"], &[], ""));
+        gateway.wait_state(TENANT, "lab", SiteState::Up);
+        gateway.wait_programmed();
+        assert_eq!(fabric.told("lockgate"), [""; 0], "nobody has said that it is there");
+        let own = ["10.64.0.0/24", "10.99.0.0/24"];
+        let config = customer_config(&own, &["10.64.7.0/24"]);
+        let bird = Bird::start(lab, "customer", &config);
         bird.wait_established("lockgate", true);
         bird.wait_told("lockgate", &["10.136.40.0/24", "10.140.0.0/16"]);
-        wait_learned(lab, NETNS, &["10.64.7.0/24"]);
-        assert!(learned(lab, NETNS)[0].contains("via 172.30.0.2 dev lan0"));
+        wait_learned(lab, NETNS, &["10.140.1.0/24", "10.64.0.0/24", "10.64.7.0/24"]);
+        assert!(learned(lab, NETNS)[1].contains("via 172.30.0.2 dev lan0"));
+        fabric.wait_told("lockgate", &["10.64.0.0/24", "10.64.7.0/24"]);
         let refused = gateway.show(&["rib", "10.99.0.0/24"]);
         assert!(refused.contains("refused: "), "{refused}");
         let up = |snapshot: &Snapshot| {
@@ -129,9 +124,23 @@ protocol bgp lockgate {
             site.is_some_and(|site| site.conditions.holds(ConditionType::BgpEstablished))
         };
         gateway.wait("the condition to hold", up);
+        let answers = |to: &str| {
+            let ping = lab.output(&at, &["ping", "-c1", "-W1", "-I", APP, to]);
+            if ping.status.success() { Ok(()) } else { Err(ping) }
+        };
+        wait_until("an answer of a device", PATIENCE, || answers(DEVICE));
+        wait_until("an answer of the other", PATIENCE, || answers("10.64.7.7"));
+        // What the router takes back goes nowhere, though it is there and declared.
+        bird.say("disable more");
+        fabric.wait_told("lockgate", &["10.64.0.0/24"]);
+        wait_until("the rules to follow", PATIENCE, || {
+            let words = ["nft", "list", "table", "inet", "lockgate"];
+            let rules = lab.command_output(At::Netns(NETNS), &words);
+            if rules.contains("10.64.7.0") { Err(rules) } else { Ok(()) }
+        });
+        answers("10.64.7.7").unwrap_err();
+        answers(DEVICE).unwrap();
         bird.kill();
         gateway.wait("the condition to hold no more", |snapshot| !up(snapshot));
-        wait_learned(lab, NETNS, &[]);
-        gateway.wait_programmed();
     });
 }

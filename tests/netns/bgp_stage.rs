@@ -106,6 +106,36 @@ pub(crate) fn build_lab(lab: &Lab) {
     lab.route("customer", "10.140.0.0/16", "172.30.0.1");
 }
 
+/// What its document has besides when its router speaks BGP.
+pub(crate) const LAB_BGP: &str =
+    "  bgp: {remoteASN: 65010, neighbor: 172.30.0.2, holdTimeSeconds: 9}\n";
+
+/// The configuration of that router, which has two groups of networks to say, `own` and
+/// `more`.
+pub(crate) fn customer_config(own: &[&str], more: &[&str]) -> String {
+    let routes = |networks: &[&str]| {
+        let routes = networks.iter().map(|net| format!("route {net} blackhole;"));
+        routes.collect::<String>()
+    };
+    format!(
+        "log \"/dev/null\" all;
+router id 172.30.0.2;
+protocol device {{}}
+protocol static own {{ ipv4; {} }}
+protocol static more {{ ipv4; {} }}
+protocol bgp lockgate {{
+  local 172.30.0.2 as 65010;
+  neighbor 172.30.0.1 as 64600;
+  connect delay time 1; connect retry time 2; error wait time 1, 5;
+  graceful restart on; graceful restart time 60;
+  ipv4 {{ import all; export where source = RTS_STATIC; next hop self; }};
+}}
+",
+        routes(own),
+        routes(more),
+    )
+}
+
 /// Gives BIRD the other end of the tenant's fabric link, in a namespace `bird-TENANT`.
 pub(crate) fn attach(lab: &Lab, tenant: &str) -> String {
     let at = format!("bird-{tenant}");

@@ -14,7 +14,7 @@
 //! In reading order: [`NeighborName`] and its settings, `path` and `interner`
 //! (how a route is held), [`select`] (the best path), `choice` (what serves, and
 //! next hops), `restart` (past the session), `treated` (what counts as withdrawn),
-//! `explain` (why).
+//! `said` (which networks sites' routers have), `explain` (why).
 
 mod best_path;
 mod choice;
@@ -23,6 +23,7 @@ mod interner;
 mod neighbor;
 mod path;
 mod restart;
+mod said;
 mod treated;
 
 pub use best_path::{CALICO_NORMAL, Candidate, Lost, Multipath, Standing, preference, select};
@@ -71,6 +72,8 @@ pub struct Rib {
     maximum: u32,
     /// Whether a learned route may lead elsewhere than it did.
     unsettled: bool,
+    /// Whether a site's router has other networks than before.
+    is_said_anew: bool,
     /// Networks whose route may have changed.
     changed: BTreeSet<Prefix>,
 }
@@ -92,6 +95,11 @@ impl Rib {
     /// kept (RFC 2918) is returned.
     pub fn set_neighbor(&mut self, name: NeighborName, settings: NeighborSettings) -> bool {
         if let Some(index) = self.names.get(&name).copied() {
+            let known = self.neighbors.get(&index);
+            // Of a thousand neighbors one changed: what the others said is not gone through.
+            if known.is_some_and(|known| known.settings == settings) {
+                return false;
+            }
             return self.set_policy(index, settings);
         }
         // Ten thousand sites, sixty-four neighbors and all those of ranges fit in
@@ -109,6 +117,7 @@ impl Rib {
             counts: Counts::default(),
             warned: false,
             kept: BTreeMap::new(),
+            said: BTreeSet::new(),
         };
         self.names.insert(name, index);
         self.neighbors.insert(index, neighbor);
@@ -292,6 +301,7 @@ impl Rib {
         if let Some(old) = old {
             self.let_go(&old);
         }
+        self.note_said(index, prefix);
         self.choose(prefix);
         self.note(prefix);
     }
@@ -314,6 +324,7 @@ impl Rib {
             _ => *paths = Paths::Many(rest),
         }
         self.let_go(&old);
+        self.note_said(key.source.neighbor(), prefix);
         self.choose(prefix);
         self.note(prefix);
     }

@@ -2,7 +2,7 @@
 
 use super::path::{Mark, Path};
 use crate::bgp::{Family, ImportPolicy};
-use crate::net::{Instant, SiteName};
+use crate::net::{Instant, Prefix, SiteName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -46,7 +46,7 @@ impl fmt::Display for NeighborName {
 }
 
 /// What a neighbor may say and how much of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NeighborSettings {
     /// Its address.
     pub address: IpAddr,
@@ -107,6 +107,8 @@ pub(super) struct Neighbor {
     pub(super) counts: Counts,
     pub(super) warned: bool,
     pub(super) kept: BTreeMap<Family, Kept>,
+    /// Of a site's: the networks it has, as far as documents let it have them.
+    pub(super) said: BTreeSet<Prefix>,
 }
 
 /// How many routes of a neighbor there are.

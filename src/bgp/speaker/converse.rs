@@ -6,6 +6,7 @@ use crate::bgp::Family;
 use crate::bgp::rib::{Limit, NeighborName, Retain};
 use crate::bgp::session::{Event, Output, StopReason};
 use crate::net::Instant;
+use crate::reconcile::Said;
 use std::time::Duration;
 
 /// How long a neighbor that said too much is left alone.
@@ -63,6 +64,30 @@ impl Speaker {
         let has_said = |it: &Neighbor| it.has_said_all();
         if self.deferred.is_some() && is_known && self.neighbors.values().all(has_said) {
             self.deferred = None;
+        }
+        self.gather_said();
+    }
+
+    /// Notes what routers of sites say now. Until one has said everything, what it had said
+    /// to an earlier process counts as well.
+    fn gather_said(&mut self) {
+        if !self.rib.take_said() && self.held.is_empty() {
+            return;
+        }
+        if self.deferred.is_none() {
+            self.held = Said::default();
+        }
+        let mut said = Said::default();
+        for (name, neighbor) in &self.neighbors {
+            let NeighborName::Site(site) = name else { continue };
+            if neighbor.has_said_all() {
+                self.held.put(site, []);
+            }
+            said.put(site, self.rib.said(name).chain(self.held.of(site).iter().copied()));
+        }
+        if self.said != said {
+            self.said = said;
+            self.is_said_anew = true;
         }
     }
 

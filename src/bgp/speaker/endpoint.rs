@@ -3,7 +3,7 @@
 use super::range::ListenRange;
 use crate::bgp::ImportPolicy;
 use crate::bgp::rib::{NeighborName, NeighborSettings};
-use crate::model::{Attachment, BgpNeighbor, NeighborAt, Site, Tenant};
+use crate::model::{BgpNeighbor, NeighborAt, Site, Tenant};
 use crate::net::{Asn, Role, SiteName, TcpPassword};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -105,14 +105,10 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
 
 fn of_site(site: &Site) -> Option<Endpoint> {
     let router = site.bgp.as_ref()?;
-    let own = match &site.attachment {
-        Attachment::WireGuard(peer) => &peer.tunnel_addresses,
-        Attachment::Vlan(vlan) => &vlan.addresses,
-    };
     let same = |own: &&crate::net::InterfaceAddress| {
         own.network().contains(router.neighbor) || own.other_end() == Some(router.neighbor)
     };
-    let near = own.iter().find(same)?;
+    let near = site.addresses().iter().find(same)?;
     Some(Endpoint {
         address: router.neighbor,
         local: Some(near.address()),

@@ -29,9 +29,9 @@ pub use sample::{NeighborSample, RangeSample, SpeakerSample};
 use super::rib::{Explained, Multipath, NeighborName, Rib};
 use super::session::{ConnectionId, DownReason, Output, Session, StopReason};
 use super::{Exporter, Surroundings, Wanted, wanted_by_fabric, wanted_by_site};
-use crate::model::{Attachment, FabricBgp, Tenant, limits};
+use crate::model::{FabricBgp, Tenant, limits};
 use crate::net::{Instant, InterfaceAddress, Prefix, SiteName};
-use crate::reconcile::{Namespace, Route, RouteKey};
+use crate::reconcile::{Namespace, Route, RouteKey, Said};
 use neighbor::Neighbor;
 use range::Range;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -116,6 +116,12 @@ pub struct Speaker {
     changed: BTreeSet<RouteKey>,
     /// Until when routes that an earlier process installed are left alone.
     deferred: Option<Instant>,
+    /// What routers of sites had said to that process.
+    held: Said,
+    /// What they say.
+    said: Said,
+    /// Whether that is another than was last fetched.
+    is_said_anew: bool,
     /// Until when neighbors are not told that they have heard all: sites that were
     /// up for an earlier process have not come back yet.
     rejoining: Option<Instant>,
@@ -130,15 +136,17 @@ pub struct Speaker {
 
 impl Speaker {
     /// A speaker for `tenant`, which has BGP; `seed` is a random number, with which
-    /// waits are made uneven. `restarted` is whether an earlier process left the
-    /// namespace as it is, with its routes. Connections are numbered after the last one of a
-    /// speaker before it.
+    /// waits are made uneven. `held` is there when an earlier process left the namespace as
+    /// it is, with its routes: what of them routers of sites had said. Connections are
+    /// numbered after the last one of a speaker before it.
     pub fn new(
         tenant: &Tenant,
-        restarted: bool,
+        held: Option<Said>,
         (after, seed): (ConnectionId, u64),
         now: Instant,
     ) -> Self {
+        let restarted = held.is_some();
+        let held = held.unwrap_or_default();
         let mut speaker = Self {
             tenant: tenant.clone(),
             rib: Rib::new(Multipath::default()),
@@ -152,6 +160,9 @@ impl Speaker {
             routes: BTreeMap::new(),
             changed: BTreeSet::new(),
             deferred: restarted.then(|| now + DEFERRAL),
+            said: held.clone(),
+            held,
+            is_said_anew: false,
             rejoining: (restarted && !tenant.sites.is_empty()).then(|| now + REJOIN),
             wake: None,
             last_id: after,
@@ -162,7 +173,8 @@ impl Speaker {
         speaker
     }
 
-    /// Takes up changed documents. Sessions about which nothing changed go on.
+    /// Takes up changed documents, or what follows from [`Speaker::take_said`]. Sessions
+    /// about which nothing changed go on.
     pub fn configure(&mut self, tenant: &Tenant, seed: u64, now: Instant) {
         self.tenant = tenant.clone();
         let mut endpoints = endpoints(tenant);
@@ -406,6 +418,12 @@ impl Speaker {
         std::mem::take(&mut self.changed)
     }
 
+    /// What routers of sites say, when that is another than was last fetched: the tenant
+    /// is to be served by it, and [`Speaker::configure`] to be told of that.
+    pub fn take_said(&mut self) -> Option<Said> {
+        std::mem::take(&mut self.is_said_anew).then(|| self.said.clone())
+    }
+
     /// The last connection of any of its sessions.
     pub fn last_id(&self) -> ConnectionId {
         let sessions = self.neighbors.values().map(|neighbor| neighbor.session.last_id());
@@ -452,11 +470,7 @@ impl Speaker {
         match name {
             NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => &self.tenant.fabric.addresses,
             NeighborName::Site(site) => {
-                match self.tenant.sites.get(site).map(|it| &it.attachment) {
-                    Some(Attachment::WireGuard(peer)) => &peer.tunnel_addresses,
-                    Some(Attachment::Vlan(vlan)) => &vlan.addresses,
-                    None => &[],
-                }
+                self.tenant.sites.get(site).map_or(&[], |site| site.addresses())
             }
         }
     }

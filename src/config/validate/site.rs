@@ -86,6 +86,7 @@ pub(super) fn check(
         priority: priority?,
         attachment: attachment?,
         prefixes,
+        bounds: None,
         allow,
         probes,
         bgp: bgp.flatten(),

@@ -58,8 +58,8 @@ const MAX_ROUNDS: u32 = 4;
 pub(super) struct Wanted {
     /// As asked for.
     pub(super) tenant: Arc<Tenant>,
-    /// As served, where another site has taken over networks of one that
-    /// cannot carry packets.
+    /// As served, where a site's router says which networks it has, or another site has
+    /// taken over networks of one that cannot carry packets.
     pub(super) served: Option<Arc<Tenant>>,
     /// What its namespace is to hold.
     pub(super) namespace: Namespace,
@@ -260,8 +260,12 @@ impl TenantMachine {
         self.is_judged = false;
         self.compare_rules();
         self.configure_bgp(now);
+        let gather_until = self.bgp.following.gather_until.take();
         if !same {
-            self.bgp.settle_at = None;
+            self.bgp.is_pressing = gather_until.is_none();
+            // What is waited for already is not put off.
+            let before = self.bgp.settle_at.filter(|_| self.dirty);
+            self.bgp.settle_at = gather_until.map(|at| before.map_or(at, |before| before.min(at)));
             self.changed_at = Some(now.mono);
             self.rounds = 0;
             self.broken.clear();
@@ -520,6 +524,7 @@ impl TenantMachine {
     fn observe(&mut self) {
         self.dirty = false;
         self.bgp.settle_at = None;
+        self.bgp.is_pressing = false;
         if !self.bgp.is_applying {
             self.bgp.meanwhile.clear();
         }

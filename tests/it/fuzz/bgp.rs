@@ -79,7 +79,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let now = Instant::from_secs(5_000);
-        let mut speaker = Speaker::new(&TENANT, false, (ConnectionId::default(), 3), now);
+        let mut speaker = Speaker::new(&TENANT, None, (ConnectionId::default(), 3), now);
         let namespace = NAMESPACE.parse::<KernelState>().unwrap().tenants.pop_first().unwrap().1;
         speaker.surround(&namespace, now);
         let [local, remote] = ["172.16.0.2", "172.16.0.1"].map(|it| it.parse::<IpAddr>().unwrap());

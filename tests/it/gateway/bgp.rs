@@ -9,7 +9,7 @@ use lockgate::bgp::session::{ConnectionId, Event, Output, Session, SessionConfig
 use lockgate::bgp::{Attributes, Community, Family, NeighborName, Update};
 use lockgate::gateway::{BgpAction, SocketEvent};
 use lockgate::model::{BgpExport, BgpImport, Config, FabricBgp};
-use lockgate::net::{Asn, TenantName};
+use lockgate::net::{Asn, Instant, TenantName};
 use lockgate::status::{ConditionType, EventReason, RouteSource};
 use lockgate::wireguard::PeerSample;
 use std::collections::BTreeMap;
@@ -44,8 +44,11 @@ pub(super) fn fabric_bgp() -> FabricBgp {
     }
 }
 
-/// A router at the other end of the fabric link.
+/// A router at the other end of a link.
 pub(super) struct Router {
+    name: NeighborName,
+    /// The ends of that link: the gateway's, and its own.
+    ends: (IpAddr, IpAddr),
     pub(super) session: Session,
     /// Its connection: the gateway's number of it, and its own.
     pub(super) pipe: Option<(ConnectionId, ConnectionId)>,
@@ -53,20 +56,13 @@ pub(super) struct Router {
     last: Vec<u8>,
 }
 
-/// All of it.
-pub(super) struct Scene {
-    pub(super) world: World,
-    pub(super) router: Router,
-    pub(super) tor: NeighborName,
-    pub(super) acme: TenantName,
-}
-
-impl Scene {
-    fn on(world: World) -> Self {
+impl Router {
+    pub(super) fn new(name: NeighborName, asn: u32, ends: (IpAddr, IpAddr), now: Instant) -> Self {
+        let IpAddr::V4(router_id) = ends.1 else { panic!("a router of IPv4") };
         let mut config = SessionConfig::new(Offer {
-            local_asn: Asn::new(65_001).unwrap(),
+            local_asn: Asn::new(asn).unwrap(),
             remote_asn: Asn::new(64_600).unwrap(),
-            router_id: Ipv4Addr::new(10, 136, 40, 2),
+            router_id,
             hold_time: 90,
             least_hold_time: 0,
             families: vec![Family::Ipv4Unicast],
@@ -86,10 +82,36 @@ impl Scene {
             allowed_own_as: 0,
         });
         config.passive = true;
-        let mut session = Session::new(config, 1, world.now.mono);
-        session.start(world.now.mono);
-        let router = Router { session, pipe: None, told: BTreeMap::new(), last: Vec::new() };
-        Self { world, router, tor: NeighborName::Fabric("tor".to_owned()), acme: name("acme") }
+        let mut session = Session::new(config, 1, now);
+        session.start(now);
+        Self { name, ends, session, pipe: None, told: BTreeMap::new(), last: Vec::new() }
+    }
+
+    fn note(&mut self, update: Update) {
+        for gone in update.withdrawn {
+            self.told.remove(&gone.prefix.to_string());
+        }
+        for said in update.announced {
+            for nlri in said.nlri {
+                self.told.insert(nlri.prefix.to_string(), Arc::clone(&said.attributes));
+            }
+        }
+    }
+}
+
+/// All of it.
+pub(super) struct Scene {
+    pub(super) world: World,
+    /// The one of the fabric, and others.
+    pub(super) routers: Vec<Router>,
+    pub(super) acme: TenantName,
+}
+
+impl Scene {
+    pub(super) fn on(world: World) -> Self {
+        let tor = NeighborName::Fabric("tor".to_owned());
+        let router = Router::new(tor, 65_001, (OURS, THEIRS), world.now.mono);
+        Self { world, routers: vec![router], acme: name("acme") }
     }
 
     /// Served, with the session up.
@@ -97,14 +119,16 @@ impl Scene {
         let mut scene = Self::on(World::new());
         scene.world.serve(&documents());
         scene.settle();
-        assert_eq!(scene.router.session.state(), SessionState::Established);
+        assert_eq!(scene.routers[0].session.state(), SessionState::Established);
         scene.world.pass(Duration::from_secs(2));
         scene.settle();
         scene
     }
 
-    fn tell(&mut self, id: ConnectionId, event: &SocketEvent) {
-        self.world.gateway.handle_socket(&self.acme, &self.tor, id, event, self.world.now);
+    /// Something happens on a connection of a router.
+    pub(super) fn tell(&mut self, at: usize, id: ConnectionId, event: &SocketEvent) {
+        let name = &self.routers[at].name;
+        self.world.gateway.handle_socket(&self.acme, name, id, event, self.world.now);
         self.world.drain();
     }
 
@@ -121,62 +145,71 @@ impl Scene {
 
     fn step(&mut self) -> bool {
         let mut moved = false;
+        let now = self.world.now.mono;
         for (_, action) in std::mem::take(&mut self.world.bgp) {
+            let at = |name: &NeighborName| self.routers.iter().position(|it| it.name == *name);
             match action {
-                BgpAction::Dial(_, id) => {
-                    let now = self.world.now.mono;
-                    let theirs = self.router.session.handle_incoming(THEIRS, OURS, now);
-                    self.router.pipe = Some((id, theirs));
-                    self.tell(id, &SocketEvent::Connected { local: OURS, remote: THEIRS });
+                BgpAction::Dial(name, id) => {
+                    let Some(at) = at(&name) else { continue };
+                    let router = &mut self.routers[at];
+                    let (local, remote) = router.ends;
+                    router.pipe = Some((id, router.session.handle_incoming(remote, local, now)));
+                    self.tell(at, id, &SocketEvent::Connected { local, remote });
                     moved = true;
                 }
-                BgpAction::Close { connection, last, .. } => {
-                    if let Some((_, theirs)) =
-                        self.router.pipe.take_if(|(ours, _)| *ours == connection)
+                BgpAction::Close { neighbor, connection, last } => {
+                    let Some(at) = at(&neighbor) else { continue };
+                    let router = &mut self.routers[at];
+                    if let Some((_, theirs)) = router.pipe.take_if(|(ours, _)| *ours == connection)
                     {
-                        self.router.last.clone_from(&last);
-                        let now = self.world.now.mono;
-                        self.router.session.handle_bytes(theirs, &last, now);
-                        self.router.session.handle_closed(theirs, "closed", now);
+                        router.last.clone_from(&last);
+                        router.session.handle_bytes(theirs, &last, now);
+                        router.session.handle_closed(theirs, "closed", now);
                     }
                 }
                 BgpAction::Listen(_) | BgpAction::Write(..) => {}
             }
         }
-        while let Some(output) = self.router.session.poll_output() {
+        for at in 0..self.routers.len() {
+            moved |= self.carry(at);
+        }
+        moved
+    }
+
+    /// Carries what there is between the gateway and a router.
+    fn carry(&mut self, at: usize) -> bool {
+        let now = self.world.now.mono;
+        let router = &mut self.routers[at];
+        while let Some(output) = router.session.poll_output() {
             match output {
-                Output::Event(Event::Update(update)) => {
-                    for gone in update.withdrawn {
-                        self.router.told.remove(&gone.prefix.to_string());
-                    }
-                    for said in update.announced {
-                        for nlri in said.nlri {
-                            let told = Arc::clone(&said.attributes);
-                            self.router.told.insert(nlri.prefix.to_string(), told);
-                        }
-                    }
-                }
+                Output::Event(Event::Update(update)) => router.note(update),
                 Output::Dial(_) | Output::Write(_) | Output::Close { .. } | Output::Event(_) => {}
             }
         }
-        let Some((ours, theirs)) = self.router.pipe else { return moved };
-        let bytes = self.world.gateway.unsent(&self.acme, &self.tor, ours).to_vec();
+        let Some((ours, theirs)) = router.pipe else { return false };
+        let mut moved = false;
+        let bytes = self.world.gateway.unsent(&self.acme, &router.name, ours).to_vec();
         if !bytes.is_empty() {
-            self.tell(ours, &SocketEvent::Written(bytes.len()));
-            self.router.session.handle_bytes(theirs, &bytes, self.world.now.mono);
+            self.tell(at, ours, &SocketEvent::Written(bytes.len()));
+            self.routers[at].session.handle_bytes(theirs, &bytes, now);
             moved = true;
         }
-        let bytes = self.router.session.unsent(theirs).to_vec();
+        let router = &mut self.routers[at];
+        let bytes = router.session.unsent(theirs).to_vec();
         if !bytes.is_empty() {
-            self.router.session.handle_written(theirs, bytes.len(), self.world.now.mono);
-            self.tell(ours, &SocketEvent::Bytes(bytes));
+            router.session.handle_written(theirs, bytes.len(), now);
+            self.tell(at, ours, &SocketEvent::Bytes(bytes));
             moved = true;
         }
         moved
     }
 
-    pub(super) fn say(&mut self, mut update: Update) {
-        self.router.session.advertise(&mut update, self.world.now.mono).unwrap();
+    pub(super) fn say(&mut self, update: Update) {
+        self.say_by(0, update);
+    }
+
+    pub(super) fn say_by(&mut self, at: usize, mut update: Update) {
+        self.routers[at].session.advertise(&mut update, self.world.now.mono).unwrap();
         self.settle();
     }
 
@@ -193,8 +226,8 @@ impl Scene {
         self.say(announce(attributes("10.136.40.2", &[65_001]), networks));
     }
 
-    fn end_of_rib(&mut self) {
-        self.router.session.end_of_rib(Family::Ipv4Unicast, self.world.now.mono).unwrap();
+    pub(super) fn end_of_rib(&mut self, at: usize) {
+        self.routers[at].session.end_of_rib(Family::Ipv4Unicast, self.world.now.mono).unwrap();
         self.settle();
     }
 
@@ -207,12 +240,12 @@ impl Scene {
         learned.map(|(key, route)| format!("{} {route}", key.prefix)).collect()
     }
 
-    fn told(&self) -> Vec<&str> {
-        self.router.told.keys().map(String::as_str).collect()
+    pub(super) fn told(&self) -> Vec<&str> {
+        self.routers[0].told.keys().map(String::as_str).collect()
     }
 
     /// The site's peer shook hands now, or a long time ago.
-    fn handshake(&mut self, is_now: bool) {
+    pub(super) fn handshake(&mut self, is_now: bool) {
         let at = is_now.then_some(self.world.now.wall);
         let sample = PeerSample { last_handshake: at, last_received: at, ..PeerSample::default() };
         let (acme, key) = (self.acme.clone(), super::world::key(1));
@@ -318,7 +351,7 @@ fn what_an_earlier_process_learned_stays_until_all_is_said() {
     scene.settle();
     assert_eq!(scene.learned().len(), 2, "nobody has said that this is all");
     scene.announce(&["10.140.2.0/24"]);
-    scene.end_of_rib();
+    scene.end_of_rib(0);
     assert_eq!(scene.learned(), [format!("10.140.2.0/24 {TO}")]);
     let acme = scene.acme.clone();
     let events = scene.world.tenant(&acme).events;
@@ -332,13 +365,13 @@ fn a_tenant_that_goes_says_so_and_is_not_waited_for_long() {
     scene.announce(&["10.140.1.0/24"]);
     scene.world.gateway.stop(scene.world.now);
     scene.settle();
-    let told = &scene.router.told["192.168.1.0/24"];
+    let told = &scene.routers[0].told["192.168.1.0/24"];
     assert!(told.communities.contains(&Community::GRACEFUL_SHUTDOWN), "{told:?}");
     assert_eq!(scene.learned().len(), 1, "others are found meanwhile");
     scene.world.pass(Duration::from_secs(2));
     scene.settle();
     // Cease, administrative shutdown, with a text (RFC 9003).
-    assert_eq!(scene.router.last.get(18..21), Some(&[3, 6, 2][..]));
+    assert_eq!(scene.routers[0].last.get(18..21), Some(&[3, 6, 2][..]));
     scene.world.pass(Duration::from_secs(1));
     assert!(scene.world.gateway.is_done());
     assert_eq!(scene.world.kernel.state.tenants.len(), 0);
@@ -353,13 +386,13 @@ fn bgp_that_is_taken_out_of_the_documents_takes_its_routes_along() {
     scene.world.load(&without);
     scene.settle();
     assert_eq!(scene.learned(), [""; 0]);
-    assert_eq!(scene.router.last.get(18..21), Some(&[3, 6, 3][..]), "Cease, de-configured");
+    assert_eq!(scene.routers[0].last.get(18..21), Some(&[3, 6, 3][..]), "Cease, de-configured");
     scene.world.assert_settled(&without);
     // And back, at once where the other end does not wait after what it was told.
-    scene.router.session.start(scene.world.now.mono);
+    scene.routers[0].session.start(scene.world.now.mono);
     scene.world.load(&documents());
     scene.settle();
-    assert_eq!(scene.router.session.state(), SessionState::Established);
+    assert_eq!(scene.routers[0].session.state(), SessionState::Established);
 }
 
 #[test]

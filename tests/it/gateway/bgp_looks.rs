@@ -3,7 +3,7 @@
 use super::bgp::{Scene, TO};
 use super::world::World;
 use crate::bgp_scene::{announce, attributes, nlri, withdraw};
-use lockgate::bgp::Update;
+use lockgate::bgp::{NeighborName, Update};
 use lockgate::gateway::{Output as Asked, SocketEvent};
 use lockgate::reconcile::{Namespace, RouteKey};
 use std::time::Duration;
@@ -34,12 +34,13 @@ fn said(network: &str) -> Update {
 /// The gateway hears it; what it asks for then is not done.
 fn hear(scene: &mut Scene, mut update: Update) {
     let now = scene.world.now;
-    scene.router.session.advertise(&mut update, now.mono).unwrap();
-    let (ours, theirs) = scene.router.pipe.unwrap();
-    let bytes = scene.router.session.unsent(theirs).to_vec();
-    scene.router.session.handle_written(theirs, bytes.len(), now.mono);
+    scene.routers[0].session.advertise(&mut update, now.mono).unwrap();
+    let (ours, theirs) = scene.routers[0].pipe.unwrap();
+    let bytes = scene.routers[0].session.unsent(theirs).to_vec();
+    scene.routers[0].session.handle_written(theirs, bytes.len(), now.mono);
     let event = SocketEvent::Bytes(bytes);
-    scene.world.gateway.handle_socket(&scene.acme, &scene.tor, ours, &event, now);
+    let tor = NeighborName::Fabric("tor".to_owned());
+    scene.world.gateway.handle_socket(&scene.acme, &tor, ours, &event, now);
 }
 
 #[test]

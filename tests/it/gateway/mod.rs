@@ -5,6 +5,7 @@ mod bfd;
 mod bfd_range;
 mod bgp;
 mod bgp_looks;
+mod bgp_said;
 mod conntrack;
 mod devices;
 mod failures;
