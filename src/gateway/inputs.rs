@@ -287,13 +287,7 @@ impl Gateway {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        let due: Vec<TenantName> = self
-            .tenants
-            .iter()
-            .filter(|(_, machine)| machine.poll_timeout().is_some_and(|at| at <= now.mono))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
+        for name in self.deadlines.due(now.mono) {
             self.with(&name, now, |machine| machine.handle_timeout(now));
         }
         self.probe(now);

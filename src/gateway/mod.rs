@@ -25,7 +25,7 @@
 //! is wanted), `bgp` (its speaker), `learned` (what its speaker learned),
 //! `following` (what it learned of sites' networks), `bfd` (who
 //! watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages`
-//! (keys), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
+//! (keys), `deadlines` (who has something to do when), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
 //! (whether its devices answer), `conntrack` (how full its table is), `takeover` (who
 //! serves instead), `test_page` (who sees it, and where), `view`, `key_view` and
 //! `bgp_view` (the snapshot).
@@ -35,6 +35,7 @@ mod bgp;
 mod bgp_view;
 mod conntrack;
 mod convergence;
+mod deadlines;
 mod device;
 mod following;
 mod identity;
@@ -66,6 +67,7 @@ pub use test_page::{TestPage, test_pages};
 
 use bgp::Bgp;
 use conntrack::Conntrack;
+use deadlines::Deadlines;
 use key_ages::KeyAges;
 use names::Names;
 use probe::Probes;
@@ -118,6 +120,7 @@ pub struct Gateway {
     /// What the next machine of a tenant begins with.
     borrowed: Borrowed,
     tenants: BTreeMap<TenantName, TenantMachine>,
+    deadlines: Deadlines,
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
     conntrack: BTreeMap<TenantName, Conntrack>,
@@ -164,6 +167,7 @@ impl Gateway {
             last_endpoints: BTreeMap::new(),
             borrowed: Borrowed::default(),
             tenants: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
             conntrack: BTreeMap::new(),
@@ -212,7 +216,11 @@ impl Gateway {
 
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let tenants = self.tenants.values().filter_map(TenantMachine::poll_timeout).min();
+        let tenants = self.deadlines.first();
+        debug_assert_eq!(
+            tenants,
+            self.tenants.values().filter_map(TenantMachine::poll_timeout).min()
+        );
         [tenants, self.names.poll_timeout(), self.probes.poll_timeout()].into_iter().flatten().min()
     }
 
@@ -259,6 +267,8 @@ impl Gateway {
         if let Some(duration) = machine.take_duration(now) {
             self.apply_duration = Some(duration);
         }
+        let deadline = machine.poll_timeout().filter(|_| !machine.is_gone());
+        self.deadlines.set(name, deadline);
         if machine.is_gone() {
             self.tenants.remove(name);
             self.borrowed = Borrowed::default();
