@@ -34,7 +34,8 @@ impl TenantMachine {
         let is_free = match self.phase {
             Phase::Idle => !self.dirty || self.bgp.settle_at.is_some(),
             Phase::Observing => self.bgp.seen.is_none(),
-            Phase::Applying | Phase::ApplyingLearned => false,
+            // The plan takes it along.
+            Phase::Planning | Phase::Applying | Phase::ApplyingLearned => false,
         };
         let is_due = !self.bgp.changed.is_empty() && !self.bgp.is_applying;
         let can = is_free && is_due && self.is_in_sync();

@@ -98,6 +98,8 @@ pub struct BgpImport {
     pub route_targets: Vec<RouteTarget>,
     /// More prefixes than this end the session (Cease/1, RFC 4486).
     pub maximum_prefixes: u32,
+    /// How long it then stays down.
+    pub restart_after: Duration,
 }
 
 /// A network to accept, and how long prefixes inside it may be.
@@ -133,6 +135,8 @@ pub struct SiteBgp {
     pub password: Option<TcpPassword>,
     /// More prefixes than this end the session.
     pub maximum_prefixes: u32,
+    /// How long it then stays down.
+    pub restart_after: Duration,
     /// Silence for this long ends the session (RFC 4271 §6.5); 3 s or more.
     pub hold_time: Duration,
     /// What we are to it (RFC 9234), if that is said. Never to one of our own AS.

@@ -13,7 +13,7 @@ use crate::model::{
     Attachment, Backend, BgpNeighbor, Config, FabricLink, Placement, Site, Tenant, VlanAttachment,
     VlanLink,
 };
-use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, SiteName, TenantName};
+use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, PrefixMap, SiteName, TenantName};
 use std::collections::BTreeMap;
 
 /// What the kernel should hold for `config`.
@@ -322,9 +322,10 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
             }
         }
     }
+    let serving = serving(tenant);
     // What routers say themselves is learned.
-    let given = serving(tenant).into_iter().filter(|(_, site)| site.bounds.is_none());
-    for (prefix, site) in given {
+    let given = serving.iter().filter(|(_, site)| site.bounds.is_none());
+    for (prefix, site) in given.map(|(prefix, site)| (*prefix, *site)) {
         let Some(leg) = legs.to_site(site) else { continue };
         let own: &[InterfaceAddress] = match &site.attachment {
             Attachment::WireGuard(peer) => &peer.tunnel_addresses,
@@ -342,10 +343,17 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
             }
         }
     }
-    // What they do not say goes nowhere: a wider route of the fabric would have it.
+    // What they do not say, and is in nothing else that a site serves, goes nowhere: a
+    // wider route of the fabric would have it.
+    let served: PrefixMap<(Prefix, &Site)> =
+        serving.into_iter().map(|(prefix, site)| (prefix, (prefix, site))).collect();
     for site in tenant.sites.values() {
         let bounds = site.bounds.iter().flatten().map(|prefix| prefix.visible());
-        for prefix in bounds.filter(|prefix| !is_on_link(site, *prefix)) {
+        let is_nobodys = |prefix: &Prefix| {
+            let is_itself = |(other, by): &(Prefix, &Site)| other == prefix && by.name == site.name;
+            !is_on_link(site, *prefix) && served.covering(*prefix).all(is_itself)
+        };
+        for prefix in bounds.filter(is_nobodys) {
             let unreachable = Route { target: RouteTarget::Unreachable };
             routes.entry(RouteKey::new(prefix)).or_insert(unreachable);
         }

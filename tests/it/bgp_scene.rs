@@ -77,6 +77,7 @@ pub(crate) fn tenant() -> Tenant {
             large_communities: Vec::new(),
             route_targets: vec!["64512:40".parse().unwrap()],
             maximum_prefixes: 1_000,
+            restart_after: Duration::from_secs(300),
         },
         export: BgpExport { med: Some(50), ..BgpExport::default() },
     });
@@ -106,6 +107,7 @@ pub(crate) fn tenant() -> Tenant {
             neighbor: neighbor.parse().unwrap(),
             password: None,
             maximum_prefixes: 50,
+            restart_after: Duration::from_secs(300),
             hold_time: Duration::from_secs(90),
             role: None,
             strict_role: false,

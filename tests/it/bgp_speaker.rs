@@ -372,7 +372,10 @@ fn a_router_that_takes_an_hour_to_come_back_has_ten_minutes() {
 
 #[test]
 fn a_neighbor_that_says_too_much_is_ended_and_tried_again_later() {
-    let mut scene = Scene::connected(&tenant());
+    let mut tenant = tenant();
+    let site = tenant.sites.values_mut().find(|site| site.name.to_string() == "hq").unwrap();
+    site.bgp.as_mut().unwrap().restart_after = Duration::from_secs(60);
+    let mut scene = Scene::connected(&tenant);
     let many = (0..60).map(|at| nlri(&format!("172.20.{at}.0/24"))).collect();
     scene.say(2, announce(attributes("10.255.30.1", &[65_010]), many));
     assert!(
@@ -383,7 +386,9 @@ fn a_neighbor_that_says_too_much_is_ended_and_tried_again_later() {
     assert_eq!(scene.routes(), [""; 0]);
     assert_ne!(scene.routers[2].session.state(), SessionState::Established);
     assert_eq!(scene.routers[0].session.state(), SessionState::Established, "nobody else's");
-    scene.pass(320);
+    scene.pass(55);
+    assert_ne!(scene.routers[2].session.state(), SessionState::Established);
+    scene.pass(25);
     assert_eq!(scene.routers[2].session.state(), SessionState::Established);
 }
 

@@ -7,12 +7,13 @@ use crate::bgp_scene::fabric_neighbor;
 use crate::random_config::{Lot, random_config, site, tenant};
 use lockgate::model::{
     Allow, Attachment, BgpExport, BgpImport, Config, Direction, FabricBgp, FabricLink, Placement,
-    Ports, Protocol, SiteBgp, Tenant,
+    Ports, Protocol, Site, SiteBgp, Tenant,
 };
-use lockgate::net::Asn;
+use lockgate::net::{Asn, ManagedName, Prefix};
 use lockgate::reconcile::{
-    Conversation, Fate, KernelState, Leg, Match, Packet, Payload, Policy, PrefixSet, Rule,
-    Transport, desired, desired_tenant, expected, leaks, plan, trace,
+    Conversation, Device, Fate, KernelState, Leg, Match, Packet, Payload, Policy, PrefixSet, Route,
+    RouteKey, RouteTarget, Rule, Said, Transport, desired, desired_tenant, expected, leaks, plan,
+    serving, trace, vlan_link,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -27,7 +28,9 @@ fn the_rules_do_what_the_documents_say() {
         for tenant in config.tenants.values_mut() {
             let tenant = Arc::make_mut(tenant);
             speak(&mut lot, tenant);
-            let namespace = desired_tenant(tenant, Placement::PerTenant);
+            follow(&mut lot, tenant);
+            let mut namespace = desired_tenant(tenant, Placement::PerTenant);
+            namespace.routes.extend(learned(tenant));
             for number in 0..60 {
                 let packet = if number % 4 == 0 {
                     random_packet_to_us(&mut lot, tenant)
@@ -73,6 +76,7 @@ fn speak(lot: &mut Lot, tenant: &mut Tenant) {
             large_communities: Vec::new(),
             route_targets: Vec::new(),
             maximum_prefixes: 1,
+            restart_after: Duration::from_secs(300),
         },
         export: BgpExport::default(),
     });
@@ -88,11 +92,46 @@ fn speak(lot: &mut Lot, tenant: &mut Tenant) {
             neighbor,
             password: None,
             maximum_prefixes: 1,
+            restart_after: Duration::from_secs(300),
             hold_time: Duration::from_secs(90),
             role: None,
             strict_role: false,
         });
     }
+}
+
+/// Has each site that speaks BGP say none, some or all of its networks.
+fn follow(lot: &mut Lot, tenant: &mut Tenant) {
+    let mut said = Said::default();
+    for site in tenant.sites.values() {
+        let mut networks = Vec::new();
+        for prefix in site.prefixes.iter().map(|prefix| prefix.visible()) {
+            let half = Prefix::containing_address(prefix.address(), prefix.length() + 1);
+            networks.extend(match lot.below(3) {
+                0 => None,
+                1 => half.ok(),
+                _ => Some(prefix),
+            });
+        }
+        said.put(&site.name, networks);
+    }
+    *tenant = Arc::unwrap_or_clone(said.bound(&Arc::new(tenant.clone())));
+}
+
+/// The routes that its speaker makes of what sites say.
+fn learned(tenant: &Tenant) -> Vec<(RouteKey, Route)> {
+    let said = serving(tenant).into_iter().filter(|(_, site)| site.bounds.is_some());
+    let route = |(prefix, site): (Prefix, &Site)| {
+        let tunnels = || Device::Managed(ManagedName::wireguard());
+        let device = vlan_link(site).unwrap_or_else(tunnels);
+        let via = match &site.attachment {
+            Attachment::WireGuard(_) => None,
+            Attachment::Vlan(vlan) => vlan.next_hop_for(prefix.address()),
+        };
+        let target = RouteTarget::Link { device, via, source: None };
+        Some((RouteKey::learned(prefix), Route { target }))
+    };
+    said.filter_map(route).collect()
 }
 
 /// A packet for an address of ours, by the link that has it or another, of a neighbor or
@@ -270,6 +309,7 @@ fn a_rule_named_a_set_that_was_not_there() {
         for tenant in config.tenants.values_mut() {
             let tenant = Arc::make_mut(tenant);
             speak(&mut lot, tenant);
+            follow(&mut lot, tenant);
             let ruleset = desired_tenant(tenant, placement).ruleset.unwrap();
             for rule in ruleset.chains.values().flat_map(|chain| &chain.rules) {
                 let named = rule.matches.iter().filter_map(|one| match one {
@@ -290,7 +330,13 @@ fn a_rule_named_a_set_that_was_not_there() {
 #[test]
 fn what_is_desired_has_no_leak() {
     for seed in 0..60 {
-        let config = random_config(&mut Lot(seed), Placement::PerTenant);
+        let mut lot = Lot(seed);
+        let mut config = random_config(&mut lot, Placement::PerTenant);
+        for tenant in config.tenants.values_mut() {
+            let tenant = Arc::make_mut(tenant);
+            speak(&mut lot, tenant);
+            follow(&mut lot, tenant);
+        }
         let found = leaks(&config, &desired(&config, Placement::PerTenant), Placement::PerTenant);
         assert!(found.is_empty(), "seed {seed}: {}", found[0]);
     }

@@ -30,6 +30,7 @@ spec:
           {{cidr: 10.96.0.0/12, ge: 24, le: 32}}]
         communities: ['65001:40']
         maximumPrefixes: {maximum}
+        maximumPrefixesRestartSeconds: 200
 "
     );
     let class = class_document().replace("spec: {", "spec: {forbiddenPrefixes: [10.96.0.0/12], ");
@@ -141,7 +142,7 @@ fn every_cause_is_told_by_show_rib() {
         tor.say("restart lockgate");
         wait_said(
             "10.140.2.0/24",
-            "tor is not up, but Idle: said more than 3 networks, and is left down for 300 s",
+            "tor is not up, but Idle: said more than 3 networks, and is left down for 200 s",
         );
         wait_said("10.140.2.0/24", "no neighbor says 10.140.2.0/24");
     });

@@ -7,10 +7,6 @@ use crate::bgp::rib::{Limit, NeighborName, Retain};
 use crate::bgp::session::{Event, Output, StopReason};
 use crate::net::Instant;
 use crate::reconcile::Said;
-use std::time::Duration;
-
-/// How long a neighbor that said too much is left alone.
-const OVER_LIMIT: Duration = Duration::from_secs(300);
 
 impl Speaker {
     /// Works off what the sessions have to tell, and what follows from it.
@@ -140,7 +136,7 @@ impl Speaker {
         let Some(neighbor) = self.neighbors.get_mut(name) else { return };
         let family = neighbor.families().next().unwrap_or(Family::Ipv4Unicast);
         let maximum = neighbor.endpoint.maximum_prefixes;
-        let restart_after = Some(OVER_LIMIT);
+        let restart_after = Some(neighbor.endpoint.restart_after);
         neighbor.session.stop(&StopReason::MaximumPrefixes { family, maximum, restart_after }, now);
         self.rib.neighbor_down(name, &Retain::default(), now);
         self.happened(name, Happening::OverLimit);

@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub hold_time: Duration,
     /// More networks than this end the session.
     pub maximum_prefixes: u32,
+    /// How long it then stays down.
+    pub restart_after: Duration,
     /// Whether it is waited for and never dialed.
     pub passive: bool,
     /// Whether it may have VPN routes for us.
@@ -94,6 +96,7 @@ fn of_fabric(tenant: &Tenant, neighbor: &BgpNeighbor) -> Option<Endpoint> {
         password: neighbor.password.clone(),
         hold_time: HOLD_TIME,
         maximum_prefixes: bgp.import.maximum_prefixes,
+        restart_after: bgp.import.restart_after,
         passive: neighbor.address().is_none(),
         has_vpn_routes: !bgp.import.route_targets.is_empty(),
         role: neighbor.role,
@@ -118,6 +121,7 @@ fn of_site(site: &Site) -> Option<Endpoint> {
         password: router.password.clone(),
         hold_time: router.hold_time,
         maximum_prefixes: router.maximum_prefixes,
+        restart_after: router.restart_after,
         passive: false,
         has_vpn_routes: false,
         role: router.role,

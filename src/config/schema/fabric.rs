@@ -216,7 +216,7 @@ pub enum RoleName {
 }
 
 /// What to accept from the fabric.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FabricImportSpec {
     /// Networks, each with the lengths of prefixes accepted inside it.
@@ -238,6 +238,27 @@ pub struct FabricImportSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub maximum_prefixes: Option<u32>,
+    /// How long a session stays down that ended for that, in seconds.
+    #[serde(default = "maximum_prefixes_restart_seconds")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub maximum_prefixes_restart_seconds: u32,
+}
+
+impl Default for FabricImportSpec {
+    fn default() -> Self {
+        Self {
+            prefixes: Vec::new(),
+            communities: Vec::new(),
+            route_targets: Vec::new(),
+            maximum_prefixes: None,
+            maximum_prefixes_restart_seconds: maximum_prefixes_restart_seconds(),
+        }
+    }
+}
+
+/// Time for somebody to look at it.
+pub(super) const fn maximum_prefixes_restart_seconds() -> u32 {
+    300
 }
 
 /// A network to accept, and what inside it. Without `ge` and `le` the network itself only.

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "KubeSchema repeats the struct inside a function")]
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
 
+use super::fabric::maximum_prefixes_restart_seconds;
 use super::{Condition, RoleName, SecretKeyRef, VlanProtocolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -221,6 +222,10 @@ pub struct SiteBgpSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub maximum_prefixes: Option<u32>,
+    /// How long the session stays down when it ended for that, in seconds.
+    #[serde(default = "maximum_prefixes_restart_seconds")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub maximum_prefixes_restart_seconds: u32,
     /// Silence that ends the session, in seconds.
     #[serde(default = "hold_time_seconds")]
     #[schemars(range(min = 3, max = 65535))]

@@ -7,6 +7,7 @@ use crate::config::shape::clip;
 use crate::model::{BgpExport, BgpImport, ImportPrefix, limits};
 use crate::net::{Community, CommunityError, LargeCommunity, RouteTarget};
 use std::str::FromStr;
+use std::time::Duration;
 
 pub(super) fn check_import(spec: &FabricImportSpec, found: &mut Findings) -> BgpImport {
     let path = "spec.fabric.bgp.import";
@@ -22,6 +23,12 @@ pub(super) fn check_import(spec: &FabricImportSpec, found: &mut Findings) -> Bgp
     let maximum_prefixes = spec
         .maximum_prefixes
         .and_then(|value| found.ranged::<u32>(&format!("{path}.maximumPrefixes"), value, 1, most));
+    let restart = found.ranged::<u16>(
+        &format!("{path}.maximumPrefixesRestartSeconds"),
+        spec.maximum_prefixes_restart_seconds,
+        1,
+        65_535,
+    );
     let (communities, large_communities) =
         communities(&format!("{path}.communities"), &spec.communities, found);
     BgpImport {
@@ -34,6 +41,7 @@ pub(super) fn check_import(spec: &FabricImportSpec, found: &mut Findings) -> Bgp
             found,
         ),
         maximum_prefixes: maximum_prefixes.unwrap_or(limits::DEFAULT_PREFIXES_PER_NEIGHBOR),
+        restart_after: Duration::from_secs(restart.map_or(0, u64::from)),
     }
 }
 

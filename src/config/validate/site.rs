@@ -293,6 +293,12 @@ fn check_bgp(
     }
     let hold_time =
         found.ranged::<u16>("spec.bgp.holdTimeSeconds", spec.hold_time_seconds, 3, 65_535);
+    let restart = found.ranged::<u16>(
+        "spec.bgp.maximumPrefixesRestartSeconds",
+        spec.maximum_prefixes_restart_seconds,
+        1,
+        65_535,
+    );
     let secret = spec.password_secret_ref.as_ref();
     let password = check_password("spec.bgp", secret, gateway.name.namespace(), inputs, found);
     let most = gateway.class.class.maximum_prefixes;
@@ -313,6 +319,7 @@ fn check_bgp(
         neighbor: neighbor?,
         password,
         maximum_prefixes,
+        restart_after: Duration::from_secs(u64::from(restart?)),
         hold_time: Duration::from_secs(u64::from(hold_time?)),
         role,
         strict_role,

@@ -81,6 +81,8 @@ impl Wanted {
 pub(super) enum Phase {
     Idle,
     Observing,
+    /// It was looked at, and what comes of that is being found out.
+    Planning,
     Applying,
     /// Steps about learned routes alone.
     ApplyingLearned,
@@ -311,6 +313,7 @@ impl TenantMachine {
             return;
         }
         let Some(observed) = self.keep_seen(observed) else { return };
+        self.phase = Phase::Planning;
         self.is_judged &= self.observed == observed;
         self.observed = observed;
         self.compare_rules();
@@ -392,7 +395,7 @@ impl TenantMachine {
             return;
         }
         match self.phase {
-            Phase::Idle | Phase::Observing => return,
+            Phase::Idle | Phase::Observing | Phase::Planning => return,
             Phase::ApplyingLearned if failed.is_empty() => {
                 self.phase = Phase::Idle;
                 self.settle_learned(now);

@@ -39,6 +39,7 @@ pub(super) fn fabric_bgp() -> FabricBgp {
             large_communities: Vec::new(),
             route_targets: Vec::new(),
             maximum_prefixes: 1_000,
+            restart_after: Duration::from_secs(300),
         },
         export: BgpExport::default(),
     }

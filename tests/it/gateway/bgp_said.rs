@@ -34,6 +34,7 @@ fn speaking(name: &str, number: u8, prefixes: &[&str]) -> Site {
         neighbor: ends(number).1,
         password: None,
         maximum_prefixes: 50,
+        restart_after: Duration::from_secs(300),
         hold_time: Duration::from_secs(90),
         role: None,
         strict_role: false,
