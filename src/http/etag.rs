@@ -21,8 +21,9 @@ use sha2::{Digest, Sha256};
 /// Bytes of the checksum that are told: 128 bits.
 const BYTES: usize = 16;
 
-/// Header fields an answer without its body keeps (RFC 9110 §15.4.5).
-const KEPT: [HeaderName; 3] = [header::ETAG, header::VARY, header::CACHE_CONTROL];
+/// Header fields an answer without its body keeps (RFC 9110 §15.4.5), beside what is set
+/// of every answer afterwards.
+const KEPT: [HeaderName; 2] = [header::ETAG, header::CACHE_CONTROL];
 
 /// Gives what can be kept a validator, and sends it only to who does not have it.
 pub(super) async fn etag(request: Request, next: Next) -> Response {

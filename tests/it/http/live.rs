@@ -234,7 +234,36 @@ fn a_new_process_does_not_take_numbers_of_another_for_its_own() {
     server.snapshots.send_replace(Arc::new(other));
     let id = reader.wait("change").id.unwrap();
     let server = Server::start();
+    // It has as many of its own, so that only whose they are tells them apart.
+    let mut reader = Reader::open(&server, "", None);
+    reader.wait("snapshot");
+    let mut now = snapshot();
+    happen(&mut now, 0, "here");
+    server.snapshots.send_replace(Arc::new(now));
+    let own = reader.wait("change").id.unwrap();
+    let number = |id: &str| id.split_once('-').unwrap().1.to_owned();
+    assert_eq!(number(&own), number(&id));
+    assert_eq!(Reader::open(&server, "", Some(&own)).next().event, "snapshot");
     assert_eq!(Reader::open(&server, "", Some(&id)).next().event, "gap");
+}
+
+/// A snapshot from before the loop came to a stand is no news: who is told of one takes
+/// what it shows for what is.
+#[test]
+fn who_came_to_a_loop_that_stands_still_was_told_of_a_snapshot() {
+    let server = Server::with(snapshot(), Duration::from_millis(50));
+    let _ = std::sync::mpsc::sync_channel::<()>(0).1.recv_timeout(Duration::from_millis(300));
+    assert_eq!(server.ask("/livez").status(), 503);
+    let mut reader = Reader::open(&server, "", None);
+    let mut line = String::new();
+    while !line.starts_with("retry: ") {
+        line.clear();
+        assert_ne!(reader.lines.read_line(&mut line).unwrap(), 0, "the stream ended");
+    }
+    let mut now = snapshot();
+    happen(&mut now, 0, "all the same");
+    server.snapshots.send_replace(Arc::new(now));
+    assert_eq!(reader.next().event, "change");
 }
 
 #[test]

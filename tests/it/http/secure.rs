@@ -6,7 +6,7 @@ use super::server::{Answer, Server, exchange};
 use crate::sample::snapshot;
 use lockgate::http::{Access, Authorities, Credentials, Times, Tls, TlsError};
 use lockgate::model::limits;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -114,6 +114,28 @@ fn a_renewed_certificate_is_shown_to_who_comes_and_kept_for_who_is_there() {
     answered(&mut before);
     let shown = |stream: &Secured| stream.conn.peer_certificates().unwrap()[0].to_vec();
     assert_ne!(shown(&before), shown(&after));
+}
+
+/// A connection is of whom the authorities vouched for when it began.
+#[test]
+fn a_connection_outlived_the_authority_that_vouched_for_it() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let pair = authority.server(2090);
+    let (say, taken) = watch::channel(Arc::new(credentials(&pair, Some(&authority))));
+    let times = Times { head: Duration::from_secs(60), ..Times::default() };
+    let server = Server::made(snapshot(), |views| views.with_credentials(taken).with_times(times));
+    let socket = server.connect();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut stream = Client::new(&authority).shake(socket, "localhost").unwrap();
+    stream.write_all(KEEP.as_bytes()).unwrap();
+    let mut piece = [0; 1_024];
+    assert_ne!(stream.read(&mut piece).unwrap(), 0);
+    // As many authorities as before, and not the same.
+    say.send_replace(Arc::new(credentials(&pair, Some(&other))));
+    let mut rest = Vec::new();
+    let ended = stream.read_to_end(&mut rest);
+    let kind = ended.as_ref().err().map(std::io::Error::kind);
+    assert!(matches!(kind, None | Some(ErrorKind::UnexpectedEof)), "{ended:?}");
 }
 
 #[test]

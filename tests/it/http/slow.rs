@@ -29,6 +29,11 @@ fn narrow(server: &Server) -> TcpStream {
 
 /// Sixteen megabytes of events: more than all buffers between two ends hold.
 fn flood(server: &Server) {
+    happen(server, 16_000);
+}
+
+/// A thousand events of so many bytes each.
+fn happen(server: &Server, bytes: usize) {
     let mut now = snapshot();
     let events = &mut now.tenants[0].events;
     let next = events.last().map_or(0, |last| last.id.0 + 1);
@@ -39,7 +44,7 @@ fn flood(server: &Server) {
         count: Count(1),
         site: None,
         reason: EventReason::SiteStateChanged,
-        message: "x".repeat(16_000),
+        message: "x".repeat(bytes),
     }));
     server.snapshots.send_replace(Arc::new(now));
 }
@@ -68,6 +73,32 @@ fn a_reader_that_stays_and_does_not_read_is_let_go_and_nothing_kept_for_it() {
     assert!(rest.len() < 12_000_000, "{} bytes were kept for it", rest.len());
     // Cut off: an end without the last chunk, or a reset.
     assert!(ended.is_err() || !rest.ends_with(b"0\r\n\r\n"));
+}
+
+/// Their connections last as long as any, and their places are others' before that.
+#[test]
+fn readers_that_do_not_read_held_the_places_of_those_who_do() {
+    let times = Times { message: Duration::from_millis(300), ..Times::default() };
+    let server = Server::made(snapshot(), |views| views.with_times(times));
+    let subscribe = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let begin = |stream: &mut TcpStream| {
+        let mut head = [0; 12];
+        stream.write_all(subscribe).unwrap();
+        stream.read_exact(&mut head).unwrap();
+        head
+    };
+    let mut readers: Vec<TcpStream> = (0..limits::HTTP_STREAMS).map(|_| narrow(&server)).collect();
+    for reader in &mut readers {
+        assert_eq!(&begin(reader), b"HTTP/1.1 200");
+    }
+    assert_eq!(&begin(&mut server.connect()), b"HTTP/1.1 503");
+    happen(&server, 1_500);
+    let mut tries = (0..40).map(|_| {
+        pause(200);
+        server.snapshots.send_replace(Arc::new(snapshot()));
+        begin(&mut server.connect())
+    });
+    assert!(tries.any(|head| &head == b"HTTP/1.1 200"), "nobody made room");
 }
 
 #[test]
