@@ -246,7 +246,7 @@ fn a_handshake_that_never_ends_is_cut_off_and_leaves_room() {
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
         assert!(
-            !ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            !ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
             "one is kept"
         );
         assert!(answer.is_empty(), "{answer:?}");
