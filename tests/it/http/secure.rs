@@ -245,10 +245,7 @@ fn a_handshake_that_never_ends_is_cut_off_and_leaves_room() {
     for stream in &mut idle {
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
-        assert!(
-            !ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
-            "one is kept"
-        );
+        assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "one is kept");
         assert!(answer.is_empty(), "{answer:?}");
     }
     assert_eq!(ask(&server, &Client::new(&authority)).unwrap().status(), 200);
