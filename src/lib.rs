@@ -79,6 +79,7 @@
 //! | what is taken of a BGP neighbor | `bgp/policy.rs` |
 //! | which route serves, and why | `bgp/rib/best_path.rs`, `bgp/next_hop.rs` |
 //! | what is advertised | `bgp/export.rs` |
+//! | what is served of a site whose router speaks BGP | `reconcile/said.rs`, `gateway/following.rs` |
 //! | when a tenant's BGP begins, ends and touches the kernel | `gateway/bgp.rs` |
 //! | how BGP's sockets are held | `daemon/bgp.rs`, `linux/tcp.rs` |
 //! | when BFD takes a neighbor for dead, and what follows | `bfd/session.rs`, `gateway/bfd.rs` |

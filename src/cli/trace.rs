@@ -4,10 +4,10 @@ use super::args::Directories;
 use super::documents::DocumentArguments;
 use super::terminal;
 use super::verdict::{Failure, Verdict};
-use crate::model::{Config, Placement, Tenant};
-use crate::net::TenantName;
+use crate::model::{Config, Placement, Site, Tenant};
+use crate::net::{Prefix, SiteName, TenantName};
 use crate::reconcile::{
-    Conversation, Fate, Leg, Packet, Payload, Transport, desired_tenant, trace,
+    Conversation, Fate, Leg, Packet, Payload, Transport, desired_tenant, serving, trace,
 };
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
@@ -73,7 +73,22 @@ pub(super) fn run(
     let namespace = desired_tenant(tenant, Placement::PerTenant);
     let way = trace(&namespace, tenant, &packet);
     terminal::print(&way.to_string())?;
+    if let (Fate::Forwarded, Some(router)) = (way.fate, router(tenant, &way.packet)) {
+        terminal::print(&format!(
+            "only while the router of site {router} says this network by BGP, \
+             see `lockgate show rib`\n"
+        ))?;
+    }
     Ok(Verdict::finding_if(matches!(way.fate, Fate::Dropped(_))))
+}
+
+/// The site whose router has to say the network that a packet comes from or goes to.
+fn router<'a>(tenant: &'a Tenant, packet: &Packet) -> Option<&'a SiteName> {
+    tenant.fabric.bgp.as_ref()?;
+    let side = if packet.leg == Leg::Fabric { packet.destination } else { packet.source };
+    let has = |(network, _): &(Prefix, &Site)| network.contains(side);
+    let (_, site) = serving(tenant).into_iter().filter(has).max_by_key(|(it, _)| it.length())?;
+    site.bgp.as_ref().map(|_| &site.name)
 }
 
 fn choose<'a>(config: &'a Config, wanted: Option<&TenantName>) -> anyhow::Result<&'a Tenant> {

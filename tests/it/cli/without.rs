@@ -297,3 +297,69 @@ fn trace_follows_what_is_allowed_and_finds_what_is_not() {
     assert!(refused.stdout.contains("dropped: "), "{}", refused.stdout);
     assert_eq!(run(&["trace", "10.0.0.1", "2001:db8::1", "-f", &file]).code, 2);
 }
+
+/// A site whose router says which of its networks it has.
+const SPEAKS: &str = "apiVersion: lockgate.dev/v1alpha1
+kind: ConnectivityClass
+metadata: {name: default}
+spec: {advertisedHost: vpn.example.net}
+---
+apiVersion: lockgate.dev/v1alpha1
+kind: TenantGateway
+metadata: {name: gw, namespace: acme}
+spec:
+  appPrefixes: [10.136.40.0/24]
+  fabric:
+    veth: {peer: app-acme, addresses: [10.136.40.1/24]}
+    bgp:
+      localASN: 64600
+      routerID: 10.136.40.1
+      neighbors: [{name: tor, address: 10.136.40.2, remoteASN: 65001}]
+---
+apiVersion: lockgate.dev/v1alpha1
+kind: SiteAttachment
+metadata: {name: hq, namespace: acme}
+spec:
+  gatewayRef: {name: gw}
+  type: VLAN
+  vlan: {interface: lan0, addresses: [172.30.0.1/24], nextHop: 172.30.0.2}
+  prefixes: [{cidr: 10.64.0.0/16}]
+  bgp: {remoteASN: 65010, neighbor: 172.30.0.2}
+";
+
+#[test]
+fn what_a_router_has_to_say_was_promised_by_trace_and_missed_by_diff() {
+    use lockgate::config::{Allocations, Documents, Options, Secrets, validate};
+    use lockgate::model::Placement;
+    use lockgate::reconcile::{Device, Route, RouteKey, RouteTarget, Said, desired};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("acme.yaml");
+    std::fs::write(&file, SPEAKS).unwrap();
+    let file = file.to_str().unwrap();
+    let traced = run(&["trace", "10.136.40.5", "10.64.7.1", "-f", file]);
+    assert_eq!((traced.code, traced.stderr.as_str()), (0, ""), "{}", traced.stdout);
+    assert!(traced.stdout.contains("while the router of site hq says"), "{}", traced.stdout);
+
+    // It has said a part, and the kernel holds what comes of that.
+    let documents = Documents::parse([("acme.yaml", SPEAKS.as_bytes())]);
+    let uplink_mtu = lockgate::linux::uplink_mtu();
+    let (secrets, options) = (Secrets::default(), Options { uplink_mtu, ..Options::default() });
+    let mut config = validate(&documents, &secrets, &Allocations::new(), &options).config;
+    let part = "10.64.7.0/24".parse().unwrap();
+    for tenant in config.tenants.values_mut() {
+        let mut said = Said::default();
+        said.put(&"hq".parse().unwrap(), [part]);
+        *tenant = said.bound(tenant);
+    }
+    let mut held = desired(&config, Placement::PerTenant);
+    let device = Device::Foreign("lan0".parse().unwrap());
+    let via = Some("172.30.0.2".parse().unwrap());
+    let target = RouteTarget::Link { device, via, source: None };
+    for namespace in held.tenants.values_mut() {
+        namespace.routes.insert(RouteKey::learned(part), Route { target: target.clone() });
+    }
+    let state = directory.path().join("state");
+    std::fs::write(&state, held.to_string()).unwrap();
+    let ended = run(&["diff", "-f", file, "--observed", state.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "", ""));
+}
