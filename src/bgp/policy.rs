@@ -12,9 +12,9 @@
 //!   link from it;
 //! - a site's declared network, or one inside: the longest match would carry the
 //!   customer's traffic to the fabric. A *wider* route is harmless, for the
-//!   site's own is longer and always there, as unreachable while nobody says it. A site that is the default route
-//!   declares everything; there only the default route itself is refused, for
-//!   else no application could be reached;
+//!   site's own is longer and always there, as unreachable while nobody says it. A
+//!   site that is the default route declares everything; there only the default
+//!   route itself is refused, for else no application could be reached;
 //! - the default route, unless the class allows sites to have it and a list
 //!   names it with length 0.
 //!

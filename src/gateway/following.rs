@@ -1,9 +1,9 @@
 //! How a tenant comes to be served by what routers of its sites say.
 //!
 //! ```text
-//!   Speaker ─▶ hear ─▶ due ─▶ take_due ─▶ Gateway::want ─┬─▶ Speaker: what the fabric is told
-//!   namespace, looked at for the first time ─▶ take_up   ├─▶ the device: allowed IPs
-//!                                                        └─▶ rules, after gather_until
+//!   Speaker ─▶ hear ─▶ due ─▶ take_to_follow ─▶ want ─┬─▶ Speaker: what the fabric is told
+//!   first look ─▶ take_up_said ───────────────────▲   ├─▶ the device: allowed IPs
+//!                                                     └─▶ rules, after gather_until
 //! ```
 
 use super::tenant::TenantMachine;

@@ -22,10 +22,10 @@
 //!
 //! In reading order: [`Gateway`] here, `inputs` and `wanting` (what it is told, and
 //! what comes of it for each tenant), `questions`, `tenant` (one tenant's way to what
-//! is wanted), `bgp` (its speaker), `learned` (what its speaker learned),
-//! `following` (what it learned of sites' networks), `bfd` (who
+//! is wanted), `deadlines` (who has something to do when), `bgp` (its speaker), `learned`
+//! (what its speaker learned), `following` (what that is of sites' networks), `bfd` (who
 //! watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages`
-//! (keys), `deadlines` (who has something to do when), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
+//! (keys), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
 //! (whether its devices answer), `conntrack` (how full its table is), `takeover` (who
 //! serves instead), `test_page` (who sees it, and where), `view`, `key_view` and
 //! `bgp_view` (the snapshot).
@@ -55,7 +55,7 @@ mod test_page;
 mod view;
 mod wanting;
 
-use crate::model::{Backend, Config, Placement, Tenant, limits};
+use crate::model::{Backend, Config, Placement, Refusal, Tenant, limits};
 use crate::net::{Instant, Now, PublicKey, TenantName, Timestamp};
 use crate::probe::Shot;
 use crate::reconcile::{Borrowed, Step, Unprogrammable};
@@ -142,13 +142,20 @@ pub struct Gateway {
     outputs: VecDeque<Output>,
 }
 
+/// Whether a tenant goes on to be served, if it was, though its documents are refused. One
+/// that is leaving does not.
+fn goes_on(config: &Config, name: &TenantName) -> bool {
+    let is_of = |refusal: &Refusal| refusal.site.is_none() && refusal.tenant == *name;
+    !config.tenants.contains_key(name) && config.refused.iter().any(is_of)
+}
+
 /// The tenants of the documents, and those that go on to be served while theirs are
 /// refused.
 fn tenants<'a>(
     config: &'a Config,
     machines: impl Iterator<Item = (&'a TenantName, &'a TenantMachine)>,
 ) -> impl Iterator<Item = &'a Arc<Tenant>> {
-    let others = machines.filter(|(name, _)| !config.tenants.contains_key(name));
+    let others = machines.filter(|(name, _)| goes_on(config, name));
     let others = others.filter_map(|(_, machine)| machine.wanted());
     config.tenants.values().chain(others.map(|wanted| &wanted.tenant))
 }
@@ -193,6 +200,7 @@ impl Gateway {
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
         self.config.tenants.clear();
+        self.config.refused.clear();
         let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
         for name in names {
             self.release(&name, now);
@@ -237,7 +245,10 @@ impl Gateway {
     /// A tenant as asked for: as documents have it now or, where they are refused, as it
     /// goes on to be served.
     fn tenant(&self, name: &TenantName) -> Option<Arc<Tenant>> {
-        let served = || Some(&self.tenants.get(name)?.wanted()?.tenant);
+        let served = || {
+            let machine = self.tenants.get(name).filter(|_| goes_on(&self.config, name))?;
+            Some(&machine.wanted()?.tenant)
+        };
         self.config.tenants.get(name).or_else(served).cloned()
     }
 
@@ -295,8 +306,7 @@ impl Gateway {
     }
 
     fn forget_names(&mut self) {
-        let machines = self.tenants.iter().filter(|_| !self.stopping);
-        let all = tenants(&self.config, machines);
+        let all = tenants(&self.config, self.tenants.iter());
         self.names.keep(all.flat_map(|tenant| device::names(tenant)));
     }
 

@@ -302,6 +302,24 @@ fn a_tenant_whose_documents_are_refused_followed_its_routers_no_more() {
     assert_ne!(scene.world.site(&name("acme"), "hq").state, SiteState::Up);
 }
 
+/// Neighbors hear that others are to be used, for two seconds; what they say meanwhile is
+/// no reason to stay.
+#[test]
+fn a_tenant_that_was_leaving_stayed_because_its_customer_said_something() {
+    let mut scene = up();
+    scene.say_by(CUSTOMER, said(1, &["192.168.7.0/24"]));
+    scene.world.pass(Duration::from_secs(2));
+    scene.world.serve(&Config::default());
+    scene.settle();
+    scene.world.pass(Duration::from_millis(500));
+    scene.say_by(CUSTOMER, said(1, &["192.168.8.0/24"]));
+    scene.world.pass(Duration::from_millis(500));
+    scene.handshake(false);
+    scene.world.pass(Duration::from_secs(5));
+    scene.settle();
+    assert_eq!(scene.world.kernel.state.tenants.len(), 0);
+}
+
 #[test]
 fn what_is_on_the_link_needs_no_word() {
     let site = speaking("hq", 1, &["10.255.1.0/31", "192.168.0.0/16"]);
