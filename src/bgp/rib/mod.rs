@@ -72,8 +72,8 @@ pub struct Rib {
     maximum: u32,
     /// Whether a learned route may lead elsewhere than it did.
     unsettled: bool,
-    /// Whether a site's router has other networks than before.
-    is_said_anew: bool,
+    /// The sites whose routers have other networks than before.
+    said_anew: BTreeSet<SiteName>,
     /// Networks whose route may have changed.
     changed: BTreeSet<Prefix>,
 }

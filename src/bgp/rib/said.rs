@@ -5,7 +5,8 @@
 
 use super::{NeighborName, Rib};
 use crate::bgp::Reject;
-use crate::net::Prefix;
+use crate::net::{Prefix, SiteName};
+use std::collections::BTreeSet;
 
 impl Rib {
     /// The networks that the router of a site says and that documents let it have, as the
@@ -15,19 +16,22 @@ impl Rib {
         neighbor.into_iter().flat_map(|neighbor| neighbor.said.iter().copied())
     }
 
-    /// Whether [`Self::said`] of any site may be another than when this was asked last.
-    pub fn take_said(&mut self) -> bool {
-        std::mem::take(&mut self.is_said_anew)
+    /// The sites of which [`Self::said`] may be another than when this was asked last.
+    pub fn take_said(&mut self) -> BTreeSet<SiteName> {
+        std::mem::take(&mut self.said_anew)
     }
 
     /// Notes that a path of this neighbor to `prefix` came or went.
     pub(super) fn note_said(&mut self, index: u16, prefix: Prefix) {
         let Some(neighbor) = self.neighbors.get_mut(&index) else { return };
-        let NeighborName::Site(_) = neighbor.name else { return };
+        let NeighborName::Site(site) = &neighbor.name else { return };
         let paths = self.table.get(&prefix).map_or(&[][..], |paths| paths.as_slice());
         let mut own = paths.iter().filter(|path| path.key.source.neighbor() == index);
         let is_said = own.any(|path| matches!(path.reject, None | Some(Reject::OtherSite)));
-        self.is_said_anew |=
+        let is_anew =
             if is_said { neighbor.said.insert(prefix) } else { neighbor.said.remove(&prefix) };
+        if is_anew {
+            self.said_anew.insert(site.clone());
+        }
     }
 }

@@ -64,26 +64,25 @@ impl Speaker {
         self.gather_said();
     }
 
-    /// Notes what routers of sites say now. Until one has said everything, what it had said
-    /// to an earlier process counts as well.
+    /// Notes what routers of sites say now: of those that said something, for of a thousand
+    /// one has always just done so. Until one has said everything, what it had said to an
+    /// earlier process counts as well.
     fn gather_said(&mut self) {
-        if !self.rib.take_said() && self.held.is_empty() {
-            return;
+        let mut anew = self.rib.take_said();
+        if !self.held.is_empty() {
+            anew.extend(self.tenant.sites.keys().cloned());
         }
         if self.deferred.is_none() {
             self.held = Said::default();
         }
-        let mut said = Said::default();
-        for (name, neighbor) in &self.neighbors {
-            let NeighborName::Site(site) = name else { continue };
-            if neighbor.has_said_all() {
-                self.held.put(site, []);
+        for site in anew {
+            let name = NeighborName::Site(site.clone());
+            if self.neighbors.get(&name).is_none_or(Neighbor::has_said_all) {
+                self.held.put(&site, []);
             }
-            said.put(site, self.rib.said(name).chain(self.held.of(site).iter().copied()));
-        }
-        if self.said != said {
-            self.said = said;
-            self.is_said_anew = true;
+            let before = self.said.of(&site).to_vec();
+            self.said.put(&site, self.rib.said(&name).chain(self.held.of(&site).iter().copied()));
+            self.is_said_anew |= before != self.said.of(&site);
         }
     }
 
