@@ -82,6 +82,7 @@ fn config() -> Config {
             addresses: vec!["172.16.130.2/24".parse().unwrap()],
             next_hops: vec!["172.16.130.1".parse().unwrap()],
             mtu: None,
+            ipip: None,
             bgp: None,
         },
         sites: sites.clone(),

@@ -7,8 +7,8 @@
 //! fabric may lead on, whose own next hop was found before it: so there are
 //! levels, at most [`limits::NEXT_HOP_DEPTH`], and no path can stand on itself.
 //!
-//! With an IPIP link the next hop is a node that is reached as above, and what is
-//! for it goes into the tunnel: `192.168.72.64/26 via 10.1.0.8 dev tunl0 onlink`.
+//! Where there are IPIP tunnels, a next hop that is a node is reached as above, and what
+//! is for it goes into the tunnel: `192.168.72.64/26 via 10.1.0.8 dev lg-ipip onlink`.
 
 use crate::model::{Attachment, Site, Tenant};
 use crate::net::{ManagedName, Prefix, PrefixMap};
@@ -32,7 +32,9 @@ pub struct Surroundings {
     onlink: Option<Device>,
     /// The one link of the side, for link-local next hops.
     only: Option<Device>,
-    /// What to go into instead of to the router itself.
+    /// Which routers are nodes: what is for one goes into a tunnel to it.
+    nodes: PrefixMap<()>,
+    /// The tunnels' link, when it is there.
     ipip: Option<Device>,
     /// Links without neighbours on them: a router there has no address to ask for.
     bare: BTreeSet<Device>,
@@ -64,6 +66,8 @@ pub enum Unresolved {
     /// An IPv6 route whose next hop is an IPv4 address, which the kernel has no
     /// route for.
     Family,
+    /// Its next hop is a node, and the link of the tunnels to nodes is not there.
+    NoTunnel,
 }
 
 impl Unresolved {
@@ -73,6 +77,7 @@ impl Unresolved {
             Self::Unreachable => "nothing leads to its next hop",
             Self::Dropped => "a route drops what is for its next hop",
             Self::Family => "an IPv6 route cannot have an IPv4 next hop",
+            Self::NoTunnel => "its next hop is a node, and the IPIP link is not there",
         }
     }
 }
@@ -89,7 +94,14 @@ impl Surroundings {
     pub fn fabric(tenant: &Tenant, namespace: &Namespace) -> Self {
         let vlans: BTreeSet<Device> = tenant.sites.values().filter_map(vlan_link).collect();
         let tunnels = Device::Managed(ManagedName::wireguard());
-        Self::of(namespace, |device| *device != tunnels && !vlans.contains(device))
+        let ipip = Device::Managed(ManagedName::ipip());
+        let mut here = Self::of(namespace, |device| {
+            *device != tunnels && *device != ipip && !vlans.contains(device)
+        });
+        let nodes = tenant.fabric.ipip.iter().flat_map(|ipip| &ipip.nodes);
+        here.nodes = nodes.map(|nodes| (*nodes, ())).collect();
+        here.ipip = namespace.links.get(&ipip).filter(|link| link.up).map(|_| ipip);
+        here
     }
 
     /// The side of one site.
@@ -124,6 +136,7 @@ impl Surroundings {
                 LinkKind::Foreign
                 | LinkKind::Veth { .. }
                 | LinkKind::Vlan(_)
+                | LinkKind::Ipip { .. }
                 | LinkKind::Moved
                 | LinkKind::Unrecognized => {}
             }
@@ -156,18 +169,11 @@ impl Surroundings {
         here
     }
 
-    /// With IPIP to the nodes, over the link `device`.
-    #[must_use]
-    pub fn with_ipip(mut self, device: Device) -> Self {
-        self.ipip = Some(device);
-        self
-    }
-
     /// Finds a next hop without learned routes.
     ///
     /// # Errors
-    /// [`Unresolved::Unreachable`], which learned routes may mend, and
-    /// [`Unresolved::Dropped`].
+    /// [`Unresolved::Unreachable`], which learned routes may mend,
+    /// [`Unresolved::Dropped`] and [`Unresolved::NoTunnel`].
     pub fn resolve(&self, hop: IpAddr) -> Result<Resolved, Unresolved> {
         if matches!(hop, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
             let device = self.only.as_ref().ok_or(Unresolved::Unreachable)?;
@@ -193,7 +199,8 @@ impl Surroundings {
                 self.on(device, hop)
             }
         };
-        if let Some(device) = self.ipip.as_ref().filter(|_| hop.is_ipv4()) {
+        if self.nodes.longest_match(hop).is_some() {
+            let device = self.ipip.as_ref().ok_or(Unresolved::NoTunnel)?;
             found.hops = [Hop { device: device.clone(), via: Some(hop) }].into();
         }
         Ok(found)

@@ -255,6 +255,12 @@ pub enum Problem {
     // Attachments.
     #[error("{0}")]
     Union(&'static str),
+    #[error("{0} is IPv6, and IPIP is between IPv4 addresses")]
+    IpipOfIpv6(Prefix),
+    #[error(
+        "needs an IPv4 address of ours in addresses of the fabric's interface, veth or vlan, which the tunnels begin at"
+    )]
+    IpipNeedsAddress,
     #[error("is needed; only with `--netns current` is the pod's own eth0 used without it")]
     FabricNeeded,
     #[error("`--netns current` serves one tenant, and {0} is already it")]
@@ -275,6 +281,10 @@ pub enum Problem {
         "this machine's kernel has no 802.1Q support: load the module `8021q`, or the link stays down"
     )]
     NoKernelVlan,
+    #[error(
+        "this machine's kernel has no IPIP support: load the module `ipip`, or what nodes say is not installed"
+    )]
+    NoKernelIpip,
     #[error("{}", KernelFeatures::NO_ARP)]
     NoKernelArp,
     #[error("{0} is not in any network of its link")]

@@ -226,9 +226,10 @@ impl TenantMachine {
     /// Whether the rules stand that let neighbors in and the link to the fabric is up.
     fn can_connect(&self, namespace: &Namespace) -> bool {
         let Some(wanted) = self.wanted() else { return false };
-        let tunnels = Device::Managed(ManagedName::wireguard());
+        // Neighbors are spoken with on the link itself, whatever there is to their pods.
+        let tunnels = [ManagedName::wireguard(), ManagedName::ipip()].map(Device::Managed);
         let is_fabric =
-            |device: &&Device| **device != tunnels && !wanted.site_links.contains(*device);
+            |device: &&Device| !tunnels.contains(*device) && !wanted.site_links.contains(*device);
         let mut fabric = wanted.namespace.links.keys().filter(is_fabric);
         namespace.ruleset.is_some()
             && namespace.ruleset == wanted.namespace.ruleset

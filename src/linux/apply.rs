@@ -218,7 +218,7 @@ pub(super) fn mark_taken(name: &LinkName) -> Result<bool, ApplyError> {
     let link = rtnl::link_named(&mut route, name.as_str()).map_err(netlink(what, name.as_str()))?;
     let Some(link) = link else { return Ok(false) };
     let device = Device::Foreign(name.clone());
-    if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None)
+    if LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None, link.local)
         == LinkKind::Moved
     {
         // Marked already, with the MTU it had before we set ours.
@@ -360,6 +360,15 @@ impl<'a> Shell<'a> {
                     .map_err(netlink("set the queue length of", name.as_str()))
             }
             LinkKind::Veth { peer } => self.create_veth(name, kind, peer),
+            LinkKind::Ipip { local } => {
+                let made = rtnl::create_ipip(&mut self.route, name.as_str(), *local);
+                made.map_err(|error| match error.errno() {
+                    Some(libc::EOPNOTSUPP) => {
+                        ApplyError::Unsupported { what: "IPIP", module: "ipip" }
+                    }
+                    _ => netlink("make the IPIP tunnels", name.as_str())(error),
+                })
+            }
             LinkKind::WireGuard
             | LinkKind::Vlan(_)
             | LinkKind::Moved
@@ -409,8 +418,18 @@ impl<'a> Shell<'a> {
 
     fn return_link(&mut self, name: &LinkName) -> Result<(), ApplyError> {
         let Some(link) = self.find(name.as_str())? else { return Ok(()) };
+        // It goes with the namespace, as every other has one of its own.
+        if link.is_of_every_namespace() {
+            return Ok(());
+        }
         let device = Device::Foreign(name.clone());
-        let kind = LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None);
+        let kind = LinkKind::recognize(
+            &device,
+            link.kind.as_deref(),
+            link.alias.as_deref(),
+            None,
+            link.local,
+        );
         let mut attributes = vec![LinkAttribute::NetNsFd(self.context.home.as_raw_fd())];
         // Somebody else's alias goes along.
         if kind == LinkKind::Moved {
@@ -518,7 +537,9 @@ pub(super) fn is_there(
     };
     let device = Device::Managed(name.clone());
     let (kind, alias) = (link.kind.as_deref(), link.alias.as_deref());
-    if LinkKind::recognize(&device, kind, alias, underlay.tags(&link, is_underlay)) == *wanted {
+    if LinkKind::recognize(&device, kind, alias, underlay.tags(&link, is_underlay), link.local)
+        == *wanted
+    {
         return Ok(true);
     }
     Err(ApplyError::ForeignLink(name.to_string()))
@@ -533,5 +554,5 @@ fn is_ours(name: &ManagedName, link: &ShownLink) -> bool {
 
 fn recognize(name: &ManagedName, link: &ShownLink) -> LinkKind {
     let device = Device::Managed(name.clone());
-    LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None)
+    LinkKind::recognize(&device, link.kind.as_deref(), link.alias.as_deref(), None, link.local)
 }

@@ -27,6 +27,8 @@ pub fn features() -> KernelFeatures {
     KernelFeatures {
         vlan: vlan.unwrap_or_else(|| module("8021q")),
         wireguard: wireguard.unwrap_or_else(|| module("wireguard")),
+        // Asked for, it would put a link of its own into every namespace.
+        ipip: module("ipip"),
         arp: arp(),
     }
 }

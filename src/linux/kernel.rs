@@ -240,6 +240,7 @@ impl Kernel {
             LinkKind::WireGuard => wireguard::create(name.as_str(), place.as_ref()),
             LinkKind::Tun
             | LinkKind::Veth { .. }
+            | LinkKind::Ipip { .. }
             | LinkKind::Moved
             | LinkKind::Foreign
             | LinkKind::Unrecognized => Err(ApplyError::NotOurs),

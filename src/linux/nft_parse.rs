@@ -94,6 +94,7 @@ fn landmarks(rule: &Rule) -> Vec<String> {
         Match::Source(set) => Some(member("saddr", set)),
         Match::Destination(set) => Some(member("daddr", set)),
         Match::Local
+        | Match::Ipip
         | Match::Transport(_)
         | Match::SourcePorts(_)
         | Match::DestinationPorts(_)

@@ -328,6 +328,7 @@ fn write_match(f: &mut fmt::Formatter<'_>, condition: &Match) -> fmt::Result {
         Match::Source(set) => member(f, "saddr", set),
         Match::Destination(set) => member(f, "daddr", set),
         Match::Local => f.write_str("fib daddr type local "),
+        Match::Ipip => f.write_str("ip protocol 4 "),
         Match::Transport(transport) => write!(f, "meta l4proto {transport} "),
         Match::SourcePorts(ports) => write_ports(f, "sport", ports),
         Match::DestinationPorts(ports) => write_ports(f, "dport", ports),

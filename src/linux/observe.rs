@@ -56,11 +56,20 @@ pub(super) fn observe(
             namespace.loopback_up = shown.up;
             continue;
         }
+        // Nobody put it here, and nothing passes by it as long as nobody sets it up.
+        if shown.is_of_every_namespace() && !shown.up {
+            continue;
+        }
         // What no document can name is nothing we could be asked to touch.
         let Ok(device) = shown.name.parse::<Device>() else { continue };
         let tags = shown.tag.and_then(|_| underlay.tags(&shown, is_underlay));
-        let kind =
-            LinkKind::recognize(&device, shown.kind.as_deref(), shown.alias.as_deref(), tags);
+        let kind = LinkKind::recognize(
+            &device,
+            shown.kind.as_deref(),
+            shown.alias.as_deref(),
+            tags,
+            shown.local,
+        );
         let link = Link { kind, mtu: shown.mtu, up: shown.up, addresses: Default::default() };
         devices.insert(shown.index, device.clone());
         namespace.links.insert(device, link);

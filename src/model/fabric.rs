@@ -1,9 +1,9 @@
 //! The cluster's side of a tenant: how its applications are reached.
 
 use super::FabricBgp;
-use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, VlanId};
+use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, Prefix, VlanId};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The link to the applications and what is spoken over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,26 @@ pub struct Fabric {
     pub next_hops: Vec<IpAddr>,
     /// The link's MTU; `None` leaves it as it is.
     pub mtu: Option<Mtu>,
+    /// The tunnels to the nodes, when pods' packets go through such.
+    pub ipip: Option<Ipip>,
     /// The tenant's BGP speaker, when it has one.
     pub bgp: Option<FabricBgp>,
+}
+
+/// IP in IP (RFC 2003) to the nodes that the applications' pods are on, where the
+/// network between does not know pods' addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ipip {
+    /// Our end of all of them: our first IPv4 address on the fabric link.
+    pub local: Ipv4Addr,
+    /// Where the nodes are, IPv4: what is learned with such a next hop goes into a
+    /// tunnel to it, and what comes out of one from there is taken.
+    pub nodes: Vec<Prefix>,
+}
+
+impl Ipip {
+    /// What the outer header takes of a packet, in bytes.
+    pub const OVERHEAD: u16 = 20;
 }
 
 /// What the fabric link is.

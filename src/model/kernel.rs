@@ -19,6 +19,8 @@ pub struct KernelFeatures {
     pub vlan: Ability,
     /// WireGuard (module `wireguard`).
     pub wireguard: Ability,
+    /// IP in IP (module `ipip`).
+    pub ipip: Ability,
     /// Rules about ARP (`CONFIG_NF_TABLES_ARP`, which no module brings).
     pub arp: Ability,
 }

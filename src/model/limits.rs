@@ -151,6 +151,9 @@ pub const DISTINGUISHERS_PER_TENANT: usize = 256;
 /// Addresses of one interface.
 pub const ADDRESSES_PER_LINK: usize = 16;
 
+/// Networks that a tenant's nodes are in.
+pub const NODE_NETWORKS: usize = 64;
+
 /// Networks a class forbids.
 pub const FORBIDDEN_PREFIXES: usize = 1_024;
 

@@ -21,7 +21,7 @@ mod tenant;
 pub use backend::{Backend, BackendChoice, BackendReason};
 pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, NeighborAt, SiteBgp};
 pub use domain::{DomainId, DomainIdError};
-pub use fabric::{Fabric, FabricLink, Placement, Vlan, VlanProtocol};
+pub use fabric::{Fabric, FabricLink, Ipip, Placement, Vlan, VlanProtocol};
 pub use kernel::{Ability, KernelFeatures};
 pub use refusal::{Refusal, RefusalReason};
 pub use site::{

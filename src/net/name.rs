@@ -181,6 +181,11 @@ impl ManagedName {
         Self(format!("{LINK_PREFIX}fabric"))
     }
 
+    /// The tenant's IPIP tunnels to the nodes, all of them in one.
+    pub fn ipip() -> Self {
+        Self(format!("{LINK_PREFIX}ipip"))
+    }
+
     /// A tagged VLAN in a tenant's namespace: the tag its frames have last, and
     /// six digits that stand for the rest of `of`, which says what it is made
     /// of (trunk, protocol, tags). A tenant may have the same tag on two trunks.
@@ -196,7 +201,7 @@ impl ManagedName {
     /// Recognises `name` as one we make, or returns `None` for a foreign one.
     pub fn recognize(name: &str) -> Option<Self> {
         let found = Self(name.to_owned());
-        let fixed = found == Self::wireguard() || found == Self::fabric();
+        let fixed = [Self::wireguard(), Self::fabric(), Self::ipip()].contains(&found);
         (fixed || found.is_vlan() || found.is_outer_vlan()).then_some(found)
     }
 

@@ -10,11 +10,11 @@ use super::{
     RouteTarget, Scope, Sysctl, desired_rules,
 };
 use crate::model::{
-    Attachment, Backend, BgpNeighbor, Config, FabricLink, Placement, Site, Tenant, VlanAttachment,
-    VlanLink,
+    Attachment, Backend, BgpNeighbor, Config, FabricLink, Ipip, Placement, Site, Tenant,
+    VlanAttachment, VlanLink,
 };
 use crate::net::{InterfaceAddress, ManagedName, Mtu, Prefix, PrefixMap, SiteName, TenantName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the kernel should hold for `config`.
 pub fn desired(config: &Config, placement: Placement) -> KernelState {
@@ -45,6 +45,8 @@ pub(super) struct Legs<'a> {
     pub(super) sites: Vec<SiteLeg<'a>>,
     /// To the applications, when it can be had.
     pub(super) fabric: Option<(Device, LinkKind)>,
+    /// To their nodes, through the former.
+    pub(super) ipip: Option<(Device, LinkKind)>,
 }
 
 /// A link to sites.
@@ -90,7 +92,11 @@ impl<'a> Legs<'a> {
             };
             sites.insert(0, SiteLeg { device, kind, vlan: None });
         }
-        Self { sites, fabric }
+        let ipip = tenant.fabric.ipip.as_ref().filter(|_| fabric.is_some()).map(|ipip| {
+            let kind = LinkKind::Ipip { local: ipip.local };
+            (Device::Managed(ManagedName::ipip()), kind)
+        });
+        Self { sites, fabric, ipip }
     }
 
     /// The link to `site`.
@@ -107,9 +113,15 @@ impl<'a> Legs<'a> {
         self.fabric.as_ref().map(|(device, _)| device)
     }
 
+    /// The links by which applications' packets come and go: the fabric's, and the
+    /// tunnels through it.
+    pub(super) fn fabrics(&self) -> impl Iterator<Item = &Device> + Clone {
+        self.fabric.iter().chain(&self.ipip).map(|(device, _)| device)
+    }
+
     /// Every one of them.
     pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.sites.iter().map(|leg| &leg.device).chain(self.fabric())
+        self.sites.iter().map(|leg| &leg.device).chain(self.fabrics())
     }
 
     /// Whether there are sites on more than one link.
@@ -243,6 +255,13 @@ pub(super) fn speaks_v6(tenant: &Tenant) -> bool {
         .any(|address| Family::of(address) == Family::V6)
 }
 
+/// The networks that are somewhere out of the fabric link: routers, BGP neighbors,
+/// nodes.
+fn out_of_fabric(tenant: &Tenant) -> impl Iterator<Item = Prefix> {
+    let nodes = tenant.fabric.ipip.iter().flat_map(|ipip| &ipip.nodes);
+    near(tenant).chain(nodes.copied())
+}
+
 /// Where the routers and BGP neighbors on the fabric link are.
 pub(super) fn near(tenant: &Tenant) -> impl Iterator<Item = Prefix> {
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
@@ -269,7 +288,15 @@ fn links(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<Device, Link> {
         };
         (device.clone(), link)
     });
-    sites.chain(fabric).collect()
+    let ipip = legs.ipip.iter().map(|(device, kind)| {
+        let below = legs.fabric.as_ref().and_then(|(_, kind)| default_mtu(kind));
+        let below = tenant.fabric.mtu.or(below);
+        let inner = below.map(|mtu| mtu.bytes().saturating_sub(Ipip::OVERHEAD));
+        let mtu = inner.and_then(|bytes| Mtu::new(u32::from(bytes)).ok());
+        let addresses = BTreeSet::new();
+        (device.clone(), Link { kind: kind.clone(), mtu, up: true, addresses })
+    });
+    sites.chain(fabric).chain(ipip).collect()
 }
 
 /// What a link of ours has when nothing is asked; somebody else's keeps its own.
@@ -278,6 +305,7 @@ fn default_mtu(kind: &LinkKind) -> Option<Mtu> {
         LinkKind::Veth { .. } | LinkKind::Vlan(_) => Mtu::new(1500).ok(),
         LinkKind::Tun
         | LinkKind::WireGuard
+        | LinkKind::Ipip { .. }
         | LinkKind::Moved
         | LinkKind::Foreign
         | LinkKind::Unrecognized => None,
@@ -309,8 +337,8 @@ fn routes(tenant: &Tenant, legs: &Legs<'_>) -> BTreeMap<RouteKey, Route> {
         }
         // A router that is on the link and in none of its networks: without a
         // route back its ICMP errors would be taken for forged (`rp_filter`).
-        // A BGP neighbor may be hops away, behind the router of its family.
-        for router in near(tenant).filter(|_| !legs.is_pod()) {
+        // A BGP neighbor or a node may be hops away, behind the router of its family.
+        for router in out_of_fabric(tenant).filter(|_| !legs.is_pod()) {
             let family = Family::of_prefix(router);
             let mut hops = tenant.fabric.next_hops.iter().copied();
             let via = match hops.clone().any(|hop| Prefix::host(hop) == router) {
@@ -454,6 +482,14 @@ fn sysctls(legs: &Legs<'_>, placement: Placement, v6: bool) -> BTreeMap<Sysctl, 
             // check sources exactly.
             set(Family::V4, &fabric, &[(S::RpFilter, 2)]);
         }
+    }
+    if let Some((device, _)) = &legs.ipip {
+        let ipip = Scope::Link(device.clone());
+        set(Family::V4, &ipip, hygiene4);
+        // Loose: an answer may come without a tunnel.
+        set(Family::V4, &ipip, &[(S::Forwarding, 1), (S::RpFilter, 2)]);
+        // Nothing but IPv4 goes through.
+        set(Family::V6, &ipip, off6);
     }
     all
 }

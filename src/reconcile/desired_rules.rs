@@ -114,7 +114,7 @@ impl Shape<'_> {
 
     fn prerouting(&self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        if let Some(fabric) = self.legs.fabric() {
+        for fabric in self.legs.fabrics() {
             let verdict = Verdict::Goto(ChainName::FromFabric);
             rules.push(rule([Match::Iif(fabric.clone())], verdict));
         }
@@ -212,6 +212,10 @@ impl Shape<'_> {
                 rules.push(rule(refused, Verdict::Untrack));
             }
             rules.push(accept([near.clone(), dst(List::OwnFabric, family)]));
+            if family == Family::V4 && self.legs.ipip.is_some() {
+                // What is inside comes here once more, by the tunnels' own link.
+                rules.push(accept([src(List::Nodes, family), dst(List::OwnFabric, family)]));
+            }
             rules.push(accept([near, errors, self.to_sites(family, true)]));
             rules.push(drop([not_src(List::Apps, family)], DropReason::NotAppSource));
             let nowhere = [not_dst(List::OwnFabric, family), self.to_sites(family, false)];
@@ -258,6 +262,7 @@ impl Shape<'_> {
             rules.extend(speaking.taken(family));
             rules.extend(speaking.errors(family));
         }
+        rules.extend(self.tunnelled(Match::Iif, src));
         rules.push(drop([Match::Conntrack(Conntrack::Invalid)], DropReason::CtInvalid));
         let sites = self.legs.sites.iter().map(|leg| (&leg.device, (List::Own, leg.tag())));
         let fabric = self.legs.fabric().map(|fabric| (fabric, (List::OwnFabric, None)));
@@ -277,6 +282,16 @@ impl Shape<'_> {
         }
         rules.push(rule([], Verdict::Drop(DropReason::ToGateway)));
         rules
+    }
+
+    /// What is in IPIP to or from a node, on the link that leads to the nodes.
+    fn tunnelled(
+        &self,
+        by: impl Fn(Device) -> Match,
+        node: impl Fn(List, Family) -> Match,
+    ) -> Option<Rule> {
+        let (fabric, _) = self.legs.fabric().zip(self.legs.ipip.as_ref())?;
+        Some(accept([by(fabric.clone()), node(List::Nodes, Family::V4), Match::Ipip]))
     }
 
     /// All with whom we speak.
@@ -311,7 +326,7 @@ impl Shape<'_> {
 
     fn forward(&self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        if let Some(fabric) = self.legs.fabric() {
+        for fabric in self.legs.fabrics() {
             for leg in &self.legs.sites {
                 let there = Verdict::Goto(ChainName::SiteToApp(leg.tag()));
                 rules.push(rule(between(&leg.device, fabric), there));
@@ -359,6 +374,10 @@ impl Shape<'_> {
                     rules.push(accept([oif(fabric), dst(List::Apps, family)]));
                     rules.push(accept([oif(fabric), dst(List::Near, family)]));
                 }
+                rules.extend(self.tunnelled(Match::Oif, dst));
+                // Errors about what came by them, and probes.
+                let ipip = self.legs.ipip.as_ref().map(|(device, _)| oif(device));
+                rules.extend(ipip.map(|ipip| accept([ipip, dst(List::Apps, Family::V4)])));
             }
             None => {}
         }
@@ -435,14 +454,18 @@ impl Shape<'_> {
     /// The chain of a site with `allow` rules.
     fn site(&self, site: &Site) -> Chain {
         let mut rules = Vec::new();
-        if let (Some(fabric), Some(leg)) = (self.legs.fabric(), self.legs.to_site(site)) {
-            for allow in site.allow.iter().flatten() {
-                let (from, to) = match allow.direction {
-                    Direction::FromSite => (&leg.device, fabric),
-                    Direction::ToSite => (fabric, &leg.device),
-                };
-                allowed(allow, from, to, &mut rules);
-            }
+        let allows = site.allow.iter().flatten();
+        let links = self
+            .legs
+            .to_site(site)
+            .into_iter()
+            .flat_map(|leg| self.legs.fabrics().map(|fabric| (&leg.device, fabric)));
+        for (allow, (leg, fabric)) in allows.flat_map(|it| links.clone().map(move |by| (it, by))) {
+            let (from, to) = match allow.direction {
+                Direction::FromSite => (leg, fabric),
+                Direction::ToSite => (fabric, leg),
+            };
+            allowed(allow, from, to, &mut rules);
         }
         regular(rules)
     }

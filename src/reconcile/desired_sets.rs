@@ -33,6 +33,9 @@ pub(super) fn sets(
     let others = |prefixes: PrefixSet| prefixes.without(&nobodys);
     put(List::Apps, &None, others(tenant.app_prefixes.iter().copied().collect()));
     put(List::Near, &None, near(tenant).collect());
+    if let Some(ipip) = &tenant.fabric.ipip {
+        put(List::Nodes, &None, ipip.nodes.iter().copied().collect());
+    }
     let neighbors: PrefixSet = fabric_neighbors(tenant).collect();
     if !neighbors.is_empty() {
         put(List::Neighbors, &None, neighbors);

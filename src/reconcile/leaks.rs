@@ -257,6 +257,7 @@ fn is_bounded(given: &Namespace, chain: &ChainName, rule: &Rule) -> bool {
             Match::Source(_)
             | Match::Destination(_)
             | Match::Local
+            | Match::Ipip
             | Match::Transport(_)
             | Match::SourcePorts(_)
             | Match::DestinationPorts(_)

@@ -7,6 +7,7 @@ use crate::model::Vlan;
 use crate::net::{InterfaceAddress, LinkName, ManagedName, Mtu, NameError};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// The name of a link, and by it whether the link is ours to make and delete.
@@ -76,6 +77,11 @@ pub enum LinkKind {
     },
     /// A tagged VLAN of a trunk in the underlay.
     Vlan(Vlan),
+    /// IPIP tunnels from one address of ours to whomever a route names (RFC 2003).
+    Ipip {
+        /// That address.
+        local: Ipv4Addr,
+    },
     /// Somebody else's link, moved in from the underlay and to be given back.
     /// It carries our alias while it is here.
     Moved,
@@ -103,9 +109,12 @@ impl LinkKind {
                 Some(mtu) => format!("{MOVED_ALIAS}{MOVED_MTU}{}", mtu.bytes()),
                 None => MOVED_ALIAS.to_owned(),
             }),
-            Self::Tun | Self::WireGuard | Self::Vlan(_) | Self::Foreign | Self::Unrecognized => {
-                None
-            }
+            Self::Tun
+            | Self::WireGuard
+            | Self::Vlan(_)
+            | Self::Ipip { .. }
+            | Self::Foreign
+            | Self::Unrecognized => None,
         }
     }
 
@@ -116,13 +125,14 @@ impl LinkKind {
     }
 
     /// The kind of an observed link, from its name, the kernel's word for its
-    /// kind (`IFLA_INFO_KIND`: `tun`, `wireguard`, `veth`, `vlan`), its alias, and the tags of
-    /// a VLAN whose trunk can be seen.
+    /// kind (`IFLA_INFO_KIND`: `tun`, `wireguard`, `veth`, `vlan`, `ipip`), its alias, the
+    /// tags of a VLAN whose trunk can be seen, and our end of a tunnel that has no other.
     pub fn recognize(
         device: &Device,
         info_kind: Option<&str>,
         alias: Option<&str>,
         vlan: Option<Vlan>,
+        local: Option<Ipv4Addr>,
     ) -> Self {
         match device {
             Device::Foreign(_) => match alias {
@@ -132,6 +142,10 @@ impl LinkKind {
             Device::Managed(name) if *name == ManagedName::wireguard() => match info_kind {
                 Some("tun") => Self::Tun,
                 Some("wireguard") => Self::WireGuard,
+                Some(_) | None => Self::Unrecognized,
+            },
+            Device::Managed(name) if *name == ManagedName::ipip() => match local {
+                Some(local) if info_kind == Some("ipip") => Self::Ipip { local },
                 Some(_) | None => Self::Unrecognized,
             },
             Device::Managed(name) if name.is_vlan() => match vlan {

@@ -47,7 +47,8 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
             if is_martian(source) || is_martian(destination) || own_fabric(source) {
                 return dropped(DropReason::Martian);
             }
-            let to_us = is_near(tenant, source) && own_fabric(destination);
+            let to_us =
+                (is_near(tenant, source) || is_node(tenant, source)) && own_fabric(destination);
             let error = is_near(tenant, source)
                 && packet.payload == Payload::IcmpError
                 && is_at_any(tenant, destination);
@@ -82,6 +83,9 @@ pub fn expected(tenant: &Tenant, packet: &Packet) -> Fate {
                 Payload::Ports { transport: Transport::Tcp, destination: 80, .. },
                 Conversation::New,
             ) if tenant.test_page && packet.leg != Leg::Fabric => Fate::Delivered,
+            (Payload::IPIP, _) if packet.leg == Leg::Fabric && is_node(tenant, source) => {
+                Fate::Delivered
+            }
             (Payload::IcmpError, Conversation::Related) => Fate::Delivered,
             (Payload::IcmpError, _) => dropped(DropReason::CtInvalid),
             _ => dropped(DropReason::ToGateway),
@@ -232,6 +236,12 @@ fn is_near(tenant: &Tenant, address: IpAddr) -> bool {
         || neighbors.any(|neighbor| neighbor.network().contains(address))
 }
 
+/// Whether a node is there whose pods' packets come in IPIP.
+fn is_node(tenant: &Tenant, address: IpAddr) -> bool {
+    let mut nodes = tenant.fabric.ipip.iter().flat_map(|ipip| &ipip.nodes);
+    nodes.any(|nodes| nodes.contains(address))
+}
+
 /// The site that serves an address: of two that overlap the one with the higher
 /// priority, of the rest the one that names it most exactly.
 fn site_of(tenant: &Tenant, address: IpAddr) -> Option<&Site> {
@@ -269,7 +279,8 @@ fn leaves_by(tenant: &Tenant, address: IpAddr) -> Option<Leg> {
     let fabric = tenant.fabric.addresses.iter().map(|own| own.network());
     let neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     let routers = tenant.fabric.next_hops.iter().copied().map(Prefix::host);
-    let routers = routers.chain(neighbors.map(BgpNeighbor::network));
+    let nodes = tenant.fabric.ipip.iter().flat_map(|ipip| ipip.nodes.iter().copied());
+    let routers = routers.chain(neighbors.map(BgpNeighbor::network)).chain(nodes);
     let apps = tenant.app_prefixes.iter().copied();
     let fabric = fabric.chain(routers).chain(apps).map(|net| (net, Leg::Fabric));
     let all = served.chain(on_links).chain(fabric);

@@ -89,6 +89,11 @@ pub enum Payload {
     Other(u8),
 }
 
+impl Payload {
+    /// IP in IP (RFC 2003).
+    pub const IPIP: Self = Self::Other(4);
+}
+
 /// What came before a packet, as connection tracking would know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversation {

@@ -35,6 +35,8 @@ pub enum Match {
     Destination(Membership),
     /// The destination is an address of ours on any link (`fib daddr type local`).
     Local,
+    /// IP in IP, 4 (`ip protocol ipencap`).
+    Ipip,
     /// The transport protocol (`meta l4proto`).
     Transport(Transport),
     /// The source port of the transport protocol named before (`th sport`).

@@ -31,6 +31,7 @@ impl fmt::Display for Match {
             Self::Destination(Membership { set, inside: true }) => write!(f, "dst @{set}"),
             Self::Destination(Membership { set, inside: false }) => write!(f, "dst!= @{set}"),
             Self::Local => f.write_str("local"),
+            Self::Ipip => f.write_str("ipip"),
             Self::Transport(transport) => write!(f, "{transport}"),
             Self::SourcePorts(ports) => write!(f, "sport {}", PortList(ports)),
             Self::DestinationPorts(ports) => write!(f, "dport {}", PortList(ports)),
@@ -212,6 +213,7 @@ fn verdict_of(word: &str, object: &str) -> Option<Verdict> {
 fn lone_match(word: &str) -> Option<Match> {
     Some(match word {
         "local" => Match::Local,
+        "ipip" => Match::Ipip,
         "syn" => Match::Syn,
         "begun" => Match::Begun,
         _ => return transport(word).map(Match::Transport),

@@ -208,6 +208,8 @@ pub enum List {
     Far,
     /// Routers and BGP neighbors on the fabric link.
     Near,
+    /// The nodes with which there are IPIP tunnels, where there are such.
+    Nodes,
     /// BGP neighbors of the fabric, where the tenant speaks BGP.
     Neighbors,
     /// Those of them that BFD watches, where there are any.
@@ -245,6 +247,7 @@ words!(List {
     Open = "open",
     Far = "far",
     Near = "near",
+    Nodes = "nodes",
     Neighbors = "neighbors",
     BfdNeighbors = "bfd-neighbors",
     SiteNeighbors = "site-neighbors",

@@ -65,6 +65,7 @@ impl fmt::Display for LinkKind {
             Self::WireGuard => f.write_str("wireguard"),
             Self::Veth { peer } => write!(f, "veth {peer}"),
             Self::Vlan(vlan) => write!(f, "vlan {vlan}"),
+            Self::Ipip { local } => write!(f, "ipip {local}"),
             Self::Moved => f.write_str("moved"),
             Self::Foreign => f.write_str("foreign"),
             Self::Unrecognized => f.write_str("unrecognized"),
@@ -318,6 +319,7 @@ fn link(text: &str) -> Option<(Device, Link)> {
             let inner_id = words.next_if(|word| tag(word).is_some()).and_then(tag);
             LinkKind::Vlan(Vlan { parent, id, protocol, inner_id })
         }
+        "ipip" => LinkKind::Ipip { local: words.next()?.parse().ok()? },
         "moved" => LinkKind::Moved,
         "foreign" => LinkKind::Foreign,
         "unrecognized" => LinkKind::Unrecognized,

@@ -284,6 +284,7 @@ impl Walk<'_, '_> {
             Match::Source(membership) => member(source, membership),
             Match::Destination(membership) => member(destination, membership),
             Match::Local => matches!(self.lookup.way(destination).0, Way::Local),
+            Match::Ipip => payload == Payload::IPIP,
             Match::Transport(wanted) => {
                 matches!(payload, Payload::Ports { transport, .. } if transport == *wanted)
             }

@@ -5,6 +5,7 @@ use crate::bgp_scene::{
     tenant, withdraw,
 };
 use lockgate::bgp::{Attributes, Community, Multipath, Surroundings, Unresolved};
+use lockgate::model::Ipip;
 use lockgate::reconcile::KernelState;
 use std::collections::BTreeMap;
 
@@ -86,14 +87,30 @@ fn what_is_dropped_on_the_way_is_not_installed() {
 
 #[test]
 fn into_an_ipip_tunnel_goes_what_is_for_a_node_that_is_reached() {
-    let tenant = tenant();
+    let mut tenant = tenant();
+    let nodes = vec!["10.1.0.8/30".parse().unwrap(), "10.2.0.0/24".parse().unwrap()];
+    tenant.fabric.ipip = Some(Ipip { local: "10.1.0.20".parse().unwrap(), nodes });
     let mut rib = rib_of(&tenant, Multipath::default(), "");
-    let namespace = namespace("link tunl0 foreign mtu 1480 up");
-    let fabric = Surroundings::fabric(&tenant, &namespace).with_ipip("tunl0".parse().unwrap());
-    rib.set_surroundings(fabric, BTreeMap::new());
+    let tunnels = namespace("link lg-ipip ipip 10.1.0.20 mtu 1480 up");
+    rib.set_surroundings(Surroundings::fabric(&tenant, &tunnels), BTreeMap::new());
     say(&mut rib, "peer", "192.168.72.64/26", "10.1.0.8", &[]);
+    say(&mut rib, "peer", "192.168.127.192/26", "10.1.0.6", &[]);
     say(&mut rib, "peer", "192.168.18.128/26", "10.2.0.6", &[]);
-    assert_eq!(shown(&mut rib), "192.168.72.64/26 metric 32 dev tunl0 via 10.1.0.8\n");
+    assert_eq!(
+        shown(&mut rib),
+        "192.168.72.64/26 metric 32 dev lg-ipip via 10.1.0.8\n\
+         192.168.127.192/26 metric 32 dev ens1 via 10.1.0.6\n",
+        "who is no node gets it plain, and a node has to be reached"
+    );
+    // Never plain to a node, which may not be known by that on the way.
+    rib.set_surroundings(Surroundings::fabric(&tenant, &namespace("")), BTreeMap::new());
+    assert_eq!(shown(&mut rib), "192.168.127.192/26 metric 32 dev ens1 via 10.1.0.6\n");
+    assert_eq!(
+        explained(&mut rib, "192.168.72.64/26"),
+        [
+            "192.168.72.64/26 of peer via 10.1.0.8: not installed: its next hop is a node, and the IPIP link is not there"
+        ]
+    );
 }
 
 #[test]

@@ -149,6 +149,8 @@ fn random_packet_to_us(lot: &mut Lot, tenant: &Tenant) -> Packet {
     });
     let mut neighbors = tenant.fabric.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     let neighbor = neighbors.nth(lot.below(3)).and_then(|neighbor| neighbor.address());
+    let mut nodes = tenant.fabric.ipip.iter().flat_map(|ipip| &ipip.nodes).map(|it| it.address());
+    let neighbor = nodes.next_back().filter(|_| lot.one_in(2)).or(neighbor);
     let fabric = tenant.fabric.addresses.iter().map(|own| (Leg::Fabric, own.address(), neighbor));
     let all: Vec<_> = sites.chain(fabric).collect();
     let Some((leg, destination, near)) = (!all.is_empty()).then(|| lot.pick(&all)) else {
@@ -163,9 +165,10 @@ fn random_packet_to_us(lot: &mut Lot, tenant: &Tenant) -> Packet {
     };
     let leg = if lot.one_in(8) { like.leg } else { leg };
     let ports = [179, 179, 3_784, 4_784, 40_000];
-    let payload = match lot.below(4) {
+    let payload = match lot.below(5) {
         0 => like.payload,
         1 => Payload::IcmpError,
+        2 => Payload::IPIP,
         _ => Payload::Ports {
             transport: lot.pick(&[Transport::Tcp, Transport::Tcp, Transport::Udp]),
             source: lot.pick(&ports),
@@ -250,7 +253,7 @@ fn random_packet(lot: &mut Lot, tenant: &Tenant) -> Packet {
         0 => Payload::Echo,
         1 => Payload::EchoReply,
         2 => Payload::IcmpError,
-        3 => Payload::Other(47),
+        3 => lot.pick(&[Payload::Other(47), Payload::IPIP]),
         _ => Payload::Ports {
             transport: lot.pick(&[Transport::Sctp, Transport::Tcp, Transport::Udp]),
             source: lot.pick(&ports),

@@ -2,11 +2,12 @@
 //! the very same networks, sites overlap with other priorities, families mix.
 
 use lockgate::model::{
-    Allow, Attachment, Backend, BackendChoice, Class, Config, Direction, Fabric, FabricLink,
+    Allow, Attachment, Backend, BackendChoice, Class, Config, Direction, Fabric, FabricLink, Ipip,
     Placement, Ports, Protocol, Site, SitePrefix, Tenant, Vlan, VlanAttachment, VlanLink,
     VlanProtocol, WireGuardPeer,
 };
 use lockgate::net::{Mtu, PublicKey, TenantName, VlanId};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A row of numbers that follows from its seed.
@@ -59,6 +60,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
             addresses: Vec::new(),
             next_hops: Vec::new(),
             mtu: None,
+            ipip: None,
             bgp: None,
         },
         sites: std::collections::BTreeMap::new(),
@@ -158,6 +160,13 @@ fn random_tenant(lot: &mut Lot, name: &str, index: usize, placement: Placement) 
     let hops = lot.some(&["172.16.130.1", "2001:db8:f::1"]);
     tenant.fabric.next_hops =
         hops.iter().filter(|t| usable(t)).map(|t| t.parse().unwrap()).collect();
+    let own = tenant.fabric.addresses.iter().map(|own| own.address());
+    let own = own.filter_map(|own| if let IpAddr::V4(own) = own { Some(own) } else { None }).next();
+    if let Some(local) = own.filter(|_| lot.one_in(3)) {
+        let nodes = lot.some(&["172.16.130.0/24", "172.29.0.0/24", "172.30.1.0/24"]);
+        let nodes = nodes.iter().map(|text| text.parse().unwrap()).collect();
+        tenant.fabric.ipip = Some(Ipip { local, nodes });
+    }
     if lot.one_in(3) && !pod {
         tenant.fabric.mtu = Some(Mtu::new(9000).unwrap());
     }

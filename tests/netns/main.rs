@@ -21,6 +21,7 @@ mod bgp_frr;
 mod bgp_frr_restart;
 mod bgp_gobgp;
 mod bgp_hops;
+mod bgp_ipip;
 mod bgp_odd_stage;
 mod bgp_password;
 mod bgp_range;

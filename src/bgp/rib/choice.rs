@@ -290,7 +290,7 @@ fn is_learned(found: &Result<Resolved, Unresolved>) -> bool {
     match found {
         Ok(resolved) => 0 < resolved.level,
         Err(Unresolved::Unreachable) => true,
-        Err(Unresolved::Dropped | Unresolved::Family) => false,
+        Err(Unresolved::Dropped | Unresolved::Family | Unresolved::NoTunnel) => false,
     }
 }
 

@@ -23,9 +23,25 @@ pub struct FabricSpec {
     /// A tagged VLAN of a trunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<FabricVlanSpec>,
+    /// IPIP tunnels to the nodes, for what is learned by `bgp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipip: Option<FabricIpipSpec>,
     /// BGP with the fabric's routers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bgp: Option<FabricBgpSpec>,
+}
+
+/// IP in IP (RFC 2003) between our first IPv4 address on the fabric link and the nodes, as
+/// Calico's pools with `ipipMode` have it among themselves. Felix takes it of us where
+/// `externalNodesList` names that address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FabricIpipSpec {
+    /// Where the nodes are, IPv4. What is learned with such a next hop goes into a tunnel
+    /// to it, and what comes out of one from there is taken; packets without a tunnel are
+    /// taken as well.
+    #[schemars(length(min = 1, max = 64))]
+    pub nodes: Vec<String>,
 }
 
 /// An existing interface as the fabric link.

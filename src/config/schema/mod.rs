@@ -18,8 +18,9 @@ mod site;
 pub use class::{ConnectivityClass, ConnectivityClassSpec, ConnectivityClassStatus};
 pub use class::{IdRange, PortRange, VlanParentSpec};
 pub use fabric::{
-    FabricBgpSpec, FabricExportSpec, FabricImportSpec, FabricInterfaceSpec, FabricSpec,
-    FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, RoleName, VlanProtocolName,
+    FabricBgpSpec, FabricExportSpec, FabricImportSpec, FabricInterfaceSpec, FabricIpipSpec,
+    FabricSpec, FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, RoleName,
+    VlanProtocolName,
 };
 pub use gateway::{
     AttachMode, AttachSpec, BackendMode, EndpointStatus, SecretKeyRef, SiteCounts, TenantGateway,

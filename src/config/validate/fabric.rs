@@ -6,9 +6,9 @@ use super::finding::Findings;
 use super::neighbors::check_neighbors;
 use super::policy::{check_export, check_import};
 use crate::config::error::Problem;
-use crate::config::schema::{FabricBgpSpec, FabricSpec, VlanProtocolName};
+use crate::config::schema::{FabricBgpSpec, FabricIpipSpec, FabricSpec, VlanProtocolName};
 use crate::config::shape::clip;
-use crate::model::{Fabric, FabricBgp, FabricLink, Placement, Vlan, VlanProtocol};
+use crate::model::{Fabric, FabricBgp, FabricLink, Ipip, Placement, Vlan, VlanProtocol, limits};
 use crate::net::InterfaceAddress;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -68,13 +68,61 @@ pub(super) fn check(
     let ipv6 = addresses.iter().any(|address| !address.address().is_ipv4());
     let mtu = mtu.map(|mtu| found.mtu(&format!("{path}.mtu"), mtu, ipv6));
     let bgp = spec.bgp.as_ref().map(|bgp| check_bgp(bgp, &addresses, namespace, inputs, found));
-    Some(Fabric { link: link?, addresses, next_hops, mtu: mtu.flatten(), bgp: bgp.flatten() })
+    if spec.ipip.is_some() && spec.bgp.is_none() {
+        found.note("spec.fabric.ipip", Problem::Union("is for what is learned, and needs bgp"));
+    }
+    let ipip = spec.ipip.as_ref().map(|ipip| check_ipip(ipip, &addresses, found));
+    Some(Fabric {
+        link: link?,
+        addresses,
+        next_hops,
+        mtu: mtu.flatten(),
+        ipip: ipip.flatten(),
+        bgp: bgp.flatten(),
+    })
 }
 
 fn require(list: &[String], path: &str, found: &mut Findings) {
     if list.is_empty() {
         found.note(path, Problem::Empty);
     }
+}
+
+/// The tunnels to the nodes. Their networks meeting those of sites is found with all
+/// others of the tenant.
+fn check_ipip(
+    spec: &FabricIpipSpec,
+    addresses: &[InterfaceAddress],
+    found: &mut Findings,
+) -> Option<Ipip> {
+    let path = "spec.fabric.ipip.nodes";
+    require(&spec.nodes, path, found);
+    if limits::NODE_NETWORKS < spec.nodes.len() {
+        found.note(path, Problem::TooMany { max: limits::NODE_NETWORKS });
+        return None;
+    }
+    let mut nodes = Vec::new();
+    for (index, text) in spec.nodes.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(prefix) = found.prefix(&path, text) else { continue };
+        if !prefix.is_v4() {
+            found.note(path, Problem::IpipOfIpv6(prefix));
+        } else if prefix.length() == 0 {
+            found.note(path, Problem::DefaultRoute(prefix));
+        } else if nodes.contains(&prefix) {
+            found.note(path, Problem::Twice);
+        } else {
+            nodes.push(prefix);
+        }
+    }
+    let v4 = addresses.iter().find_map(|own| match own.address() {
+        IpAddr::V4(local) => Some(local),
+        IpAddr::V6(_) => None,
+    });
+    if v4.is_none() {
+        found.note("spec.fabric.ipip", Problem::IpipNeedsAddress);
+    }
+    Some(Ipip { local: v4?, nodes })
 }
 
 /// A VLAN of a trunk, as a fabric or a site names it.

@@ -380,6 +380,17 @@ impl Set<'_> {
         {
             self.notes.push(first.error("spec", Problem::NoKernelArp));
         }
+        let with_ipip = config.tenants.values().find(|tenant| tenant.fabric.ipip.is_some());
+        if let (Ability::Missing, Some(tenant)) = (self.kernel.ipip, with_ipip) {
+            let is_its = |object: &ObjectName| {
+                object.namespace == tenant.name.namespace() && object.name == tenant.name.name()
+            };
+            let mut documents = self.documents.gateways.iter();
+            let document = documents.find(|document| is_its(&document.object));
+            if let Some(document) = document {
+                self.notes.push(document.error("spec.fabric.ipip", Problem::NoKernelIpip));
+            }
+        }
     }
 
     fn refuse_without_gateway<S>(

@@ -392,6 +392,14 @@ fn collect(gateway: &CheckedGateway, sites: &[(usize, CheckedSite)]) -> Vec<Clai
         let prefix = address.network();
         claims.push(Claim { prefix, role: Role::Fabric, site: usize::MAX, priority: 0, path });
     }
+    let nodes = gateway.fabric.ipip.iter().flat_map(|ipip| &ipip.nodes);
+    claims.extend(nodes.enumerate().map(|(index, prefix)| Claim {
+        prefix: *prefix,
+        role: Role::Fabric,
+        site: usize::MAX,
+        priority: 0,
+        path: format!("spec.fabric.ipip.nodes[{index}]"),
+    }));
     for (at, (_, CheckedSite { site, whole, .. })) in sites.iter().enumerate() {
         if !whole {
             continue;

@@ -10,14 +10,16 @@ use crate::model::VlanProtocol;
 use crate::net::{Mtu, VlanId};
 use crate::reconcile::LegSample;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::IpProtocol;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::VlanProtocol as KernelVlanProtocol;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
-    LinkMessage,
+    InfoData, InfoIpTunnel, InfoKind, InfoVeth, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags,
+    LinkInfo, LinkMessage,
 };
 use rustix::fd::{AsRawFd, BorrowedFd};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A link as the kernel shows it.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,29 @@ pub(in crate::linux) struct ShownLink {
     pub(in crate::linux) is_below_elsewhere: bool,
     /// The tag of a VLAN and its protocol.
     pub(in crate::linux) tag: Option<(VlanId, VlanProtocol)>,
+    /// Our end of an IPIP tunnel that has no other.
+    pub(in crate::linux) local: Option<Ipv4Addr>,
+}
+
+impl ShownLink {
+    /// Whether it is one that the kernel puts into every namespace once the module of a
+    /// kind of tunnel is loaded, and that never leaves it (`NETIF_F_NETNS_LOCAL`). Calico's
+    /// nodes have the first, a machine with 6in4 the second.
+    pub(in crate::linux) fn is_of_every_namespace(&self) -> bool {
+        const ALL: [(&str, &str); 9] = [
+            ("tunl0", "ipip"),
+            ("sit0", "sit"),
+            ("gre0", "gre"),
+            ("gretap0", "gretap"),
+            ("erspan0", "erspan"),
+            ("ip6tnl0", "ip6tnl"),
+            ("ip6gre0", "ip6gre"),
+            ("ip_vti0", "vti"),
+            ("ip6_vti0", "vti6"),
+        ];
+        let kind = self.kind.as_deref();
+        ALL.iter().any(|(name, of)| self.name == *name && kind == Some(*of))
+    }
 }
 
 /// Every link of the namespace.
@@ -65,6 +90,7 @@ fn shown_link(message: LinkMessage) -> ShownLink {
                     match info {
                         LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
                         LinkInfo::Data(InfoData::Vlan(data)) => link.tag = shown_tag(&data),
+                        LinkInfo::Data(InfoData::IpTunnel(data)) => link.local = shown_local(&data),
                         _ => {}
                     }
                 }
@@ -88,6 +114,18 @@ fn shown_tag(data: &[InfoVlan]) -> Option<(VlanId, VlanProtocol)> {
         _ => None,
     });
     Some((id?, protocol?))
+}
+
+fn shown_local(data: &[InfoIpTunnel]) -> Option<Ipv4Addr> {
+    let is_any = |it: &InfoIpTunnel| match it {
+        InfoIpTunnel::Remote(remote) => remote.is_unspecified(),
+        _ => true,
+    };
+    let local = data.iter().find_map(|it| match it {
+        InfoIpTunnel::Local(IpAddr::V4(local)) => Some(*local),
+        _ => None,
+    });
+    local.filter(|_| data.iter().all(is_any))
 }
 
 /// The link `index` of the namespace, when there is one.
@@ -167,6 +205,25 @@ pub(in crate::linux) fn create_vlan(
         ])),
     ]));
     request.attributes.extend(tenant.map(|fd| LinkAttribute::NetNsFd(fd.as_raw_fd())));
+    route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Makes IPIP tunnels from the address `local` to whomever a route names.
+pub(in crate::linux) fn create_ipip(
+    route: &mut Netlink,
+    name: &str,
+    local: Ipv4Addr,
+) -> Result<(), NetlinkError> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    request.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::IpIp),
+        LinkInfo::Data(InfoData::IpTunnel(vec![
+            InfoIpTunnel::Local(IpAddr::V4(local)),
+            InfoIpTunnel::Protocol(IpProtocol::Ipip),
+            InfoIpTunnel::PMtuDisc(true),
+        ])),
+    ]));
     route.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
 }
 

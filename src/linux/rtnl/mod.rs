@@ -11,8 +11,8 @@ mod routes;
 
 pub(super) use addresses::{add_address, addresses, remove_address};
 pub(super) use links::{
-    ShownLink, create_veth, create_vlan, create_wireguard, delete_link, knows_vlan, link,
-    link_counters, link_named, links, set_link, set_up,
+    ShownLink, create_ipip, create_veth, create_vlan, create_wireguard, delete_link, knows_vlan,
+    link, link_counters, link_named, links, set_link, set_up,
 };
 pub(super) use neighbours::{Neighbour, ask_neighbour, neighbour, neighbours};
 pub(super) use routes::{
