@@ -325,6 +325,10 @@ pub enum Problem {
         "cannot be had with backend Kernel, whose WireGuard has one private key for a tenant: set Auto or Userspace while customers change over"
     )]
     NextKeyInKernel,
+    #[error(
+        "cannot be Kernel while customers change over to the key that `lockgate keys rotate` made, for its WireGuard has one private key for a tenant: `lockgate keys retire` first"
+    )]
+    KernelWhileChanging,
     #[error("is the gateway's {0} public key, not the customer's")]
     OwnKey(&'static str),
     #[error(

@@ -15,11 +15,23 @@ use crate::wireguard::{
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// How often devices are asked whether a customer has changed over to its other key: until
+/// that is seen the kernel has no networks for it, and says to nobody that there is one.
+const CHANGEOVER: Duration = Duration::from_millis(50);
+
+/// Of the time at most one part in so many is spent on that.
+const SHARE: u32 = 10;
 
 /// The kernel's devices that carry tenants' tunnels.
 pub(super) struct KernelDevices {
     clock: Clock,
     devices: Mutex<BTreeMap<TenantName, Arc<Mutex<Carried>>>>,
+    /// There is a customer with two keys.
+    changing: Notify,
 }
 
 /// One of them.
@@ -29,6 +41,13 @@ struct Carried {
     config: DeviceConfig,
     sampler: KernelSampler,
     trials: PresharedTrials,
+}
+
+impl Carried {
+    /// Whether a customer on it has two keys.
+    fn is_changing(&self) -> bool {
+        self.config.peers.values().any(|peer| peer.twin().is_some())
+    }
 }
 
 /// How the devices are.
@@ -42,7 +61,7 @@ pub(super) struct KernelSamples {
 
 impl KernelDevices {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, devices: Mutex::default() }
+        Self { clock, devices: Mutex::default(), changing: Notify::new() }
     }
 
     /// Takes up the device of a link and changes what differs.
@@ -60,7 +79,11 @@ impl KernelDevices {
             sampler: KernelSampler::default(),
             trials: PresharedTrials::default(),
         };
+        let is_changing = carried.is_changing();
         lock(&self.devices).insert(tenant, Arc::new(Mutex::new(carried)));
+        if is_changing {
+            self.changing.notify_one();
+        }
         Ok(())
     }
 
@@ -83,6 +106,9 @@ impl KernelDevices {
         let changes = kernel_changes(&config, Some(&carried.config), &found, now);
         carried.link.change(&changes)?;
         carried.config = config;
+        if carried.is_changing() {
+            self.changing.notify_one();
+        }
         Ok(())
     }
 
@@ -104,6 +130,43 @@ impl KernelDevices {
             }
         }
         samples
+    }
+
+    /// Follows customers from one of their keys to the other, for ever.
+    pub(super) async fn follow_changeovers(self: Arc<Self>) {
+        loop {
+            let devices = Arc::clone(&self);
+            let begun = Instant::now();
+            let looked = tokio::task::spawn_blocking(move || devices.change_over()).await;
+            if matches!(looked, Ok(true)) {
+                sleep(CHANGEOVER.max(begun.elapsed() * (SHARE - 1))).await;
+            } else {
+                self.changing.notified().await;
+            }
+        }
+    }
+
+    /// Whether there are customers with two keys. Those of them that use the other one
+    /// have their networks by it afterwards.
+    fn change_over(&self) -> bool {
+        let all = lock(&self.devices).clone();
+        let mut is_any = false;
+        for (tenant, carried) in all {
+            let mut carried = lock(&carried);
+            if !carried.is_changing() {
+                continue;
+            }
+            is_any = true;
+            // What else is not as it should be is for a sample to say.
+            let Ok(found) = carried.link.read() else { continue };
+            let config = &carried.config;
+            let changes = kernel_changes(config, Some(config), &found, self.clock.now().wall);
+            if !changes.is_empty() && is_changeover(config, &changes) {
+                tracing::info!(%tenant, "a customer has changed over to its other key");
+                let _ = carried.link.change(&changes);
+            }
+        }
+        is_any
     }
 
     fn sample(&self, tenant: &TenantName, carried: &mut Carried) -> Result<Sample, DeviceError> {

@@ -79,6 +79,7 @@ impl Tasks {
     ) -> Self {
         let lookups = Arc::new(Semaphore::new(limits::LOOKUPS));
         let devices = Arc::new(KernelDevices::new(clock));
+        tokio::spawn(Arc::clone(&devices).follow_changeovers());
         let keeping = Arc::new(Semaphore::new(1));
         Self { kernel, datapath, devices, input, lookups, keeping }
     }

@@ -17,6 +17,10 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalAddress(pub(super) Option<IpAddr>);
 
+/// Where a connection comes from; who comes by the unix socket has loopback's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RemoteAddress(pub(super) IpAddr);
+
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (

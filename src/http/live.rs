@@ -12,11 +12,14 @@
 //! when others may see it than before: who still may comes back and goes on.
 
 use super::authenticate::Seen;
+use super::guard::RemoteAddress;
 use super::health;
+use super::places::{Place, Places, Room};
 use super::recent::Recent;
 use crate::model::limits;
 use crate::net::TenantName;
 use crate::status::Snapshot;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -27,7 +30,7 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// The least time between two words that there is another snapshot.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,17 +38,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How soon a reader is to come back (milliseconds).
 const RETRY: u32 = 1_000;
 
+/// How many follow at one time.
+const STREAMS: Room = Room {
+    all: limits::HTTP_STREAMS,
+    address: limits::HTTP_ADDRESS_STREAMS,
+    loopback: limits::HTTP_LOOPBACK_STREAMS,
+};
+
 /// The streams.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
     recent: watch::Receiver<Arc<Recent>>,
-    slots: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Live {
     /// Streams of what `recent` holds.
     fn new(recent: watch::Receiver<Arc<Recent>>) -> Self {
-        Self { recent, slots: Arc::new(Semaphore::new(limits::HTTP_STREAMS)) }
+        Self { recent, places: Places::new(STREAMS) }
     }
 }
 
@@ -86,6 +96,7 @@ pub(super) struct Wanted {
 pub(super) async fn events(
     seen: Seen,
     State(live): State<Live>,
+    Extension(RemoteAddress(from)): Extension<RemoteAddress>,
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Response {
@@ -93,7 +104,7 @@ pub(super) async fn events(
     let Ok(tenant) = tenant else {
         return (StatusCode::BAD_REQUEST, "A tenant is written namespace/name.\n").into_response();
     };
-    let Ok(slot) = Arc::clone(&live.slots).try_acquire_owned() else {
+    let Some(place) = live.places.take(from) else {
         let busy = "Too many streams; ask again, or read the status.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")], busy)
             .into_response();
@@ -102,7 +113,7 @@ pub(super) async fn events(
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let life = seen.views.times.stream;
     let judged = seen.clone();
-    let stream = Stream { recent: live.recent, tenant, seen, sender, _slot: slot };
+    let stream = Stream { recent: live.recent, tenant, seen, sender, _place: place };
     tokio::spawn(async move {
         // A reader that is gone, or does not read, needs no more.
         let run = async {
@@ -122,7 +133,7 @@ struct Stream {
     tenant: Option<TenantName>,
     seen: Seen,
     sender: Sender<Bytes, Infallible>,
-    _slot: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The reader is gone, or does not read.

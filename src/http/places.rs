@@ -1,5 +1,5 @@
-//! Places for connections: so many in all, and so many for one address, so that nobody
-//! takes them all.
+//! Places for connections, or for streams: so many in all, and so many for one address, so
+//! that nobody takes them all.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,7 +1,7 @@
 //! Accepts connections and serves them, within limits of number and time.
 
 use super::authenticate::{self, ClientNames};
-use super::guard::{self, LocalAddress};
+use super::guard::{self, LocalAddress, RemoteAddress};
 use super::listener::Kind;
 use super::live::Live;
 use super::places::{Place, Places, Room};
@@ -147,7 +147,7 @@ async fn accept(
         let credentials = views.credentials();
         let tls = credentials.tls.clone();
         let conversation = Conversation {
-            routes: routes.clone().layer(Extension(local)),
+            routes: routes.clone().layer(Extension(local)).layer(Extension(RemoteAddress(from))),
             views: views.clone(),
             credentials,
             stopping: stopping.clone(),

@@ -201,6 +201,13 @@ pub const SOCKET_CONNECTIONS: usize = 64;
 /// and for people.
 pub const HTTP_STREAMS: usize = 128;
 
+/// Of those from one address, so that two hosts cannot keep the others from following: a
+/// browser with a window for each of some tenants takes as many.
+pub const HTTP_ADDRESS_STREAMS: usize = 32;
+
+/// Of those from loopback.
+pub const HTTP_LOOPBACK_STREAMS: usize = 96;
+
 /// Events that are kept for readers who come back, of all tenants.
 pub const HTTP_EVENTS: usize = 1_024;
 

@@ -93,6 +93,18 @@ fn the_gateways_next_key_is_served_by_the_backend_that_can() {
     );
 }
 
+/// It was as if there were no such key: who had changed over was cut off.
+#[test]
+fn the_kernel_was_asked_for_while_customers_changed_over_and_the_next_key_was_dropped() {
+    let text = gateway("  backend: Kernel\n") + &site(public(7), "");
+    let outcome = with_secrets(&text, Ability::Present, &[(1, Some(2))]);
+    let told = outcome.errors.to_string();
+    assert!(told.contains("TenantGateway/a/gw: spec.backend: cannot be Kernel while"), "{told}");
+    assert!(told.contains("`lockgate keys retire` first"), "{told}");
+    let outcome = with_secrets(&text, Ability::Present, &[(1, None)]);
+    assert_eq!(outcome.errors.to_string(), "");
+}
+
 /// Each customer has its own change over, and no backend refuses it.
 #[test]
 fn customers_may_change_their_keys_with_every_backend() {

@@ -22,6 +22,7 @@ mod bgp_frr_restart;
 mod bgp_gobgp;
 mod bgp_hops;
 mod bgp_ipip;
+mod bgp_messages;
 mod bgp_odd_stage;
 mod bgp_password;
 mod bgp_range;

@@ -3,7 +3,9 @@
 
 use crate::gateway::Gateway;
 use crate::lab::{self, At, Lab, PATIENCE, wait_until};
-use lockgate::model::limits::{HTTP_ADDRESS_CONNECTIONS, HTTP_CONNECTIONS, HTTP_STREAMS};
+use lockgate::model::limits::{
+    HTTP_ADDRESS_CONNECTIONS, HTTP_ADDRESS_STREAMS, HTTP_CONNECTIONS, HTTP_LOOPBACK_STREAMS,
+};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -47,15 +49,19 @@ fn crowd(lab: &Lab, from: At<'_>, to: SocketAddr, count: usize) -> Vec<TcpStream
     lab.within(from, || (0..count).map(|_| connect()).collect())
 }
 
-/// How many of them are served.
-fn served(streams: &[TcpStream]) -> usize {
-    let is_served = |mut stream: &TcpStream| {
+/// How many of them follow, and how many were told that too many do.
+fn served(streams: &[TcpStream]) -> [usize; 2] {
+    let status = |mut stream: &TcpStream| {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut head = [0; 12];
-        stream.read_exact(&mut head).is_ok() && &head == b"HTTP/1.1 200"
+        stream.read_exact(&mut head).is_ok().then_some(head)
     };
-    streams.iter().filter(|stream| is_served(stream)).count()
+    let all: Vec<_> = streams.iter().filter_map(status).collect();
+    [b"HTTP/1.1 200", b"HTTP/1.1 503"].map(|of| all.iter().filter(|it| *it == of).count())
 }
+
+/// What becomes of all that one address may have.
+const OF_ONE: [usize; 2] = [HTTP_ADDRESS_STREAMS, HTTP_ADDRESS_CONNECTIONS - HTTP_ADDRESS_STREAMS];
 
 #[test]
 fn one_address_held_all_connections_and_nobody_else_was_answered() {
@@ -65,7 +71,7 @@ fn one_address_held_all_connections_and_nobody_else_was_answered() {
         {
             let to = format!("{own}:9586").parse().unwrap();
             let crowd = crowd(lab, "crowd".into(), to, HTTP_CONNECTIONS + 20);
-            assert_eq!(served(&crowd), HTTP_ADDRESS_CONNECTIONS);
+            assert_eq!(served(&crowd), OF_ONE);
             ask(lab, "noc".into(), others).unwrap();
             ask(lab, At::Underlay, "127.0.0.1").unwrap();
             ask(lab, "crowd".into(), own).unwrap_err();
@@ -89,8 +95,23 @@ fn one_host_of_many_addresses_held_all_connections() {
         }
         let from: BTreeSet<_> = all.iter().map(|it| it.local_addr().unwrap().ip()).collect();
         assert_eq!(from.len(), 5, "{from:?}");
-        assert_eq!(served(&all), HTTP_ADDRESS_CONNECTIONS);
+        assert_eq!(served(&all), OF_ONE);
         ask(lab, "noc".into(), "[2001:db8:2::1]").unwrap();
+    });
+}
+
+#[test]
+fn two_addresses_held_all_streams_and_nobody_else_could_follow() {
+    lab::run(|lab| {
+        let _gateway = started(lab);
+        let to = "192.0.2.1:9586".parse().unwrap();
+        let mut all = crowd(lab, "crowd".into(), to, HTTP_ADDRESS_CONNECTIONS);
+        lab.address("crowd", "up0", "192.0.2.3/24");
+        lab.ip("crowd", "route replace 192.0.2.1 dev up0 src 192.0.2.3");
+        all.extend(crowd(lab, "crowd".into(), to, HTTP_ADDRESS_CONNECTIONS));
+        assert_eq!(served(&all), OF_ONE.map(|of_one| 2 * of_one));
+        let noc = crowd(lab, "noc".into(), "198.51.100.1:9586".parse().unwrap(), 1);
+        assert_eq!(served(&noc), [1, 0]);
     });
 }
 
@@ -102,6 +123,6 @@ fn a_crowd_on_the_machine_itself_left_no_room_for_the_network() {
         let crowd = crowd(lab, At::Underlay, to, HTTP_CONNECTIONS + 20);
         ask(lab, "noc".into(), "198.51.100.1").unwrap();
         // Those of whom a proxy here speaks are more than one address's.
-        assert_eq!(served(&crowd), HTTP_STREAMS);
+        assert_eq!(served(&crowd)[0], HTTP_LOOPBACK_STREAMS);
     });
 }

@@ -247,6 +247,8 @@ fn check_backend(
     if gateway.next_private_key.is_some() {
         let path = "spec.nextPrivateKeySecretRef".to_owned();
         problems.push((Place::Gateway, path, Problem::NextKeyInKernel));
+    } else if gateway.own_keys.is_some_and(|own| own.next.is_some()) {
+        problems.push((Place::Gateway, "spec.backend".to_owned(), Problem::KernelWhileChanging));
     }
     for (index, CheckedSite { site, .. }) in sites {
         if has_tunnelled_alias(site) {

@@ -359,9 +359,14 @@ impl EventLoop {
                 }
                 self.last_initiation = self.last_initiation.max(gateway.last_initiation());
                 // A customer that has just dialled in would else be lost, should
-                // the next seconds bring a crash.
-                let known = &self.parts.memory.endpoints;
-                if gateway.endpoints().keys().any(|peer| !known.contains_key(peer)) {
+                // the next seconds bring a crash, and of a site that answers no more
+                // routers would be told again.
+                let known = &self.parts.memory;
+                let is_new = |peer| !known.endpoints.contains_key(peer);
+                let is_loaded = gateway.generation() != 0 && !gateway.is_stopping();
+                if gateway.endpoints().keys().any(is_new)
+                    || is_loaded && gateway.lost_sites() != known.lost_sites
+                {
                     self.remember();
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::server::Server;
 use crate::sample::{HOSTILE, NOW, snapshot};
+use lockgate::model::limits;
 use lockgate::net::Timestamp;
 use lockgate::status::{Count, Event, EventReason, Snapshot};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -269,7 +270,8 @@ fn who_came_to_a_loop_that_stands_still_was_told_of_a_snapshot() {
 #[test]
 fn readers_leave_room_for_others_and_make_room_once_they_are_gone() {
     let server = Server::start();
-    let readers: Vec<_> = (0..128).map(|_| Reader::open(&server, "", None)).collect();
+    let readers: Vec<_> =
+        (0..limits::HTTP_LOOPBACK_STREAMS).map(|_| Reader::open(&server, "", None)).collect();
     let refused = server.ask("/api/v1/events");
     assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("10")));
     assert_eq!(server.ask("/api/v1/status").status(), 200);

@@ -87,7 +87,8 @@ fn readers_that_do_not_read_held_the_places_of_those_who_do() {
         stream.read_exact(&mut head).unwrap();
         head
     };
-    let mut readers: Vec<TcpStream> = (0..limits::HTTP_STREAMS).map(|_| narrow(&server)).collect();
+    let mut readers: Vec<TcpStream> =
+        (0..limits::HTTP_LOOPBACK_STREAMS).map(|_| narrow(&server)).collect();
     for reader in &mut readers {
         assert_eq!(&begin(reader), b"HTTP/1.1 200");
     }
@@ -155,8 +156,8 @@ fn of_a_thousand_subscribers_some_are_served_and_all_others_told_or_dropped() {
             Err(_) => dropped += 1,
         }
     }
-    assert_eq!(served, limits::HTTP_STREAMS);
-    assert!(told <= limits::HTTP_CONNECTIONS - limits::HTTP_STREAMS, "{told}");
+    assert_eq!(served, limits::HTTP_LOOPBACK_STREAMS);
+    assert!(told <= limits::HTTP_CONNECTIONS - limits::HTTP_LOOPBACK_STREAMS, "{told}");
     assert_eq!(served + told + dropped, 1_000);
     drop(streams);
     let mut tries = (0..200).map(|_| {
