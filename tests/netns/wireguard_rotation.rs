@@ -116,7 +116,7 @@ fn a_customer_that_changes_over_to_its_next_key_loses_nothing() {
         for flow in flows {
             if backend() == Backend::Kernel {
                 // The kernel lets one peer have a network; it is given to the other one when
-                // we look, each second.
+                // we look, twenty times a second.
                 let (missing, sent) = flow.stop();
                 assert!(missing.len() as u64 <= 4 * PACE && 0 < sent, "{}", missing.len());
             } else {
