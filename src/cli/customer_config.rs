@@ -232,7 +232,16 @@ fn identify(
                     let key = own.next.filter(|_| is_ours).unwrap_or(own.current);
                     Ok((key, port.unwrap_or(tenant.listen_port)))
                 }
-                None => Err(error.into()),
+                None => Err(match Failure::from(error) {
+                    Failure::Unreachable(error) => Failure::Unreachable(error.context(format!(
+                        "the public key of {} is not known here: no document gives a private \
+                         one, none is kept in {}, and no gateway answers that would have made \
+                         one (--gateway-key gives it)",
+                        tenant.name,
+                        state.display()
+                    ))),
+                    other => other,
+                }),
             };
         }
     };
@@ -242,6 +251,13 @@ fn identify(
     known.ok_or_else(|| {
         Failure::Other(anyhow!("the running gateway does not serve tenant {} yet", tenant.name))
     })
+}
+
+/// Sites that are named to who asks for one that is not there.
+const NAMED: usize = 8;
+
+fn whole_name((tenant, site): (&Tenant, &Site)) -> String {
+    format!("{}/{}", tenant.name.namespace(), site.name)
 }
 
 /// The one site `wanted` names.
@@ -260,15 +276,21 @@ fn find<'a>(config: &'a Config, wanted: &str) -> Result<(&'a Tenant, &'a Site), 
         .collect();
     match found.as_slice() {
         [found] => Ok(*found),
-        [] => Err(anyhow!(
-            "the documents have no site {wanted:?} without errors; see `lockgate check`"
-        )
-        .into()),
+        [] => {
+            let sites = config.tenants.values().map(Arc::as_ref);
+            let sites = sites.flat_map(|tenant| tenant.sites.values().map(move |it| (tenant, it)));
+            let few: Vec<String> = sites.take(NAMED).map(whole_name).collect();
+            let there = match few.as_slice() {
+                [] => "there is none".to_owned(),
+                few => format!("there are such as {}", few.join(", ")),
+            };
+            Err(anyhow!(
+                "the documents have no site {wanted:?} without errors (see `lockgate check`); {there}"
+            )
+            .into())
+        }
         several => {
-            let names: Vec<String> = several
-                .iter()
-                .map(|(tenant, site)| format!("{}/{}", tenant.name.namespace(), site.name))
-                .collect();
+            let names: Vec<String> = several.iter().copied().map(whole_name).collect();
             let names = names.join(", ");
             Err(anyhow!("several sites are called {wanted:?}; say which: {names}").into())
         }

@@ -145,3 +145,24 @@ fn a_private_key_is_taken_only_if_it_is_the_sites() {
     let vlan = home.run("sopot", &["--format", "eos", "--private-key", &key]);
     assert_eq!(vlan.stderr, "lockgate: site sopot is on a VLAN, which has no private key\n");
 }
+
+#[test]
+fn who_asks_for_no_site_is_told_which_there_are_and_without_a_key_where_it_would_come_from() {
+    let home = Home::new();
+    let nobody = home.run("warszawa", &[]);
+    assert_eq!(nobody.code, 2);
+    let there =
+        "have no site \"warszawa\" without errors (see `lockgate check`); there are such as";
+    assert!(nobody.stderr.contains(there), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("pionier/gdansk"), "{}", nobody.stderr);
+
+    let (file, state, socket) = (home.path("sites.yaml"), home.path("state"), home.path("run"));
+    let secrets = home.path("secrets");
+    let words = ["customer-config", "gdansk", "-f", &file, "--secrets", &secrets];
+    let words = [&words[..], &["--state-dir", &state, "--runtime-dir", &socket]].concat();
+    let unknown = run(&words);
+    assert_eq!(unknown.code, 3, "{}", unknown.stderr);
+    let why = format!("none is kept in {state}, and no gateway answers that would have made one");
+    assert!(unknown.stderr.contains(&why), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("is `lockgate run` running"), "{}", unknown.stderr);
+}
