@@ -385,6 +385,12 @@ fn a_vpn_route_is_its_tenants_and_nobody_elses() {
     let mut more = ours;
     more.fabric.bgp.as_mut().unwrap().import.route_targets.push("64512:41".parse().unwrap());
     assert!(one.set_neighbor(name("peer"), settings(&more, "peer")));
+    // One that it gets no more takes what came by it, and holds none of that.
+    let mut less = more;
+    less.fabric.bgp.as_mut().unwrap().import.route_targets = vec!["64512:42".parse().unwrap()];
+    one.set_neighbor(name("peer"), settings(&less, "peer"));
+    assert_eq!(shown(&mut one), "");
+    assert_eq!(one.size().0, 0);
     // Another target on the same route takes it away.
     other.update(&name("peer"), &vpn("64512:40", 2, "192.168.9.0/26"));
     assert_eq!(shown(&mut other), "192.168.72.64/26 metric 32 dev ens1 via 10.1.0.8\n");
