@@ -100,6 +100,10 @@ fn somewhere(lot: &mut Lot, placement: Placement) -> KernelState {
         let tenants = config.tenants.values_mut().map(Arc::make_mut);
         tenants.for_each(|it| it.backend = BackendChoice::default());
     }
+    if features.ipip != Ability::Present {
+        let tenants = config.tenants.values_mut().map(Arc::make_mut);
+        tenants.for_each(|it| it.fabric.ipip = None);
+    }
     if features.vlan != Ability::Present {
         let tunnelled = |site: &Site| matches!(site.attachment, Attachment::WireGuard(_));
         let tenants = config.tenants.values_mut().map(Arc::make_mut);

@@ -98,11 +98,14 @@ impl RawCustomer {
                 self.send(reply);
                 None
             }
-            // The second: an answer to an initiation that another one followed.
+            // The second: an answer to an initiation that another one followed. The third:
+            // more initiations at once than it answers, for they had waited.
             TunnResult::Done
-            | TunnResult::Err(WireGuardError::WrongIndex | WireGuardError::UnexpectedPacket) => {
-                None
-            }
+            | TunnResult::Err(
+                WireGuardError::WrongIndex
+                | WireGuardError::UnexpectedPacket
+                | WireGuardError::UnderLoad,
+            ) => None,
             TunnResult::Err(error) => panic!("it cannot open what the gateway sent: {error:?}"),
         }
     }
