@@ -27,8 +27,7 @@ pub fn features() -> KernelFeatures {
     KernelFeatures {
         vlan: vlan.unwrap_or_else(|| module("8021q")),
         wireguard: wireguard.unwrap_or_else(|| module("wireguard")),
-        // Asked for, it would put a link of its own into every namespace.
-        ipip: module("ipip"),
+        ipip: ipip(),
         arp: arp(),
     }
 }
@@ -47,6 +46,13 @@ fn arp() -> Ability {
     found
 }
 
+/// Whether there is IPIP. Asked for, it would put a link of its own into every namespace,
+/// and what could be loaded is a long list that stays as it is.
+fn ipip() -> Ability {
+    static LISTED: OnceLock<Ability> = OnceLock::new();
+    if is_loaded("ipip") { Ability::Present } else { *LISTED.get_or_init(|| module("ipip")) }
+}
+
 fn known(asked: Result<bool, NetlinkError>) -> Option<Ability> {
     match asked {
         Ok(true) => Some(Ability::Present),
@@ -55,9 +61,13 @@ fn known(asked: Result<bool, NetlinkError>) -> Option<Ability> {
     }
 }
 
+fn is_loaded(name: &str) -> bool {
+    Path::new("/sys/module").join(name).exists()
+}
+
 /// Whether there is a module of that name: loaded, built in, or to be loaded.
 fn module(name: &str) -> Ability {
-    if Path::new("/sys/module").join(name).exists() {
+    if is_loaded(name) {
         return Ability::Present;
     }
     let release = rustix::system::uname();
