@@ -162,6 +162,7 @@ fn a_tenant_with_the_kernels_own_tunnel_link_in_its_namespace_did_not_go() {
             let all = lab.ip(At::Underlay, "netns");
             if all.contains(NETNS) { Err(gateway.log()) } else { Ok(()) }
         });
+        assert!(!gateway.log().contains("step_failed"), "{}", gateway.log());
         assert!(gateway.terminate().success());
     });
 }
