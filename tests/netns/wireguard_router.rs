@@ -14,6 +14,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
+use std::time::Duration;
+
+/// How long a packet may be in a stock peer's queue on a busy machine.
+const IN_ITS_QUEUE: Duration = Duration::from_millis(100);
 
 /// What plays the customer's router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,15 +262,20 @@ impl<'lab> Router<'lab> {
         self.set(&["peer", &customer.gateway.to_string(), "preshared-key", &file]);
     }
 
-    /// Has a running stock one know the gateway by another key, in one stroke.
+    /// Has a running stock one know the gateway by another key, as somebody does who wants
+    /// to lose nothing. wireguard-go drops what comes between its reading of a new peer's
+    /// networks and that peer's start, and what a peer that is removed has in its queue: so
+    /// the new one is there before it gets networks, and the old one for a moment longer.
     pub(crate) fn change_gateway(&self, old: PublicKey, customer: &Customer) {
         let (new, old) = (customer.gateway.to_string(), old.to_string());
         let endpoint = customer.endpoint.unwrap().to_string();
         let (keepalive, networks) =
             (customer.keepalive.to_string(), customer.allowed_ips.join(","));
-        let new = ["peer", &new, "endpoint", &endpoint, "persistent-keepalive", &keepalive];
-        let networks = ["allowed-ips", &networks, "peer", &old, "remove"];
-        self.set(&[new.as_slice(), &networks].concat());
+        self.set(&["peer", &new]);
+        let how = ["endpoint", &endpoint, "persistent-keepalive", &keepalive];
+        self.set(&[["peer", &new].as_slice(), &how, &["allowed-ips", &networks]].concat());
+        std::thread::sleep(IN_ITS_QUEUE);
+        self.set(&["peer", &old, "remove"]);
     }
 
     /// `wg set` with these words.
