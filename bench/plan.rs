@@ -62,6 +62,7 @@ fn config() -> Config {
         forbidden_prefixes: Vec::new(),
         allow_default_route: false,
         maximum_prefixes: 1_000,
+        vpn_reflectors: Vec::new(),
     });
     let sites: BTreeMap<_, _> =
         (0..SITES).map(site).map(|site| (site.name.clone(), site)).collect();

@@ -7,12 +7,11 @@
 //! attributes of our own, so that nothing odd can travel through us (the
 //! corrupted transitive attributes of RFC 7606 §1).
 //!
-//! A route reflector that has several tenants' VPN routes is spoken to by each tenant
-//! over a session of its own, not by one speaker for all: what is of none of a tenant's
-//! route targets is counted and never held, so that no table exists in which two tenants'
-//! routes stand together; and a session that ends, for what one tenant's routes did or
-//! for too many of them, is that tenant's alone. The price is that the reflector says
-//! everything to each.
+//! A route reflector that has several tenants' VPN routes is spoken to by each tenant over
+//! a session of its own or, where it is the class's, over one in the underlay that they
+//! share ([`SharedSession`]). Either way no table exists in which two tenants' routes stand
+//! together: what is shared is who hears what, and each tenant's own speaker judges, holds
+//! and bounds what it hears. What is of nobody's route targets is counted and never held.
 //!
 //! There is no export by BMP (RFC 7854). A codec is to be had; what is not is what stands
 //! around it: every UPDATE kept as it came until the collector has taken it, each one's
@@ -26,7 +25,8 @@
 //! [`proto`] (how that goes over the wire), [`session`] (one neighbor),
 //! [`ImportPolicy`] (what is taken of it, and [`Reject`]: why not), [`Rib`] (what
 //! is held, chosen and kept past a session), [`Surroundings`] (where next hops
-//! are), [`AdjRibOut`] (what is advertised), [`speaker`] (all of it together).
+//! are), [`AdjRibOut`] (what is advertised), [`speaker`] (all of it together),
+//! [`SharedSession`] (what several tenants hear).
 
 mod attributes;
 mod export;
@@ -36,6 +36,7 @@ pub mod proto;
 mod reject;
 mod rib;
 pub mod session;
+mod shared;
 pub mod speaker;
 mod update;
 
@@ -50,4 +51,5 @@ pub use rib::{
     NeighborName, NeighborSettings, PathState, Retain, Rib, Stale, Standing, Treated, preference,
     select,
 };
+pub use shared::{SharedSession, SharedWork};
 pub use update::{Announcement, Family, Nlri, RouteDistinguisher, Update};

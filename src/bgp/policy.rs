@@ -32,7 +32,9 @@
 
 use super::reject::{Reject, Verdict};
 use super::{Attributes, Nlri};
-use crate::model::{BgpNeighbor, FabricBgp, ImportPrefix, Site, SiteBgp, SitePrefix, Tenant};
+use crate::model::{
+    BgpNeighbor, FabricBgp, ImportPrefix, Site, SiteBgp, SitePrefix, Tenant, VpnReflector,
+};
 use crate::net::{
     ALWAYS_FORBIDDEN, Asn, Community, ExtendedCommunity, InterfaceAddress, LargeCommunity, Prefix,
     PrefixMap, Role, SiteName,
@@ -100,6 +102,19 @@ fn networks(prefixes: impl IntoIterator<Item = Prefix>) -> PrefixMap<()> {
 impl ImportPolicy {
     /// Of a router of the fabric.
     pub fn fabric(tenant: &Tenant, bgp: &FabricBgp, neighbor: &BgpNeighbor) -> Self {
+        let policy = Self::of_fabric(tenant, bgp, (neighbor.remote_asn, neighbor.role));
+        Self { allowed_own_as: neighbor.allow_own_asn, ..policy }
+    }
+
+    /// Of a route reflector that the tenants of a class share. To it we are who the class
+    /// says, whoever the tenant is to its own neighbors.
+    pub fn reflector(tenant: &Tenant, bgp: &FabricBgp, reflector: &VpnReflector) -> Self {
+        let policy = Self::of_fabric(tenant, bgp, (reflector.remote_asn, None));
+        let (local_asn, router_id) = (reflector.local_asn, reflector.router_id);
+        Self { local_asn, router_id, ..policy }
+    }
+
+    fn of_fabric(tenant: &Tenant, bgp: &FabricBgp, whom: (Asn, Option<Role>)) -> Self {
         let mut listed: PrefixMap<Vec<(u8, u8)>> = PrefixMap::default();
         for ImportPrefix { prefix, ge, le } in bgp.import.prefixes.iter().copied() {
             let mut lengths = listed.get(prefix).cloned().unwrap_or_default();
@@ -119,8 +134,7 @@ impl ImportPolicy {
             site_defaults: defaults.into_iter().collect(),
             site_links: networks(links),
         }));
-        let policy = Self::new(tenant, bgp, (neighbor.remote_asn, neighbor.role), side);
-        Self { allowed_own_as: neighbor.allow_own_asn, ..policy }
+        Self::new(tenant, bgp, whom, side)
     }
 
     /// Of the router of `site`, whose neighbor is `router`.

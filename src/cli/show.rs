@@ -69,7 +69,7 @@ pub(super) fn run(
             show(&routes(&snapshot.tenants), arguments.output, |rows| draw_routes(rows, style))
         }
         What::Neighbors => {
-            let rows = show_bgp::neighbors(&snapshot.tenants);
+            let rows = show_bgp::neighbors(&snapshot.tenants, &snapshot.reflectors);
             show(&rows, arguments.output, |rows| {
                 show_bgp::draw_neighbors(rows, snapshot.taken, style)
             })

@@ -6,8 +6,8 @@ use super::terminal::Style;
 use super::verdict::Failure;
 use crate::net::{Prefix, TenantName, Timestamp};
 use crate::status::{
-    Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, RibNetwork,
-    Snapshot, TenantSnapshot,
+    Ago, BfdSnapshot, BfdState, NeighborSnapshot, NeighborState, RangeSnapshot, ReflectorSnapshot,
+    RibNetwork, Snapshot, TenantSnapshot,
 };
 use comfy_table::{Cell, Color};
 use serde::Serialize;
@@ -17,7 +17,9 @@ use std::path::Path;
 /// A neighbor, or a range that neighbors connect out of, and whose it is.
 #[derive(Serialize)]
 pub(super) struct Neighbor<'a> {
-    tenant: String,
+    /// None of a route reflector that tenants share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     #[serde(flatten)]
     row: Row<'a>,
 }
@@ -27,16 +29,22 @@ pub(super) struct Neighbor<'a> {
 enum Row<'a> {
     Neighbor(&'a NeighborSnapshot),
     Range(&'a RangeSnapshot),
+    Reflector(&'a ReflectorSnapshot),
 }
 
-/// Every neighbor of `tenants`, and every range.
-pub(super) fn neighbors(tenants: &[TenantSnapshot]) -> Vec<Neighbor<'_>> {
-    let mut rows = Vec::new();
+/// The route reflectors that tenants share, every neighbor of `tenants`, and every range.
+pub(super) fn neighbors<'a>(
+    tenants: &'a [TenantSnapshot],
+    reflectors: &'a [ReflectorSnapshot],
+) -> Vec<Neighbor<'a>> {
+    let shared = reflectors.iter();
+    let shared = shared.map(|it| Neighbor { tenant: None, row: Row::Reflector(it) });
+    let mut rows: Vec<Neighbor<'_>> = shared.collect();
     for tenant in tenants {
         let Some(bgp) = &tenant.bgp else { continue };
         let ranges = bgp.ranges.iter().map(Row::Range);
         for row in ranges.chain(bgp.neighbors.iter().map(Row::Neighbor)) {
-            rows.push(Neighbor { tenant: tenant.name.to_string(), row });
+            rows.push(Neighbor { tenant: Some(tenant.name.to_string()), row });
         }
     }
     rows
@@ -53,10 +61,15 @@ pub(super) fn draw_neighbors(rows: &[Neighbor<'_>], now: Timestamp, style: Style
     ];
     let mut table = output::table(style, &header);
     for Neighbor { tenant, row } in rows {
+        let tenant = tenant.as_deref().unwrap_or_default();
         let neighbor = match row {
             Row::Neighbor(neighbor) => neighbor,
             Row::Range(range) => {
                 table.add_row(of_range(tenant, range));
+                continue;
+            }
+            Row::Reflector(reflector) => {
+                table.add_row(of_reflector(reflector, now));
                 continue;
             }
         };
@@ -101,6 +114,37 @@ fn of_range(tenant: &str, range: &RangeSnapshot) -> [Cell; 12] {
         nothing(),
         text(refused),
     ]
+}
+
+/// A route reflector that tenants share: how many hear it, and what nobody wants.
+fn of_reflector(reflector: &ReflectorSnapshot, now: Timestamp) -> [Cell; 12] {
+    let nothing = || text("—");
+    let info = match (reflector.state, &reflector.last_error) {
+        (NeighborState::Established, _) | (_, None) => format!(
+            "heard by {}; {} routes for nobody",
+            counted(reflector.tenants, "tenant"),
+            reflector.not_kept
+        ),
+        (_, Some(error)) => error.clone(),
+    };
+    [
+        text(format!("class {}", reflector.class)),
+        text(&reflector.name),
+        text(reflector.address),
+        text("shared"),
+        number(reflector.remote_asn),
+        state(reflector.state),
+        text(Ago::between(reflector.since, now)),
+        nothing(),
+        nothing(),
+        nothing(),
+        nothing(),
+        text(info),
+    ]
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn state(state: NeighborState) -> Cell {

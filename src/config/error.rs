@@ -263,6 +263,10 @@ pub enum Problem {
     IpipNeedsAddress,
     #[error("is needed; only with `--netns current` is the pod's own eth0 used without it")]
     FabricNeeded,
+    #[error(
+        "is shared by tenants that have namespaces of their own; with `--netns current` name it among the tenant's spec.fabric.bgp.neighbors"
+    )]
+    ReflectorsNeedNamespaces,
     #[error("`--netns current` serves one tenant, and {0} is already it")]
     OnlyOneTenant(String),
     #[error("there is no TenantGateway `{0}` in this namespace")]

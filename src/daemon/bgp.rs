@@ -1,5 +1,6 @@
-//! The sockets of tenants' BGP, each in its tenant's namespace: what listens, what
-//! is connected, and what each connection is doing.
+//! The sockets of BGP, each in its tenant's namespace, and in the underlay those of
+//! sessions that tenants share: what listens, what is connected, and what each connection
+//! is doing.
 //!
 //! Nothing here decides anything, and nothing waits: each listener and each
 //! connection is a task of its own, has one thing to tell at a time, and is given one
@@ -8,10 +9,10 @@
 use super::bgp_connection::{self, Order};
 use super::pace::Pace;
 use super::task::text;
-use crate::bgp::NeighborName;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::speaker::Endpoint;
-use crate::gateway::{BgpAction, Gateway, Listening, SocketEvent};
+use crate::bgp::{NeighborName, SharedWork};
+use crate::gateway::{BgpAction, Gateway, Listening, SharedName, SocketEvent};
 use crate::linux::Kernel;
 use crate::linux::tcp::{self, Guard, Reach};
 use crate::model::limits::BGP_SOCKET_WRITE_BYTES;
@@ -43,26 +44,34 @@ pub(super) enum BgpInput {
 }
 
 /// A connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Whose {
-    pub(super) tenant: TenantName,
-    pub(super) neighbor: NeighborName,
+    pub(super) session: SessionName,
     pub(super) id: ConnectionId,
 }
 
-/// The sockets of all tenants.
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SessionName {
+    /// A tenant's, with a neighbor of its own.
+    Own(TenantName, NeighborName),
+    /// One in the underlay, which tenants share.
+    Shared(SharedName),
+}
+
+/// All sockets.
 pub(super) struct Sockets {
     kernel: Kernel,
     input: mpsc::Sender<BgpInput>,
     tenants: BTreeMap<TenantName, TenantSockets>,
+    connections: BTreeMap<Whose, Connection>,
 }
 
-/// The sockets of one tenant.
+/// Whom a tenant speaks with, and where it listens for them.
 #[derive(Default)]
 struct TenantSockets {
     endpoints: BTreeMap<NeighborName, Endpoint>,
     listeners: BTreeMap<IpAddr, Listener>,
-    connections: BTreeMap<(NeighborName, ConnectionId), Connection>,
 }
 
 /// A task that listens, until it is dropped.
@@ -85,7 +94,7 @@ struct Connection {
 
 impl Sockets {
     pub(super) fn new(kernel: Kernel, input: mpsc::Sender<BgpInput>) -> Self {
-        Self { kernel, input, tenants: BTreeMap::new() }
+        Self { kernel, input, tenants: BTreeMap::new(), connections: BTreeMap::new() }
     }
 
     /// Carries out what the gateway says.
@@ -93,21 +102,40 @@ impl Sockets {
         match action {
             BgpAction::Listen(listening) => {
                 self.listen(tenant, listening);
-                self.tenants.retain(|_, it| {
-                    let waits = !it.endpoints.is_empty() || !it.listeners.is_empty();
-                    waits || !it.connections.is_empty()
-                });
+                self.tenants.retain(|_, it| !it.endpoints.is_empty() || !it.listeners.is_empty());
             }
-            BgpAction::Dial(neighbor, id) => self.dial(tenant, neighbor, id),
-            BgpAction::Write(neighbor, id) => self.write(tenant, &neighbor, id, gateway),
+            BgpAction::Dial(neighbor, id) => {
+                let sockets = self.tenants.get(tenant);
+                let endpoint = sockets.and_then(|it| it.endpoints.get(&neighbor)).cloned();
+                self.dial(endpoint, own(tenant, neighbor, id));
+            }
+            BgpAction::Write(neighbor, id) => self.write(&own(tenant, neighbor, id), gateway),
             BgpAction::Close { neighbor, connection, last } => {
-                let sockets = self.tenants.get_mut(tenant);
-                let found = sockets.and_then(|it| it.connections.remove(&(neighbor, connection)));
-                if let Some(found) = found {
-                    // There is room for it, unless the task has ended.
-                    let _ = found.orders.try_send(Order::Close(last));
-                }
+                self.close(&own(tenant, neighbor, connection), last);
             }
+        }
+    }
+
+    /// Carries out what the gateway says of a session that tenants share.
+    pub(super) fn carry_out_shared(
+        &mut self,
+        name: SharedName,
+        work: SharedWork,
+        gateway: &Gateway,
+    ) {
+        let endpoint = gateway.shared_endpoint(&name).cloned();
+        let whose = |id| Whose { session: SessionName::Shared(name), id };
+        match work {
+            SharedWork::Dial(id) => self.dial(endpoint, whose(id)),
+            SharedWork::Write(id) => self.write(&whose(id), gateway),
+            SharedWork::Close { connection, last } => self.close(&whose(connection), last),
+        }
+    }
+
+    fn close(&mut self, whose: &Whose, last: Vec<u8>) {
+        if let Some(found) = self.connections.remove(whose) {
+            // There is room for it, unless the task has ended.
+            let _ = found.orders.try_send(Order::Close(last));
         }
     }
 
@@ -117,9 +145,9 @@ impl Sockets {
             BgpInput::Incoming { tenant, local, remote, stream } => {
                 let whose = gateway.handle_incoming(&tenant, local, remote, now);
                 if let Some((neighbor, id)) = whose {
-                    let whose = Whose { tenant, neighbor, id };
+                    let left = self.kernel.left(&tenant, stream.as_fd());
+                    let whose = own(&tenant, neighbor, id);
                     let (input, connection) = (self.input.clone(), whose.clone());
-                    let left = self.kernel.left(&connection.tenant, stream.as_fd());
                     self.start(whose, |orders| async move {
                         let talk = bgp_connection::converse(stream, orders, &connection, &input);
                         bgp_connection::until(left, talk, &connection, &input).await;
@@ -137,51 +165,46 @@ impl Sockets {
         gateway: &mut Gateway,
         now: Now,
     ) {
-        let Whose { tenant, neighbor, id } = whose;
-        let Some(sockets) = self.tenants.get_mut(tenant) else { return };
-        let key = (neighbor.clone(), *id);
         // What was told before it was closed is of no use after.
-        let Some(connection) = sockets.connections.get_mut(&key) else { return };
+        let Some(connection) = self.connections.get_mut(whose) else { return };
         match event {
-            SocketEvent::Closed(_) => drop(sockets.connections.remove(&key)),
+            SocketEvent::Closed(_) => drop(self.connections.remove(whose)),
             SocketEvent::Written(_) => connection.is_writing = false,
             SocketEvent::Connected { .. } | SocketEvent::Bytes(_) => {}
         }
-        gateway.handle_socket(tenant, neighbor, *id, event, now);
+        match &whose.session {
+            SessionName::Own(tenant, neighbor) => {
+                gateway.handle_socket(tenant, neighbor, whose.id, event, now);
+            }
+            SessionName::Shared(name) => gateway.handle_shared(name, whose.id, event, now),
+        }
         match event {
             SocketEvent::Bytes(_) => {
-                if let Some(connection) = sockets.connections.get(&key) {
+                if let Some(connection) = self.connections.get(whose) {
                     let _ = connection.orders.try_send(Order::Read);
                 }
             }
-            SocketEvent::Written(_) => self.write(tenant, neighbor, *id, gateway),
+            SocketEvent::Written(_) => self.write(whose, gateway),
             SocketEvent::Connected { .. } | SocketEvent::Closed(_) => {}
         }
     }
 
     /// Gives a connection what is to be written next, once it has written all before.
-    fn write(
-        &mut self,
-        tenant: &TenantName,
-        neighbor: &NeighborName,
-        id: ConnectionId,
-        gateway: &Gateway,
-    ) {
-        let sockets = self.tenants.get_mut(tenant);
-        let connection = sockets.and_then(|it| it.connections.get_mut(&(neighbor.clone(), id)));
+    fn write(&mut self, whose: &Whose, gateway: &Gateway) {
+        let connection = self.connections.get_mut(whose);
         let Some(connection) = connection.filter(|it| !it.is_writing) else { return };
-        let chunk = whole_messages(gateway.unsent(tenant, neighbor, id));
+        let chunk = whole_messages(match &whose.session {
+            SessionName::Own(tenant, neighbor) => gateway.unsent(tenant, neighbor, whose.id),
+            SessionName::Shared(name) => gateway.shared_unsent(name, whose.id),
+        });
         if !chunk.is_empty() {
             connection.is_writing = true;
             let _ = connection.orders.try_send(Order::Write(chunk.to_vec()));
         }
     }
 
-    fn dial(&mut self, tenant: &TenantName, neighbor: NeighborName, id: ConnectionId) {
-        let sockets = self.tenants.get(tenant);
-        let endpoint = sockets.and_then(|it| it.endpoints.get(&neighbor)).cloned();
+    fn dial(&mut self, endpoint: Option<Endpoint>, whose: Whose) {
         let (kernel, input) = (self.kernel.clone(), self.input.clone());
-        let whose = Whose { tenant: tenant.clone(), neighbor, id };
         let connection = whose.clone();
         self.start(whose, |orders| async move {
             bgp_connection::dial(&kernel, endpoint, orders, &connection, &input).await;
@@ -195,9 +218,7 @@ impl Sockets {
     {
         let (orders, taken) = mpsc::channel(ORDERS);
         tokio::spawn(task(taken));
-        let sockets = self.tenants.entry(whose.tenant).or_default();
-        let connection = Connection { orders, is_writing: false };
-        sockets.connections.insert((whose.neighbor, whose.id), connection);
+        self.connections.insert(whose, Connection { orders, is_writing: false });
     }
 
     /// Listens anew where the neighbors are others than before, and nowhere else.
@@ -219,6 +240,10 @@ impl Sockets {
         }
         sockets.endpoints = endpoints;
     }
+}
+
+fn own(tenant: &TenantName, neighbor: NeighborName, id: ConnectionId) -> Whose {
+    Whose { session: SessionName::Own(tenant.clone(), neighbor), id }
 }
 
 /// How the packets of a neighbor must be that is somewhere in `from`.

@@ -1,6 +1,6 @@
-//! One connection of a tenant's BGP, from the dial or the accept to its last words.
+//! One connection of BGP, from the dial or the accept to its last words.
 
-use super::bgp::{BgpInput, PORT, Whose, guard};
+use super::bgp::{BgpInput, PORT, SessionName, Whose, guard};
 use super::task::text;
 use crate::bgp::speaker::Endpoint;
 use crate::gateway::SocketEvent;
@@ -43,7 +43,11 @@ pub(super) async fn dial(
         let guard = guard(Prefix::host(address), &endpoint);
         let remote = SocketAddr::new(address, PORT);
         let dial = move || tcp::dial(remote, &guard, local);
-        let stream = kernel.in_tenant(&whose.tenant, dial).await.map_err(text)?;
+        let stream = match &whose.session {
+            SessionName::Own(tenant, _) => kernel.in_tenant(tenant, dial).await.map_err(text)?,
+            // Nothing is waited for there, and this is the underlay's thread.
+            SessionName::Shared(_) => dial(),
+        };
         connected(stream.map_err(text)?).await.map_err(text)
     };
     let connected = tokio::select! {
@@ -53,9 +57,14 @@ pub(super) async fn dial(
     };
     match connected {
         Ok((stream, local, remote)) => {
-            let left = kernel.left(&whose.tenant, stream.as_fd());
             tell(whose, input, SocketEvent::Connected { local, remote }).await;
-            until(left, converse(stream, orders, whose, input), whose, input).await;
+            match &whose.session {
+                SessionName::Own(tenant, _) => {
+                    let left = kernel.left(tenant, stream.as_fd());
+                    until(left, converse(stream, orders, whose, input), whose, input).await;
+                }
+                SessionName::Shared(_) => converse(stream, orders, whose, input).await,
+            }
         }
         Err(why) => tell(whose, input, SocketEvent::Closed(why)).await,
     }

@@ -131,7 +131,7 @@ impl Tasks {
                 Some(Input::Observed(tenant, observed))
             }),
             // The loop has the sockets.
-            Output::Bgp(..) | Output::Bfd(..) => {}
+            Output::Bgp(..) | Output::Shared(..) | Output::Bfd(..) => {}
             Output::Probe(tenant, shot) => self.spawn(async move {
                 let outcome = probe::ask(&kernel, &tenant, shot.probe.target, shot.number).await;
                 Some(Input::Probed(tenant, shot, outcome))

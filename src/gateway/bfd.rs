@@ -216,7 +216,7 @@ fn watched(
         neighbors.filter(|it| it.bfd).filter_map(BgpNeighbor::address).collect();
     let is_asked = |name: &NeighborName, endpoint: &Endpoint| match name {
         NeighborName::Fabric(_) => asked.contains(&endpoint.address),
-        NeighborName::Dynamic { .. } | NeighborName::Site(_) => false,
+        NeighborName::Dynamic { .. } | NeighborName::Reflector(_) | NeighborName::Site(_) => false,
     };
     let ranges: Vec<&str> = ranges_watched(tenant).collect();
     let of_range = |name: &NeighborName| name.range().is_some_and(|range| ranges.contains(&range));

@@ -378,7 +378,9 @@ impl TenantMachine {
         };
         let site = match neighbor {
             NeighborName::Site(site) => Some(site.clone()),
-            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Reflector(_) => {
+                None
+            }
         };
         self.history.push(reason, site, message, now.wall);
     }

@@ -1,23 +1,24 @@
 //! A tenant's BGP in the snapshot, and what its neighbors said.
 
 use super::Gateway;
+use super::shared::{Shared, SharedName};
 use super::tenant::TenantMachine;
 use super::view::Verdict;
 use crate::bfd::{self, Discard, State};
 use crate::bgp::NeighborName;
 use crate::bgp::proto::Flaw;
 use crate::bgp::session::{SessionCounters, SessionState};
-use crate::bgp::speaker::{NeighborSample, RangeSample, Speaker, SpeakerSample};
-use crate::bgp::{Community, Explained, ExplainedPath, Stale, Treated};
+use crate::bgp::speaker::{NeighborSample, RangeSample, ReflectedSample, Speaker, SpeakerSample};
+use crate::bgp::{Community, Explained, ExplainedPath, SharedSession, Stale, Treated};
 use crate::model::limits::{LEARNED_SHOWN, RIB_PAGE};
-use crate::model::{Site, Tenant};
+use crate::model::{Site, Tenant, VpnReflector};
 use crate::net::{Now, Prefix, TenantName};
 use crate::reconcile::{Device, Namespace, Route, RouteKey, RouteTarget};
 use crate::status::{
     BfdDiscard, BfdSnapshot, BfdState, BgpSnapshot, ConditionReason, ConditionStatus,
     ConditionType, Count, FlawCount, NeighborKind, NeighborSnapshot, NeighborState,
-    NotificationCount, PrefixCounts, RangeSnapshot, RibNetwork, RibPage, RibPath, RibWithdrawn,
-    RouteSnapshot, RouteSource,
+    NotificationCount, PrefixCounts, RangeSnapshot, ReflectorSnapshot, RibNetwork, RibPage,
+    RibPath, RibWithdrawn, RouteSnapshot, RouteSource,
 };
 use std::time::Duration;
 
@@ -91,18 +92,31 @@ fn path(path: &ExplainedPath) -> RibPath {
 }
 
 /// How a tenant's BGP is; `None` when it has none.
-pub(super) fn bgp(tenant: &Tenant, machine: &TenantMachine, now: Now) -> Option<BgpSnapshot> {
+pub(super) fn bgp(
+    tenant: &Tenant,
+    machine: &TenantMachine,
+    shared: &Shared,
+    now: Now,
+) -> Option<BgpSnapshot> {
     let bgp = tenant.fabric.bgp.as_ref()?;
     let mut snapshot = BgpSnapshot::starting(bgp.local_asn, bgp.router_id);
     if let Some(speaker) = &machine.bgp.speaker {
-        let SpeakerSample { neighbors, ranges, routes, keeps_unsaid } = speaker.sample();
+        let SpeakerSample { neighbors, reflectors, ranges, routes, keeps_unsaid } =
+            speaker.sample();
         let neighbors = neighbors.iter();
         let bfd = &machine.bgp.bfd;
         let watched = |(name, sample): (&NeighborName, &NeighborSample)| {
             let session = bfd.sample(sample.endpoint.address).map(|it| bfd_session(&it, now));
             NeighborSnapshot { bfd: session, ..neighbor(snapshot.local_asn, name, sample, now) }
         };
-        snapshot.neighbors = neighbors.map(watched).collect();
+        let heard = |reflector: &VpnReflector| {
+            let name = NeighborName::Reflector(reflector.name.clone());
+            let sample = reflectors.get(&name)?;
+            let session = shared.get(&tenant.class.name, &reflector.name)?;
+            Some(reflected(reflector.local_asn.value(), &name, sample, session, now))
+        };
+        let heard = tenant.vpn_reflectors().iter().filter_map(heard);
+        snapshot.neighbors = neighbors.map(watched).chain(heard).collect();
         snapshot.ranges = ranges.iter().map(|(name, it)| range(name, it)).collect();
         snapshot.bfd_strangers = Count(bfd.strangers());
         snapshot.learned_routes = routes as u64;
@@ -120,7 +134,9 @@ fn neighbor(
 ) -> NeighborSnapshot {
     let NeighborSample { endpoint, session, counts, advertised, converged } = sample;
     let (site, is_fabric) = match name {
-        NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => (None, true),
+        NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Reflector(_) => {
+            (None, true)
+        }
         NeighborName::Site(site) => (Some(site.clone()), false),
     };
     let kind = match (is_fabric, endpoint.remote_asn.value() == local_asn) {
@@ -163,6 +179,59 @@ fn neighbor(
         converged_millis: converged.map(millis),
         bfd: None,
     }
+}
+
+/// A route reflector as one tenant hears it. What was wrong with what it says is not told:
+/// it may have been of others.
+fn reflected(
+    local_asn: u32,
+    name: &NeighborName,
+    sample: &ReflectedSample,
+    session: &SharedSession,
+    now: Now,
+) -> NeighborSnapshot {
+    let ReflectedSample { endpoint, counts, converged, is_silenced } = sample;
+    let sample = NeighborSample {
+        endpoint: endpoint.clone(),
+        session: session.sample(),
+        counts: *counts,
+        advertised: 0,
+        converged: *converged,
+    };
+    let mut snapshot = neighbor(local_asn, name, &sample, now);
+    snapshot.flaws.clear();
+    if *is_silenced {
+        snapshot.state = NeighborState::Idle;
+        snapshot.last_error = Some("it said more than it may, and is not heard for a time".into());
+        snapshot.last_error_time = None;
+    }
+    snapshot
+}
+
+/// The sessions that tenants share.
+pub(super) fn reflectors(shared: &Shared, now: Now) -> Vec<ReflectorSnapshot> {
+    let one = |(name, session): (&SharedName, &SharedSession)| {
+        let sample = session.sample();
+        let error = sample.last_error.as_ref();
+        let agreed = sample.negotiated.iter().flat_map(|agreed| &agreed.families);
+        ReflectorSnapshot {
+            class: name.class.clone(),
+            name: name.reflector.clone(),
+            address: session.endpoint().address,
+            remote_asn: session.endpoint().remote_asn.value(),
+            families: agreed.map(ToString::to_string).collect(),
+            state: state(sample.state),
+            since: now.wall_of(sample.since),
+            last_error: error.map(|(text, _)| text.clone()),
+            last_error_time: error.map(|(_, at)| now.wall_of(*at)),
+            tenants: session.tenants() as u64,
+            not_kept: Count(session.not_kept()),
+            notifications: notifications(&sample.counters),
+            flaws: flaws(&sample.counters),
+            flaps: Count(sample.counters.flaps),
+        }
+    };
+    shared.iter().map(one).collect()
 }
 
 fn range(name: &str, sample: &RangeSample) -> RangeSnapshot {

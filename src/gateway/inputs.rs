@@ -48,6 +48,7 @@ impl Gateway {
         self.left_out = unprogrammable(&config, self.placement);
         self.config = config;
         self.is_telling = true;
+        self.configure_shared(now);
         let names: Vec<TenantName> = self.tenants.keys().cloned().collect();
         for name in names {
             if !self.config.tenants.contains_key(&name) && !refused.contains(&name) {
@@ -287,6 +288,7 @@ impl Gateway {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.handle_shared_timeout(now);
         for name in self.deadlines.due(now.mono) {
             self.with(&name, now, |machine| machine.handle_timeout(now));
         }

@@ -12,6 +12,7 @@
 //!   handle_socket   ┤                        ├── Bfd   (sockets)
 //!   handle_bfd      ┤                        ├── Probe   (sockets)
 //!   handle_probe    ┤                        └── Resolve   (DNS)
+//!   handle_shared   ┤                        ├── Shared   (sockets of the underlay)
 //!   handle_dirty    ┘
 //!                          snapshot(), memory(): views
 //! ```
@@ -24,7 +25,7 @@
 //! what comes of it for each tenant), `questions`, `tenant` (one tenant's way to what
 //! is wanted), `deadlines` (who has something to do when), `bgp` (its speaker), `learned`
 //! (what its speaker learned), `following` (what that is of sites' networks), `bfd` (who
-//! watches its neighbors), `device` (its WireGuard device), [`Identity`] and `key_ages`
+//! watches its neighbors), `shared` (sessions of several tenants), `device` (its WireGuard device), [`Identity`] and `key_ages`
 //! (keys), `names` (where its peers are), `site` and `leg` (how a site is), `probe`
 //! (whether its devices answer), `conntrack` (how full its table is), `takeover` (who
 //! serves instead), `test_page` (who sees it, and where), `view`, `key_view` and
@@ -47,6 +48,7 @@ mod leg;
 mod names;
 mod probe;
 mod questions;
+mod shared;
 mod site;
 mod sockets;
 mod takeover;
@@ -55,6 +57,7 @@ mod test_page;
 mod view;
 mod wanting;
 
+use crate::bgp::SharedWork;
 use crate::model::{Backend, Config, Placement, Refusal, Tenant, limits};
 use crate::net::{Instant, Now, PublicKey, TenantName, Timestamp};
 use crate::probe::Shot;
@@ -62,6 +65,7 @@ use crate::reconcile::{Borrowed, Step, Unprogrammable};
 use crate::status::{History, Offloads, Reload};
 use crate::wireguard::DeviceConfig;
 pub use identity::{GatewayKey, Identity};
+pub use shared::SharedName;
 pub use sockets::{BfdAction, BfdEndpoint, BgpAction, Listening, SocketEvent};
 pub use test_page::{TestPage, test_pages};
 
@@ -71,6 +75,7 @@ use deadlines::Deadlines;
 use key_ages::KeyAges;
 use names::Names;
 use probe::Probes;
+use shared::Shared;
 use site::Sites;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -98,6 +103,9 @@ pub enum Output {
     Observe(TenantName),
     /// Something for the sockets of the tenant's BGP.
     Bgp(TenantName, BgpAction),
+    /// Something for the sockets of a session that tenants share, in the underlay; then
+    /// [`Gateway::handle_shared`].
+    Shared(SharedName, SharedWork),
     /// Something for the sockets of the tenant's BFD.
     Bfd(TenantName, BfdAction),
     /// Ask a device of the tenant's whether it is there; then [`Gateway::handle_probe`].
@@ -121,6 +129,7 @@ pub struct Gateway {
     borrowed: Borrowed,
     tenants: BTreeMap<TenantName, TenantMachine>,
     deadlines: Deadlines,
+    shared: Shared,
     sites: BTreeMap<TenantName, Sites>,
     drops: BTreeMap<TenantName, BTreeMap<String, u64>>,
     conntrack: BTreeMap<TenantName, Conntrack>,
@@ -175,6 +184,7 @@ impl Gateway {
             borrowed: Borrowed::default(),
             tenants: BTreeMap::new(),
             deadlines: Deadlines::default(),
+            shared: Shared::default(),
             sites: BTreeMap::new(),
             drops: BTreeMap::new(),
             conntrack: BTreeMap::new(),
@@ -229,7 +239,9 @@ impl Gateway {
             tenants,
             self.tenants.values().filter_map(TenantMachine::poll_timeout).min()
         );
-        [tenants, self.names.poll_timeout(), self.probes.poll_timeout()].into_iter().flatten().min()
+        let shared = self.shared.poll_timeout();
+        let others = [shared, self.names.poll_timeout(), self.probes.poll_timeout()];
+        others.into_iter().chain([tenants]).flatten().min()
     }
 
     // What these have in common.
@@ -271,6 +283,7 @@ impl Gateway {
     /// As [`Self::collect`], where nothing about sites can have changed.
     fn gather(&mut self, name: &TenantName, now: Now) {
         self.open_probes(name);
+        self.share(name, now);
         let Some(machine) = self.tenants.get_mut(name) else { return };
         while let Some(output) = machine.poll_output() {
             self.outputs.push_back(output);

@@ -60,6 +60,7 @@ impl Gateway {
                 last_reload: self.reload.clone(),
             },
             tenants,
+            reflectors: bgp_view::reflectors(&self.shared, now),
             refused: self.refused_documents(),
             endpoint: None,
         }
@@ -100,7 +101,7 @@ impl Gateway {
         let conditions = conditions.clone();
         let nowhere = Sites::default();
         let sites = self.sites.get(name).unwrap_or(&nowhere);
-        let bgp = bgp_view::bgp(tenant, machine, now);
+        let bgp = bgp_view::bgp(tenant, machine, &self.shared, now);
         let site_snapshots = tenant
             .sites
             .values()

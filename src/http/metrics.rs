@@ -13,7 +13,7 @@
 
 use super::authenticate::Seen;
 use super::key_metrics::keys;
-use super::{open_metrics, probe_metrics};
+use super::{open_metrics, probe_metrics, reflector_metrics};
 use crate::net::Timestamp;
 use crate::status::{
     BfdState, ConditionStatus, ConditionType, Count, FlawCount, NeighborSnapshot, NeighborState,
@@ -60,6 +60,7 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     families.extend(peers(&snapshot.tenants));
     families.push(keys(&snapshot.tenants));
     families.extend(neighbors(&snapshot.tenants));
+    families.extend(reflector_metrics::families(&snapshot.reflectors));
     families.extend(probe_metrics::families(&snapshot.tenants));
     families.retain(|family| !family.get_metric().is_empty());
     TextEncoder::new().encode_to_string(&families)
@@ -358,7 +359,11 @@ fn add_prefixes(family: &mut Family, of: &[LabelPair], counts: PrefixCounts) {
     }
 }
 
-fn add_notifications(family: &mut Family, of: &[LabelPair], counts: &[NotificationCount]) {
+pub(super) fn add_notifications(
+    family: &mut Family,
+    of: &[LabelPair],
+    counts: &[NotificationCount],
+) {
     for kind in counts {
         let direction = label("direction", if kind.is_sent { "sent" } else { "received" });
         let code = label("code", &format!("{}/{}", kind.code, kind.subcode));
@@ -366,7 +371,7 @@ fn add_notifications(family: &mut Family, of: &[LabelPair], counts: &[Notificati
     }
 }
 
-fn add_flaws(family: &mut Family, of: &[LabelPair], counts: &[FlawCount]) {
+pub(super) fn add_flaws(family: &mut Family, of: &[LabelPair], counts: &[FlawCount]) {
     for flaw in counts {
         family.add([of, &[label("reason", &flaw.reason)]].concat(), number(flaw.count.0));
     }

@@ -31,6 +31,7 @@ mod page;
 mod places;
 mod probe_metrics;
 mod recent;
+mod reflector_metrics;
 mod scope;
 mod server;
 mod times;

@@ -56,6 +56,8 @@ impl Scope {
                 ..ConfigSnapshot::default()
             },
             tenants: tenants.iter().filter_map(|name| whole.tenant(name)).cloned().collect(),
+            // What is said there is others' as well.
+            reflectors: Vec::new(),
             refused: Vec::new(),
             endpoint: None,
         })

@@ -83,6 +83,26 @@ impl BgpNeighbor {
     }
 }
 
+/// A route reflector in the underlay that has the VPN routes of many tenants (RFC 4364):
+/// the tenants of a class share one session with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpnReflector {
+    /// What it is called in status and metrics, within its class.
+    pub name: String,
+    /// Where it is.
+    pub address: IpAddr,
+    /// Our AS.
+    pub local_asn: Asn,
+    /// Our BGP identifier (RFC 6286), not zero.
+    pub router_id: Ipv4Addr,
+    /// Its AS.
+    pub remote_asn: Asn,
+    /// Hops it may be away with GTSM (RFC 5082); `None` checks nothing.
+    pub ttl_security: Option<u8>,
+    /// What its segments are signed with (TCP-MD5, RFC 2385); `None` signs nothing.
+    pub password: Option<TcpPassword>,
+}
+
 /// What to accept from the fabric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BgpImport {

@@ -102,6 +102,9 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Neighbors of one tenant on the fabric.
 pub const NEIGHBORS_PER_TENANT: usize = 64;
 
+/// Route reflectors that the tenants of one class share.
+pub const VPN_REFLECTORS: usize = 8;
+
 /// Neighbors that one range has at one time when nothing is asked, as routers have by
 /// default.
 pub const DEFAULT_NEIGHBORS_PER_RANGE: usize = 100;

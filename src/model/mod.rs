@@ -19,7 +19,9 @@ mod site;
 mod tenant;
 
 pub use backend::{Backend, BackendChoice, BackendReason};
-pub use bgp::{BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, NeighborAt, SiteBgp};
+pub use bgp::{
+    BgpExport, BgpImport, BgpNeighbor, FabricBgp, ImportPrefix, NeighborAt, SiteBgp, VpnReflector,
+};
 pub use domain::{DomainId, DomainIdError};
 pub use fabric::{Fabric, FabricLink, Ipip, Placement, Vlan, VlanProtocol};
 pub use kernel::{Ability, KernelFeatures};

@@ -1,6 +1,6 @@
 //! A tenant, and all of them together.
 
-use super::{Attachment, BackendChoice, DomainId, Fabric, FabricLink, Refusal, Site};
+use super::{Attachment, BackendChoice, DomainId, Fabric, FabricLink, Refusal, Site, VpnReflector};
 use crate::net::{Mtu, Prefix, PrivateKey, SiteName, TenantName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Class {
     pub allow_default_route: bool,
     /// The most prefixes a site may name, and advertise.
     pub maximum_prefixes: u32,
+    /// Whom the tenants that name route targets hear their VPN routes from.
+    pub vpn_reflectors: Vec<VpnReflector>,
 }
 
 /// One tenant: kept apart from every other.
@@ -84,6 +86,13 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// The route reflectors of its class, if it takes VPN routes.
+    pub fn vpn_reflectors(&self) -> &[VpnReflector] {
+        let bgp = self.fabric.bgp.as_ref();
+        let takes_any = bgp.is_some_and(|bgp| !bgp.import.route_targets.is_empty());
+        if takes_any { &self.class.vpn_reflectors } else { &[] }
+    }
+
     /// Whether others ask by ARP on a link of its own: a VLAN, or applications that are
     /// not reached by the pod's link.
     pub fn hears_arp(&self) -> bool {

@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`Snapshot`], [`TenantSnapshot`], [`SiteSnapshot`], [`SiteState`]
 //! and [`SiteReason`], [`ProbeSnapshot`], [`KeySnapshot`], [`BgpSnapshot`] and
-//! [`BfdSnapshot`], [`Conditions`], [`History`], [`RateMeter`], [`Check`] (readiness),
+//! [`BfdSnapshot`], [`ReflectorSnapshot`], [`Conditions`], [`History`], [`RateMeter`], [`Check`] (readiness),
 //! [`EndpointSnapshot`] (who shows all this), [`RibPage`] (asked for apart), [`Count`],
 //! [`Bytes`], [`BitRate`], [`Latency`], [`Ago`] and [`Visible`] (how numbers, times and
 //! texts are written).
@@ -25,6 +25,7 @@ mod probe;
 mod quantity;
 mod rate;
 mod ready;
+mod reflector;
 mod rib;
 mod site;
 mod site_state;
@@ -47,6 +48,7 @@ pub use probe::{Latency, ProbeDurations, ProbeSnapshot, ProbeState, ProbeWindow}
 pub use quantity::{BitRate, Bytes};
 pub use rate::RateMeter;
 pub use ready::Check;
+pub use reflector::ReflectorSnapshot;
 pub use rib::{RibNetwork, RibPage, RibPath, RibWithdrawn};
 pub use site::{AttachmentKind, PrefixSource, SitePrefixStatus, SiteSnapshot};
 pub use site_state::{SiteReason, SiteState};

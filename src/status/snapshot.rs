@@ -1,7 +1,7 @@
 //! The whole gateway at one moment.
 
 use super::text;
-use super::{EndpointSnapshot, TenantSnapshot};
+use super::{EndpointSnapshot, ReflectorSnapshot, TenantSnapshot};
 use crate::model;
 use crate::net::{TenantName, Timestamp};
 use schemars::JsonSchema;
@@ -40,6 +40,9 @@ pub struct Snapshot {
     /// The tenants, by name.
     #[serde(default)]
     pub tenants: Vec<TenantSnapshot>,
+    /// The sessions with route reflectors that tenants share.
+    #[serde(default)]
+    pub reflectors: Vec<ReflectorSnapshot>,
     /// Documents that are not served, and why.
     #[serde(default)]
     pub refused: Vec<RefusedDocument>,
@@ -60,6 +63,7 @@ impl Snapshot {
             offloads: Offloads::default(),
             config: ConfigSnapshot::default(),
             tenants: Vec::new(),
+            reflectors: Vec::new(),
             refused: Vec::new(),
             endpoint: None,
         }

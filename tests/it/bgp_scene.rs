@@ -59,6 +59,7 @@ pub(crate) fn tenant() -> Tenant {
         forbidden_prefixes: vec!["10.96.0.0/12".parse().unwrap()],
         allow_default_route: false,
         maximum_prefixes: 1_000,
+        vpn_reflectors: Vec::new(),
     });
     tenant.app_prefixes = vec!["192.168.0.0/16".parse().unwrap()];
     tenant.fabric.link = FabricLink::Interface("ens1".parse().unwrap());
@@ -146,6 +147,7 @@ pub(crate) fn namespace(more: &str) -> Namespace {
 
 pub(crate) fn name(name: &str) -> NeighborName {
     match name.split_once('/') {
+        Some(("reflector", name)) => NeighborName::Reflector(name.to_owned()),
         Some(("site", site)) => NeighborName::Site(site.parse().unwrap()),
         Some((range, address)) => {
             NeighborName::Dynamic { range: range.to_owned(), address: address.parse().unwrap() }
@@ -161,6 +163,10 @@ pub(crate) fn policy(tenant: &Tenant, neighbor: &str) -> ImportPolicy {
             let neighbor = bgp.neighbors.iter().find(|it| it.name == name).unwrap();
             ImportPolicy::fabric(tenant, bgp, neighbor)
         }
+        NeighborName::Reflector(name) => {
+            let reflector = tenant.class.vpn_reflectors.iter().find(|it| it.name == name).unwrap();
+            ImportPolicy::reflector(tenant, bgp, reflector)
+        }
         NeighborName::Site(site) => {
             let site = &tenant.sites[&site];
             ImportPolicy::site(tenant, bgp, site, site.bgp.as_ref().unwrap())
@@ -174,6 +180,10 @@ pub(crate) fn settings(tenant: &Tenant, neighbor: &str) -> NeighborSettings {
         NeighborName::Fabric(name) | NeighborName::Dynamic { range: name, .. } => {
             let neighbor = bgp.neighbors.iter().find(|it| it.name == name).unwrap();
             (neighbor.network().address(), bgp.import.maximum_prefixes)
+        }
+        NeighborName::Reflector(name) => {
+            let reflector = tenant.class.vpn_reflectors.iter().find(|it| it.name == name).unwrap();
+            (reflector.address, bgp.import.maximum_prefixes)
         }
         NeighborName::Site(site) => {
             let router = tenant.sites[&site].bgp.as_ref().unwrap();

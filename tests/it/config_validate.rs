@@ -254,6 +254,26 @@ fn the_pods_own_link_is_for_one_tenant_in_the_current_namespace() {
     assert_eq!(refusals(&outcome), ["a/other invalid"]);
 }
 
+/// Where there is one namespace its rules would keep the session out, and there is nobody
+/// to share it with.
+#[test]
+fn a_reflector_is_shared_only_where_tenants_have_namespaces() {
+    let class = "apiVersion: lockgate.dev/v1alpha1\nkind: ConnectivityClass\n\
+                 metadata: {name: default}\nspec:\n  vpnReflectors:\n    \
+                 - {name: rr, address: 10.1.0.113, localASN: 64512, routerID: 10.1.0.2, remoteASN: 64512}\n";
+    let text = [class, &gateway("a", "gw", "")].concat();
+    let outcome = run(&text);
+    assert_eq!(outcome.errors.to_string(), "");
+    assert_eq!(outcome.config.tenants[&tenant("a/gw")].class.vpn_reflectors[0].name, "rr");
+    let current = Options { placement: Placement::Current, ..Options::default() };
+    let outcome = run_with(&text, &Secrets::default(), &Allocations::new(), &current);
+    let told = outcome.errors.to_string();
+    assert!(
+        told.contains("spec.vpnReflectors: is shared by tenants that have namespaces"),
+        "{told}"
+    );
+}
+
 /// In a namespace of its own a tunnel's outer packets never meet its routes.
 #[test]
 fn where_there_is_one_namespace_a_tunnel_cannot_be_dialled_through_itself() {

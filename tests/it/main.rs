@@ -21,6 +21,7 @@ mod bgp_rib;
 mod bgp_rules;
 mod bgp_scene;
 mod bgp_session;
+mod bgp_shared;
 mod bgp_speaker;
 mod bgp_treated;
 mod cli;

@@ -45,6 +45,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
             forbidden_prefixes: Vec::new(),
             allow_default_route: true,
             maximum_prefixes: 1_000,
+            vpn_reflectors: Vec::new(),
         }),
         private_key: None,
         next_private_key: None,

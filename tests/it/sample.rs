@@ -7,9 +7,9 @@ use lockgate::status::{
     ConditionStatus, ConditionType, Conditions, ConntrackSnapshot, Count, DropPlace, DropSnapshot,
     EndpointSnapshot, EventReason, FlawCount, History, KeyRole, KeySnapshot, NeighborKind,
     NeighborSnapshot, NeighborState, NotificationCount, PrefixCounts, PrefixSource, ProbeDurations,
-    ProbeSnapshot, ProbeState, ProbeWindow, RangeSnapshot, RefusedDocument, Reload, ReloadOutcome,
-    RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource, SitePrefixStatus, SiteReason,
-    SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
+    ProbeSnapshot, ProbeState, ProbeWindow, RangeSnapshot, ReflectorSnapshot, RefusedDocument,
+    Reload, ReloadOutcome, RibNetwork, RibPage, RibPath, RouteSnapshot, RouteSource,
+    SitePrefixStatus, SiteReason, SiteSnapshot, SiteState, Snapshot, TenantSnapshot,
 };
 
 /// 2026-11-24T03:00:00Z.
@@ -297,6 +297,27 @@ pub(crate) fn snapshot() -> Snapshot {
         problems: Vec::new(),
     });
     snapshot.tenants = vec![tenant("acme"), quiet];
+    snapshot.reflectors = vec![ReflectorSnapshot {
+        class: "default".to_owned(),
+        name: "rr1".to_owned(),
+        address: "10.1.0.113".parse().unwrap(),
+        remote_asn: 64_512,
+        families: vec!["VPNv4".to_owned(), "VPNv6".to_owned(), "RTC".to_owned()],
+        state: NeighborState::Established,
+        since: ago(7_200),
+        last_error: None,
+        last_error_time: None,
+        tenants: 2,
+        not_kept: Count(17),
+        notifications: vec![NotificationCount {
+            is_sent: false,
+            code: 6,
+            subcode: 4,
+            count: Count(1),
+        }],
+        flaws: vec![FlawCount { reason: "as_loop".to_owned(), count: Count(2) }],
+        flaps: Count(1),
+    }];
     snapshot.refused = vec![RefusedDocument {
         origin: Some("acme.yaml".to_owned()),
         document: "SiteAttachment/hq".to_owned(),

@@ -30,6 +30,7 @@ mod bgp_raw;
 mod bgp_restart;
 mod bgp_roles;
 mod bgp_routes;
+mod bgp_shared;
 mod bgp_silence;
 mod bgp_sites;
 mod bgp_stage;

@@ -266,6 +266,7 @@ impl<'lab> Router<'lab> {
     /// to lose nothing. wireguard-go drops what comes between its reading of a new peer's
     /// networks and that peer's start, and what a peer that is removed has in its queue: so
     /// the new one is there before it gets networks, and the old one for a moment longer.
+    #[allow(clippy::disallowed_methods, reason = "its queue cannot be looked into")]
     pub(crate) fn change_gateway(&self, old: PublicKey, customer: &Customer) {
         let (new, old) = (customer.gateway.to_string(), old.to_string());
         let endpoint = customer.endpoint.unwrap().to_string();

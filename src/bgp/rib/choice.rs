@@ -16,7 +16,9 @@ impl Rib {
     /// The side a neighbor is on.
     fn side(&self, neighbor: u16) -> Option<SiteName> {
         match &self.neighbors.get(&neighbor)?.name {
-            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Reflector(_) => {
+                None
+            }
             NeighborName::Site(site) => Some(site.clone()),
         }
     }

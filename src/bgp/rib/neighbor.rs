@@ -20,6 +20,8 @@ pub enum NeighborName {
         /// Its address.
         address: IpAddr,
     },
+    /// A route reflector with which tenants share a session, by its name in the class.
+    Reflector(String),
     /// The router of a site.
     Site(SiteName),
 }
@@ -29,17 +31,18 @@ impl NeighborName {
     pub fn range(&self) -> Option<&str> {
         match self {
             Self::Dynamic { range, .. } => Some(range),
-            Self::Fabric(_) | Self::Site(_) => None,
+            Self::Fabric(_) | Self::Reflector(_) | Self::Site(_) => None,
         }
     }
 }
 
 impl fmt::Display for NeighborName {
-    /// `rr1`, `nodes/10.1.0.7`, `site/hq`.
+    /// `tor`, `nodes/10.1.0.7`, `reflector/rr1`, `site/hq`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fabric(name) => f.write_str(name),
             Self::Dynamic { range, address } => write!(f, "{range}/{address}"),
+            Self::Reflector(name) => write!(f, "reflector/{name}"),
             Self::Site(site) => write!(f, "site/{site}"),
         }
     }

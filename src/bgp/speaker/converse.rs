@@ -1,6 +1,7 @@
 //! What comes of what the sessions tell.
 
 use super::neighbor::Neighbor;
+use super::reflected::Reflected;
 use super::{Happening, Io, SocketWork, Speaker};
 use crate::bgp::Family;
 use crate::bgp::rib::{Limit, NeighborName, Retain};
@@ -46,7 +47,7 @@ impl Speaker {
     }
 
     /// What follows for the routes from what was said.
-    fn conclude(&mut self) {
+    pub(super) fn conclude(&mut self) {
         self.rib.settle();
         while let Some((key, route)) = self.rib.poll_route() {
             self.changed.insert(key);
@@ -58,7 +59,9 @@ impl Speaker {
         // Who will come back out of a range is not known, so all the time is waited.
         let is_known = self.ranges.is_empty();
         let has_said = |it: &Neighbor| it.has_said_all();
-        if self.deferred.is_some() && is_known && self.neighbors.values().all(has_said) {
+        let have_all_said = self.neighbors.values().all(has_said)
+            && self.reflectors.values().all(Reflected::has_said_all);
+        if self.deferred.is_some() && is_known && have_all_said {
             self.deferred = None;
         }
         self.gather_said();

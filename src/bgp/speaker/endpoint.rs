@@ -3,14 +3,14 @@
 use super::range::ListenRange;
 use crate::bgp::ImportPolicy;
 use crate::bgp::rib::{NeighborName, NeighborSettings};
-use crate::model::{BgpNeighbor, NeighborAt, Site, Tenant};
+use crate::model::{BgpNeighbor, NeighborAt, Site, Tenant, VpnReflector};
 use crate::net::{Asn, Role, SiteName, TcpPassword};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// The time without a word that ends a session with the fabric (RFC 4271 §10).
-const HOLD_TIME: Duration = Duration::from_secs(90);
+pub(in crate::bgp) const HOLD_TIME: Duration = Duration::from_secs(90);
 
 /// One neighbor, as both its sockets and its session need to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,13 @@ pub fn endpoints(tenant: &Tenant) -> BTreeMap<NeighborName, Endpoint> {
         }
     }
     endpoints
+}
+
+/// The route reflectors of its class that a tenant hears.
+pub(super) fn reflectors(tenant: &Tenant) -> BTreeMap<NeighborName, Endpoint> {
+    let of =
+        |it: &VpnReflector| (NeighborName::Reflector(it.name.clone()), Endpoint::reflector(it));
+    tenant.vpn_reflectors().iter().map(of).collect()
 }
 
 /// The ranges that neighbors of a tenant may connect out of, by name.
@@ -132,6 +139,28 @@ fn of_site(site: &Site) -> Option<Endpoint> {
 }
 
 impl Endpoint {
+    /// Of a route reflector in the underlay.
+    pub(in crate::bgp) fn reflector(reflector: &VpnReflector) -> Self {
+        Self {
+            address: reflector.address,
+            local: None,
+            remote_asn: reflector.remote_asn,
+            ttl_security: reflector.ttl_security,
+            on_link: false,
+            password: reflector.password.clone(),
+            hold_time: HOLD_TIME,
+            // Each tenant has its own.
+            maximum_prefixes: u32::MAX,
+            restart_after: Duration::ZERO,
+            passive: false,
+            has_vpn_routes: true,
+            role: None,
+            strict_role: false,
+            allowed_own_as: 0,
+            long_lived: Duration::ZERO,
+        }
+    }
+
     /// What may be taken from it.
     pub(super) fn settings(
         &self,
@@ -144,12 +173,21 @@ impl Endpoint {
                 let neighbor = bgp.neighbors.iter().find(|neighbor| neighbor.name == *name)?;
                 ImportPolicy::fabric(tenant, bgp, neighbor)
             }
+            NeighborName::Reflector(name) => {
+                let mut reflectors = tenant.vpn_reflectors().iter();
+                ImportPolicy::reflector(tenant, bgp, reflectors.find(|it| it.name == *name)?)
+            }
             NeighborName::Site(name) => {
                 let site = tenant.sites.get(name)?;
                 ImportPolicy::site(tenant, bgp, site, site.bgp.as_ref()?)
             }
         };
-        let (address, maximum_prefixes) = (self.address, self.maximum_prefixes);
+        let (address, maximum_prefixes) = match name {
+            NeighborName::Reflector(_) => (self.address, bgp.import.maximum_prefixes),
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Site(_) => {
+                (self.address, self.maximum_prefixes)
+            }
+        };
         Some(NeighborSettings { address, policy, maximum_prefixes })
     }
 }

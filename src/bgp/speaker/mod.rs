@@ -13,17 +13,22 @@
 //! neighbors say can come out nowhere else.
 //!
 //! In reading order: [`Speaker`], [`Endpoint`] (whom the sockets are for),
-//! `neighbor` (one of them), `range` (those that connect out of one), `converse` (what comes of what sessions tell),
+//! `neighbor` (one of them), `range` (those that connect out of one), `converse` (what comes
+//! of what sessions tell), `reflected` (what comes over sessions that are shared),
 //! [`NeighborSample`].
 
 mod converse;
 mod endpoint;
 mod neighbor;
 mod range;
+mod reflected;
 mod sample;
 
+pub(in crate::bgp) use endpoint::HOLD_TIME;
 pub use endpoint::{Endpoint, endpoints, ranges};
+pub(in crate::bgp) use neighbor::RESTART_TIME;
 pub use range::ListenRange;
+pub use reflected::ReflectedSample;
 pub use sample::{NeighborSample, RangeSample, SpeakerSample};
 
 use super::rib::{Explained, Multipath, NeighborName, Rib};
@@ -34,6 +39,7 @@ use crate::net::{Instant, InterfaceAddress, Prefix, SiteName};
 use crate::reconcile::{Namespace, Route, RouteKey, Said};
 use neighbor::Neighbor;
 use range::Range;
+use reflected::Reflected;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -105,6 +111,7 @@ pub struct Speaker {
     neighbors: BTreeMap<NeighborName, Neighbor>,
     by_address: BTreeMap<IpAddr, NeighborName>,
     ranges: BTreeMap<String, Range>,
+    reflectors: BTreeMap<NeighborName, Reflected>,
     /// Whether neighbors out of ranges came up or went that were not told of.
     arrived: bool,
     /// A random number that is another one with each neighbor.
@@ -153,6 +160,7 @@ impl Speaker {
             neighbors: BTreeMap::new(),
             by_address: BTreeMap::new(),
             ranges: BTreeMap::new(),
+            reflectors: BTreeMap::new(),
             arrived: false,
             seed,
             up: BTreeSet::new(),
@@ -196,6 +204,7 @@ impl Speaker {
             let seed = seed.wrapping_add(at as u64);
             self.configure_one(&name, endpoint, seed, now);
         }
+        self.configure_reflectors();
         self.advertise_all(now);
         self.pump(now);
     }
@@ -256,7 +265,9 @@ impl Speaker {
         let fabric = Surroundings::fabric(&self.tenant, namespace);
         let sites = self.neighbors.keys().filter_map(|name| match name {
             NeighborName::Site(site) => self.tenant.sites.get(site),
-            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => None,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Reflector(_) => {
+                None
+            }
         });
         let sites = sites.map(|site| (site.name.clone(), Surroundings::site(site, namespace)));
         self.rib.set_surroundings(fabric, sites.collect());
@@ -375,7 +386,8 @@ impl Speaker {
     /// When [`Speaker::handle_timeout`] is to be called next. It may have nothing to do
     /// then, where a session is due later than it was.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let all = [self.wake, self.rib.poll_timeout(), self.deferred, self.rejoining];
+        let silence = self.silence_timeout();
+        let all = [self.wake, self.rib.poll_timeout(), self.deferred, self.rejoining, silence];
         all.into_iter().flatten().min()
     }
 
@@ -389,6 +401,7 @@ impl Speaker {
             self.advertise_all(now);
         }
         self.rib.handle_timeout(now);
+        self.handle_silence_timeout(now);
         for neighbor in self.neighbors.values_mut() {
             if neighbor.session.poll_timeout().is_some_and(|at| at <= now) {
                 neighbor.session.handle_timeout(now);
@@ -468,7 +481,9 @@ impl Speaker {
     /// Our addresses on the link to a neighbor.
     fn addresses(&self, name: &NeighborName) -> &[InterfaceAddress] {
         match name {
-            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => &self.tenant.fabric.addresses,
+            NeighborName::Fabric(_) | NeighborName::Dynamic { .. } | NeighborName::Reflector(_) => {
+                &self.tenant.fabric.addresses
+            }
             NeighborName::Site(site) => {
                 self.tenant.sites.get(site).map_or(&[], |site| site.addresses())
             }
@@ -489,6 +504,8 @@ impl Speaker {
             NeighborName::Fabric(_) | NeighborName::Dynamic { .. } => {
                 wanted_by_fabric(&self.tenant, bgp, &self.up, &exporter)
             }
+            // Nothing but what is wanted of it is said there, and not by a tenant.
+            NeighborName::Reflector(_) => Wanted::default(),
             NeighborName::Site(_) => wanted_by_site(&self.tenant, &exporter),
         };
         wanted.retain(|prefix, _| neighbor.carries(*prefix));

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long we say that we take to come back (RFC 4724 §3), in seconds.
-const RESTART_TIME: u16 = 120;
+pub(in crate::bgp) const RESTART_TIME: u16 = 120;
 
 /// The longest that a neighbor's routes are kept while it restarts, whatever it
 /// says.
@@ -124,21 +124,8 @@ impl Neighbor {
         self.refreshing.clear();
         self.said_all.clear();
         self.unended = agreed.families.iter().copied().collect();
-        let restart = agreed.restart.as_ref();
-        let kept = restart.into_iter().flat_map(|restart| &restart.families);
-        let long_lived = agreed.long_lived.iter();
-        self.retain = Retain {
-            families: kept.clone().map(|(family, _)| *family).collect(),
-            restart_time: restart
-                .map_or(Duration::ZERO, |restart| restart.restart_time.min(LONGEST_RESTART)),
-            long_lived: long_lived
-                .clone()
-                .map(|(family, _, time)| (*family, (*time).min(self.endpoint.long_lived)))
-                .collect(),
-        };
-        let long_lived = long_lived.map(|(family, kept, _)| (*family, *kept));
-        let all = kept.copied().chain(long_lived);
-        all.filter(|(_, kept)| *kept).map(|(family, _)| family).collect()
+        self.retain = retained(agreed, self.endpoint.long_lived);
+        preserved(agreed)
     }
 
     /// It has said everything of a family.
@@ -234,6 +221,27 @@ impl Neighbor {
             let _ = self.session.end_of_rib(family, now);
         }
     }
+}
+
+/// What is kept of a neighbor should this session end, for long no longer than so.
+pub(super) fn retained(agreed: &Negotiated, long_lived: Duration) -> Retain {
+    let restart = agreed.restart.as_ref();
+    let kept = restart.into_iter().flat_map(|restart| &restart.families);
+    let of_long = agreed.long_lived.iter();
+    Retain {
+        families: kept.map(|(family, _)| *family).collect(),
+        restart_time: restart
+            .map_or(Duration::ZERO, |restart| restart.restart_time.min(LONGEST_RESTART)),
+        long_lived: of_long.map(|(family, _, time)| (*family, (*time).min(long_lived))).collect(),
+    }
+}
+
+/// The families of which a neighbor kept forwarding over what was before this session.
+pub(super) fn preserved(agreed: &Negotiated) -> BTreeSet<Family> {
+    let restart = agreed.restart.iter().flat_map(|restart| restart.families.iter().copied());
+    let long_lived = agreed.long_lived.iter().map(|(family, kept, _)| (*family, *kept));
+    let all = restart.chain(long_lived);
+    all.filter(|(_, kept)| *kept).map(|(family, _)| family).collect()
 }
 
 const fn unicast(is_v4: bool) -> Family {

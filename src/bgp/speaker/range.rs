@@ -70,7 +70,7 @@ impl Speaker {
                 let endpoint = listen.endpoint_of(*address);
                 listen.prefix.contains(*address).then(|| (name.clone(), endpoint))
             }
-            NeighborName::Fabric(_) | NeighborName::Site(_) => None,
+            NeighborName::Fabric(_) | NeighborName::Reflector(_) | NeighborName::Site(_) => None,
         };
         self.neighbors.keys().filter_map(stays).collect()
     }

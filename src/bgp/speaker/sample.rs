@@ -1,6 +1,6 @@
 //! How a speaker is, as the snapshot shows it.
 
-use super::{Endpoint, ListenRange, Speaker};
+use super::{Endpoint, ListenRange, ReflectedSample, Speaker};
 use crate::bgp::rib::{Counts, NeighborName};
 use crate::bgp::session::{SessionCounters, SessionSample};
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct SpeakerSample {
     /// Its neighbors.
     pub neighbors: BTreeMap<NeighborName, NeighborSample>,
+    /// The route reflectors of its class that it hears.
+    pub reflectors: BTreeMap<NeighborName, ReflectedSample>,
     /// The ranges that neighbors may connect out of.
     pub ranges: BTreeMap<String, RangeSample>,
     /// Learned routes that the kernel is to hold.
@@ -79,6 +81,7 @@ impl Speaker {
             (name.clone(), sample)
         });
         SpeakerSample {
+            reflectors: self.sample_reflected().collect(),
             ranges: ranges.collect(),
             neighbors,
             routes: self.routes.len(),

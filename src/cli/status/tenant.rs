@@ -10,7 +10,7 @@ use std::slice;
 
 pub(super) fn draw(tenant: &TenantSnapshot, now: Timestamp, style: Style) -> String {
     let alone = slice::from_ref(tenant);
-    let neighbors = show_bgp::neighbors(alone);
+    let neighbors = show_bgp::neighbors(alone, &[]);
     let probes = show_probes::probes(alone);
     let parts = [
         facts(tenant, style),

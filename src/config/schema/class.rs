@@ -69,6 +69,14 @@ pub struct ConnectivityClassSpec {
     /// What carries the tunnels of tenants that do not say.
     #[serde(default)]
     pub backend: BackendMode,
+
+    /// Route reflectors that are reached from where the gateway runs and have the VPN
+    /// routes of many tenants: one VPNv4 and VPNv6 session with each, shared by the tenants
+    /// that name `routeTargets` in their import. Each hears what carries one of its own,
+    /// and nothing else. Only where tenants have namespaces of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub vpn_reflectors: Vec<VpnReflectorSpec>,
 }
 
 impl Default for ConnectivityClassSpec {
@@ -82,8 +90,54 @@ impl Default for ConnectivityClassSpec {
             maximum_prefixes: maximum_prefixes(),
             allow_default_route: false,
             backend: BackendMode::Auto,
+            vpn_reflectors: Vec::new(),
         }
     }
+}
+
+/// A route reflector with the VPN routes of many tenants. It is dialed, and not waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VpnReflectorSpec {
+    /// What it is called in status and metrics.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its address.
+    #[schemars(length(max = 45))]
+    pub address: String,
+    /// Our AS.
+    #[serde(rename = "localASN")]
+    #[schemars(range(min = 1, max = 4294967294_u32))]
+    pub local_asn: u32,
+    /// Our BGP identifier, written as an IPv4 address.
+    #[serde(rename = "routerID")]
+    pub router_id: String,
+    /// Its AS.
+    #[serde(rename = "remoteASN")]
+    #[schemars(range(min = 1, max = 4294967294_u32))]
+    pub remote_asn: u32,
+    /// The Secret that holds the TCP-MD5 password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<PlatformSecretKeyRef>,
+    /// Hops it may be away, checked on every packet (GTSM). Absent checks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 254))]
+    pub ttl_security: Option<u32>,
+}
+
+/// One value in a Secret of a namespace that is named, for a class has none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformSecretKeyRef {
+    /// The Secret's namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key within it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// One port for each of [`crate::model::limits::TENANTS`], from WireGuard's usual one on.

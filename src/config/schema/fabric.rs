@@ -139,8 +139,10 @@ pub struct FabricBgpSpec {
     /// Our BGP identifier, written as an IPv4 address.
     #[serde(rename = "routerID")]
     pub router_id: String,
-    /// Whom to speak with.
-    #[schemars(length(min = 1, max = 64))]
+    /// Whom to speak with; nobody only where the class has `vpnReflectors` and the import
+    /// `routeTargets`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub neighbors: Vec<NeighborSpec>,
     /// What to accept. What is not named is refused and counted.
     #[serde(default)]

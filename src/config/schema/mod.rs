@@ -16,7 +16,7 @@ mod gateway;
 mod site;
 
 pub use class::{ConnectivityClass, ConnectivityClassSpec, ConnectivityClassStatus};
-pub use class::{IdRange, PortRange, VlanParentSpec};
+pub use class::{IdRange, PlatformSecretKeyRef, PortRange, VlanParentSpec, VpnReflectorSpec};
 pub use fabric::{
     FabricBgpSpec, FabricExportSpec, FabricImportSpec, FabricInterfaceSpec, FabricIpipSpec,
     FabricSpec, FabricVethSpec, FabricVlanSpec, ImportPrefixSpec, NeighborSpec, RoleName,

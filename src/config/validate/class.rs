@@ -1,6 +1,8 @@
 //! One `ConnectivityClass`, checked.
 
+use super::Inputs;
 use super::finding::Findings;
+use super::reflectors::check_reflectors;
 use crate::config::error::{Forbidden, Problem};
 use crate::config::host::parse_host;
 use crate::config::overlap::{ForbiddenSet, always_forbidden};
@@ -50,6 +52,7 @@ impl CheckedClass {
 pub(super) fn check(
     name: &str,
     spec: &ConnectivityClassSpec,
+    inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<CheckedClass> {
     if let Some(host) = &spec.advertised_host
@@ -72,6 +75,7 @@ pub(super) fn check(
         let parent = |(index, parent)| check_parent(index, parent, found);
         parents.iter().enumerate().filter_map(parent).collect()
     });
+    let vpn_reflectors = check_reflectors(&spec.vpn_reflectors, inputs, found);
     let mut all = always_forbidden();
     let nobodys = ForbiddenSet::new(all.clone());
     all.extend(forbidden.iter().map(|prefix| (*prefix, Forbidden::Class)));
@@ -81,6 +85,7 @@ pub(super) fn check(
         forbidden_prefixes: all.iter().map(|(prefix, _)| *prefix).collect(),
         allow_default_route: spec.allow_default_route,
         maximum_prefixes: maximum_prefixes?,
+        vpn_reflectors,
     });
     let forbidden = ForbiddenSet::new(all);
     let (first_port, last_port) = (first_port?, last_port?);

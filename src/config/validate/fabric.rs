@@ -3,14 +3,13 @@
 use super::Inputs;
 use super::class::CheckedClass;
 use super::finding::Findings;
-use super::neighbors::check_neighbors;
+use super::neighbors::{self, check_neighbors};
 use super::policy::{check_export, check_import};
 use crate::config::error::Problem;
 use crate::config::schema::{FabricBgpSpec, FabricIpipSpec, FabricSpec, VlanProtocolName};
-use crate::config::shape::clip;
 use crate::model::{Fabric, FabricBgp, FabricLink, Ipip, Placement, Vlan, VlanProtocol, limits};
 use crate::net::InterfaceAddress;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// What a pod's CNI calls its link.
 const POD_LINK: &str = "eth0";
@@ -67,7 +66,8 @@ pub(super) fn check(
     let next_hops = found.next_hops(&format!("{path}.nextHops"), next_hops, &addresses);
     let ipv6 = addresses.iter().any(|address| !address.address().is_ipv4());
     let mtu = mtu.map(|mtu| found.mtu(&format!("{path}.mtu"), mtu, ipv6));
-    let bgp = spec.bgp.as_ref().map(|bgp| check_bgp(bgp, &addresses, namespace, inputs, found));
+    let bgp =
+        spec.bgp.as_ref().map(|bgp| check_bgp(bgp, &addresses, (namespace, class), inputs, found));
     if spec.ipip.is_some() && spec.bgp.is_none() {
         found.note("spec.fabric.ipip", Problem::Union("is for what is learned, and needs bgp"));
     }
@@ -161,26 +161,21 @@ pub(super) fn check_vlan(
 fn check_bgp(
     spec: &FabricBgpSpec,
     addresses: &[InterfaceAddress],
-    namespace: &str,
+    (namespace, class): (&str, &CheckedClass),
     inputs: &Inputs<'_>,
     found: &mut Findings,
 ) -> Option<FabricBgp> {
     let path = "spec.fabric.bgp";
     let local_asn = found.asn(&format!("{path}.localASN"), spec.local_asn);
-    let router_id = match spec.router_id.parse::<Ipv4Addr>() {
-        Ok(id) if id.is_unspecified() => {
-            found.note(format!("{path}.routerID"), Problem::NotAHost(IpAddr::V4(id)));
-            None
-        }
-        Ok(id) => Some(id),
-        Err(_) => {
-            found.note(format!("{path}.routerID"), Problem::NotAnAddress(clip(&spec.router_id)));
-            None
-        }
-    };
+    let router_id = found.router_id(&format!("{path}.routerID"), &spec.router_id);
     let neighbors =
         check_neighbors(&spec.neighbors, local_asn, addresses, (namespace, inputs), found);
     let import = check_import(&spec.import, found);
+    let hears_reflectors =
+        !class.class.vpn_reflectors.is_empty() && !spec.import.route_targets.is_empty();
+    if spec.neighbors.is_empty() && !hears_reflectors {
+        found.note(neighbors::PATH, Problem::Empty);
+    }
     let export = check_export(&spec.export, found);
     Some(FabricBgp { local_asn: local_asn?, router_id: router_id?, neighbors, import, export })
 }

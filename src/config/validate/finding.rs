@@ -3,7 +3,7 @@
 use crate::config::error::Problem;
 use crate::config::host::is_host_address;
 use crate::net::{Asn, InterfaceAddress, LinkName, Mtu, NameError, Prefix, PublicKey, VlanId};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Problems of one document, each with its path.
 #[derive(Debug, Default)]
@@ -36,6 +36,21 @@ impl Findings {
             return None;
         }
         Some(address)
+    }
+
+    /// A BGP identifier (RFC 6286), which no router has as zero.
+    pub(super) fn router_id(&mut self, path: &str, text: &str) -> Option<Ipv4Addr> {
+        match text.parse::<Ipv4Addr>() {
+            Ok(id) if id.is_unspecified() => {
+                self.note(path, Problem::NotAHost(IpAddr::V4(id)));
+                None
+            }
+            Ok(id) => Some(id),
+            Err(_) => {
+                self.note(path, Problem::NotAnAddress(crate::config::shape::clip(text)));
+                None
+            }
+        }
     }
 
     /// Our own addresses on a link.

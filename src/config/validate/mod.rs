@@ -19,6 +19,7 @@ mod gateway;
 mod neighbors;
 mod policy;
 mod probes;
+mod reflectors;
 mod site;
 mod tenant;
 mod vlan;
@@ -166,7 +167,7 @@ fn judge(
     let options = inputs.options;
     let notes = Errors::default();
     let mut set = Set { documents, kernel: options.kernel, errors, notes, refused: Vec::new() };
-    let classes = set.check_classes(&earlier);
+    let classes = set.check_classes(inputs, &earlier);
     let mut drafts = set.check_gateways(&classes, inputs, &earlier);
     set.check_sites(&mut drafts, inputs);
     set.spoil_by_reading_errors(&mut drafts);
@@ -222,12 +223,16 @@ impl Set<'_> {
     }
 
     /// The classes by name; `None` for one with errors.
-    fn check_classes(&mut self, earlier: &Checked) -> BTreeMap<String, Option<Arc<CheckedClass>>> {
+    fn check_classes(
+        &mut self,
+        inputs: &Inputs<'_>,
+        earlier: &Checked,
+    ) -> BTreeMap<String, Option<Arc<CheckedClass>>> {
         let mut classes = BTreeMap::new();
         let documents = self.documents;
         for document in &documents.classes {
             let mut found = Findings::default();
-            let class = class::check(&document.object.name, &document.spec, &mut found);
+            let class = class::check(&document.object.name, &document.spec, inputs, &mut found);
             let sound = self.report(document, found).is_none();
             let class = class.filter(|_| sound).map(|class| earlier.class(class));
             classes.insert(document.object.name.clone(), class);
@@ -242,7 +247,7 @@ impl Set<'_> {
             classes.entry(default.name).or_insert(None);
         } else if !classes.contains_key(DEFAULT_CLASS) {
             let spec = ConnectivityClassSpec::default();
-            let class = class::check(DEFAULT_CLASS, &spec, &mut Findings::default());
+            let class = class::check(DEFAULT_CLASS, &spec, inputs, &mut Findings::default());
             classes.insert(DEFAULT_CLASS.to_owned(), class.map(|class| earlier.class(class)));
         }
         classes

@@ -10,7 +10,7 @@ use crate::net::{Asn, InterfaceAddress, Role, SiteName, TcpPassword};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-const PATH: &str = "spec.fabric.bgp.neighbors";
+pub(super) const PATH: &str = "spec.fabric.bgp.neighbors";
 
 pub(super) fn check_neighbors(
     specs: &[NeighborSpec],
@@ -20,9 +20,6 @@ pub(super) fn check_neighbors(
     found: &mut Findings,
 ) -> Vec<BgpNeighbor> {
     let mut neighbors: Vec<BgpNeighbor> = Vec::new();
-    if specs.is_empty() {
-        found.note(PATH, Problem::Empty);
-    }
     if limits::NEIGHBORS_PER_TENANT < specs.len() {
         found.note(PATH, Problem::TooMany { max: limits::NEIGHBORS_PER_TENANT });
         return neighbors;

@@ -483,6 +483,9 @@ impl EventLoop {
                 Output::Bgp(tenant, action) => {
                     self.sockets.carry_out(&tenant, action, &self.parts.gateway);
                 }
+                Output::Shared(name, work) => {
+                    self.sockets.carry_out_shared(name, work, &self.parts.gateway);
+                }
                 Output::Bfd(tenant, action) => self.bfd_sockets.carry_out(&tenant, action),
                 Output::Apply(..)
                 | Output::Attach(..)

@@ -2,7 +2,7 @@
 
 use super::html::{Text, age, begin_table, end_table};
 use crate::net::{TenantName, Timestamp};
-use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState};
+use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, ReflectorSnapshot};
 use std::fmt::{self, Write};
 
 /// The neighbors of `of`, those that are not there first; nothing where there are none.
@@ -38,14 +38,7 @@ pub(super) fn write<'a>(
     begin_table(out, "neighbors", "BGP neighbors", &columns)?;
     for (tenant, neighbor) in neighbors {
         let counts = neighbor.prefixes;
-        let (class, icon) = match neighbor.state {
-            NeighborState::Established => ("Up", '●'),
-            NeighborState::Idle => ("Down", '✖'),
-            NeighborState::Connect
-            | NeighborState::Active
-            | NeighborState::OpenSent
-            | NeighborState::OpenConfirm => ("Stale", '◐'),
-        };
+        let (class, icon) = sign(neighbor.state);
         let bfd = neighbor.bfd.as_ref().map_or("—", |bfd| bfd.state.name());
         let role = neighbor.role.as_deref().unwrap_or("—");
         let (name, anchor) = (Text(&neighbor.name), Text(neighbor_id(&neighbor.name)));
@@ -72,6 +65,63 @@ pub(super) fn write<'a>(
         )?;
     }
     end_table(out)
+}
+
+/// The sessions with route reflectors that tenants share; nothing where there are none.
+pub(super) fn write_reflectors(
+    out: &mut String,
+    reflectors: &[ReflectorSnapshot],
+    now: Timestamp,
+) -> fmt::Result {
+    if reflectors.is_empty() {
+        return Ok(());
+    }
+    let columns = [
+        "State",
+        "Reflector",
+        "Class",
+        "Address",
+        "AS",
+        "Since",
+        "Tenants",
+        "For nobody",
+        "Flaps",
+        "Last error",
+    ];
+    begin_table(out, "reflectors", "Route reflectors that tenants share", &columns)?;
+    for reflector in reflectors {
+        let (class, icon) = sign(reflector.state);
+        writeln!(
+            out,
+            "<tr><td class=\"state {class}\"><span aria-hidden=\"true\">{icon}</span> {}</td>\
+             <th scope=\"row\">{}</th><td>{}</td><td>{}</td><td class=\"number\">{}</td>\
+             <td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
+             <td class=\"number\">{}</td><td><bdi>{}</bdi></td></tr>",
+            reflector.state,
+            Text(&reflector.name),
+            Text(&reflector.class),
+            reflector.address,
+            reflector.remote_asn,
+            age(reflector.since, now),
+            reflector.tenants,
+            reflector.not_kept,
+            reflector.flaps,
+            Text(reflector.last_error.as_deref().unwrap_or_default()),
+        )?;
+    }
+    end_table(out)
+}
+
+/// The class and the icon of a state.
+const fn sign(state: NeighborState) -> (&'static str, char) {
+    match state {
+        NeighborState::Established => ("Up", '●'),
+        NeighborState::Idle => ("Down", '✖'),
+        NeighborState::Connect
+        | NeighborState::Active
+        | NeighborState::OpenSent
+        | NeighborState::OpenConfirm => ("Stale", '◐'),
+    }
 }
 
 /// Where on its tenant's page a neighbor is.

@@ -46,6 +46,7 @@ pub(super) fn write(
         write_tenants(out, snapshot, filter)?;
         let with_bgp = snapshot.tenants.iter().filter(|tenant| filter.names(tenant));
         let with_bgp = with_bgp.filter_map(|tenant| Some((&tenant.name, tenant.bgp.as_ref()?)));
+        neighbors::write_reflectors(out, &snapshot.reflectors, snapshot.taken)?;
         neighbors::write(out, with_bgp, snapshot.taken, false)?;
         write_events(out, snapshot)
     })

@@ -11,17 +11,18 @@ fn show_neighbors_says_who_is_there_and_why_not() {
         &["show", "neighbors"],
         0,
         expect![[r#"
-            TENANT   NEIGHBOR              ADDRESS            TYPE              AS     STATE        SINCE          BFD  HEARD  TAKEN  TOLD  INFO
-            acme/gw  nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
-            acme/gw  tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2  we are Customer, it is Provider
-            acme/gw  nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
-            acme/gw  nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
-            acme/gw  site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
-            beta/gw  nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
-            beta/gw  tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2  we are Customer, it is Provider
-            beta/gw  nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
-            beta/gw  nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
-            beta/gw  site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+            TENANT         NEIGHBOR              ADDRESS            TYPE              AS     STATE        SINCE          BFD  HEARD  TAKEN  TOLD  INFO
+            class default  rr1                   10.1.0.113         shared            64512  Established  2 h ago        —    —      —      —     heard by 2 tenants; 17 routes for nobody
+            acme/gw        nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
+            acme/gw        tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2  we are Customer, it is Provider
+            acme/gw        nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
+            acme/gw        nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
+            acme/gw        site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
+            beta/gw        nodes                 172.16.130.128/25  range             65002  2 of 100     —              —    —      —      —     7 refused, for it was full
+            beta/gw        tor                   172.16.130.1       fabric, external  65001  Established  2 h 3 min ago  Up      12      9     2  we are Customer, it is Provider
+            beta/gw        nodes/172.16.130.200  172.16.130.200     fabric, external  65002  Established  2 h 3 min ago  —        3      2     2
+            beta/gw        nodes/172.16.130.201  172.16.130.201     fabric, external  65002  Active       2 h 3 min ago  —        1      1     0
+            beta/gw        site/poznan           10.255.30.1        site, external    65010  Active       1 min ago      —        0      0     0  cannot connect: Connection refused (os error 111)
         "#]],
     );
     check(
@@ -29,6 +30,38 @@ fn show_neighbors_says_who_is_there_and_why_not() {
         0,
         expect![[r#"
             [
+              {
+                "class": "default",
+                "name": "rr1",
+                "address": "10.1.0.113",
+                "remoteASN": 64512,
+                "families": [
+                  "VPNv4",
+                  "VPNv6",
+                  "RTC"
+                ],
+                "state": "Established",
+                "since": "2026-11-24T01:00:00Z",
+                "lastError": null,
+                "lastErrorTime": null,
+                "tenants": 2,
+                "notKept": "17",
+                "notifications": [
+                  {
+                    "isSent": false,
+                    "code": 6,
+                    "subcode": 4,
+                    "count": "1"
+                  }
+                ],
+                "flaws": [
+                  {
+                    "reason": "as_loop",
+                    "count": "2"
+                  }
+                ],
+                "flaps": "1"
+              },
               {
                 "tenant": "acme/gw",
                 "name": "nodes",

@@ -280,6 +280,7 @@ fn an_answer_of_before_a_takeover_was_taken_for_one_of_after_it() {
                 | Output::Bgp(..)
                 | Output::Detach(_)
                 | Output::Observe(_)
+                | Output::Shared(..)
                 | Output::Resolve(_) => world.act(output),
             }
         }

@@ -2,7 +2,8 @@
 
 use crate::random_config::{site, tenant};
 use crate::sim_kernel::SimKernel;
-use lockgate::gateway::{BfdAction, BgpAction, Gateway, Identity, Output};
+use lockgate::bgp::SharedWork;
+use lockgate::gateway::{BfdAction, BgpAction, Gateway, Identity, Output, SharedName};
 use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
 use lockgate::probe::Shot;
@@ -40,6 +41,7 @@ pub(crate) struct World {
     /// What sockets are to do.
     pub(crate) bgp: Vec<(TenantName, BgpAction)>,
     pub(crate) bfd: Vec<(TenantName, BfdAction)>,
+    pub(crate) shared: Vec<(SharedName, SharedWork)>,
     /// Devices that are to be asked.
     pub(crate) shots: Vec<(TenantName, Shot)>,
     /// What was done, a line each.
@@ -67,6 +69,7 @@ impl World {
             now,
             bgp: Vec::new(),
             bfd: Vec::new(),
+            shared: Vec::new(),
             shots: Vec::new(),
             log: Vec::new(),
         }
@@ -153,6 +156,7 @@ impl World {
                 self.gateway.handle_detached(&name, now);
             }
             Output::Bgp(name, action) => self.bgp.push((name, action)),
+            Output::Shared(name, work) => self.shared.push((name, work)),
             Output::Bfd(name, action) => self.bfd.push((name, action)),
             Output::Probe(name, shot) => self.shots.push((name, shot)),
             Output::Resolve(name) => {

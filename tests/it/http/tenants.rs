@@ -33,6 +33,7 @@ fn a_tenant_sees_itself_and_no_other_on_every_path() {
     let mut canary = snapshot();
     canary.endpoint =
         Some(EndpointSnapshot { certificate_expires: None, problems: vec!["canary".to_owned()] });
+    canary.reflectors[0].name = "canary".to_owned();
     server.snapshots.send_replace(Arc::new(canary));
     let document = openapi_document();
     let named = document["paths"].as_object().unwrap().keys().cloned();

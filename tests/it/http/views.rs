@@ -241,6 +241,12 @@ fn metric_names_and_labels_are_what_dashboards_rely_on() {
         lockgate_bgp_range_neighbors gauge {tenant,neighbor,established}
         lockgate_bgp_range_maximum gauge {tenant,neighbor}
         lockgate_bgp_range_refused_total counter {tenant,neighbor}
+        lockgate_bgp_reflector_up gauge {class,neighbor}
+        lockgate_bgp_reflector_tenants gauge {class,neighbor}
+        lockgate_bgp_reflector_not_kept_total counter {class,neighbor}
+        lockgate_bgp_reflector_notifications_total counter {class,neighbor,direction,code}
+        lockgate_bgp_reflector_flaws_total counter {class,neighbor,reason}
+        lockgate_bgp_reflector_flaps_total counter {class,neighbor}
         lockgate_probe_success gauge {tenant,site,address}
         lockgate_probe_sent_total counter {tenant,site,address}
         lockgate_probe_lost_total counter {tenant,site,address}
