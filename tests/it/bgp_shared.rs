@@ -10,6 +10,7 @@ use lockgate::bgp::speaker::{Happening, Speaker};
 use lockgate::bgp::{Family, NeighborName, SharedSession, SharedWork};
 use lockgate::model::{Class, Tenant, VpnReflector};
 use lockgate::net::{Asn, Instant, TenantName};
+use lockgate::reconcile::Said;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -447,6 +448,8 @@ fn a_tenant_for_which_too_much_is_said_hears_no_more_and_others_go_on() {
     scene.say(&say(&[Network(1, 4)], &[40]));
     assert_eq!(scene.heard("acme"), <[&str; 0]>::default());
     assert_eq!(scene.shared.not_kept(), before + 1);
+    scene.say(&take_back(&[Network(1, 1)]));
+    assert_eq!(scene.heard("acme"), <[&str; 0]>::default());
     assert_eq!(scene.held("beta"), ["2:192.168.1.0/26 best"]);
     assert_eq!(scene.reflector.state(), SessionState::Established);
     // After its time it is asked for again.
@@ -504,6 +507,27 @@ fn routes_are_kept_over_the_reflectors_restart() {
         last = Some(event.what);
     }
     assert!(matches!(last, Some(Happening::Down(DownReason::Received(_), false))));
+}
+
+/// Routes that an earlier process installed went before their reflector had the time to
+/// say them: it was not waited for.
+#[test]
+fn what_an_earlier_process_learned_stays_until_the_reflector_has_said_all() {
+    let mut acme = of_targets("acme", &[40]);
+    acme.fabric.bgp.as_mut().unwrap().neighbors.clear();
+    acme.sites.clear();
+    let mut scene = Scene::new(&[]);
+    let held = Some(Said::default());
+    let mut speaker = Speaker::new(&acme, held, (ConnectionId::default(), 3), scene.now);
+    speaker.surround(&namespace(""), scene.now);
+    scene.speakers.insert(acme.name.clone(), speaker);
+    scene.share();
+    scene.settle();
+    scene.say(&say(&[Network(1, 1)], &[40]));
+    assert!(scene.speaker("acme").keeps_unsaid());
+    scene.reflector.end_of_rib(Family::Ipv4Vpn, scene.now).unwrap();
+    scene.settle();
+    assert!(!scene.speaker("acme").keeps_unsaid());
 }
 
 /// What happens.

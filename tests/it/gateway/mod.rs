@@ -14,6 +14,7 @@ mod probe_memory;
 mod probes;
 mod random;
 mod secrets;
+mod shared;
 mod sites;
 mod vlans;
 mod world;
