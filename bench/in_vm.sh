@@ -15,5 +15,5 @@ in_vm() {
   fi
   mkdir -p bench/out
   VM_WRITABLE=$PWD/bench/out VM_BOUND=3600 \
-    tests/vm/boot "${machine[@]}" bench/guest "$binary" "$@"
+    VM_CPU=max tests/vm/boot "${machine[@]}" bench/guest "$binary" "$@"
 }
