@@ -25,7 +25,7 @@ use super::session::{
 use super::speaker::{Endpoint, HOLD_TIME, RESTART_TIME};
 use super::{Announcement, Family, Nlri, Update};
 use crate::model::VpnReflector;
-use crate::net::{ExtendedCommunity, Instant, RouteTarget, TenantName};
+use crate::net::{Instant, RouteTarget, TenantName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ pub struct SharedSession {
     endpoint: Endpoint,
     session: Session,
     wanted: BTreeMap<TenantName, BTreeSet<RouteTarget>>,
-    /// Who wants what carries a community.
-    wanters: BTreeMap<ExtendedCommunity, BTreeSet<TenantName>>,
+    /// Who wants what carries a target.
+    wanters: BTreeMap<RouteTarget, BTreeSet<TenantName>>,
     /// The targets that the neighbor was told we want.
     told: BTreeSet<RouteTarget>,
     /// Who was told of a network, in the session that is up.
@@ -117,23 +117,28 @@ impl SharedSession {
         now: Instant,
     ) {
         let targets: BTreeSet<RouteTarget> = targets.iter().copied().collect();
-        let before = self.wanted.get(tenant);
-        if before.map_or(targets.is_empty(), |before| *before == targets) {
+        let before = self.wanted.get(tenant).cloned().unwrap_or_default();
+        if before == targets {
             return;
         }
-        let is_more = before.is_some_and(|before| !targets.is_subset(before));
+        let is_more = !before.is_empty() && !targets.is_subset(&before);
         let was_idle = self.wanted.is_empty();
+        for target in before.difference(&targets) {
+            if let Some(wanters) = self.wanters.get_mut(target) {
+                wanters.remove(tenant);
+                if wanters.is_empty() {
+                    self.wanters.remove(target);
+                }
+            }
+        }
+        for target in targets.difference(&before) {
+            self.wanters.entry(*target).or_default().insert(tenant.clone());
+        }
         if targets.is_empty() {
             self.wanted.remove(tenant);
             self.forget(tenant);
         } else {
             self.wanted.insert(tenant.clone(), targets);
-        }
-        self.wanters.clear();
-        for (tenant, targets) in &self.wanted {
-            for target in targets {
-                self.wanters.entry(target.community()).or_default().insert(tenant.clone());
-            }
         }
         match (was_idle, self.wanted.is_empty()) {
             (true, false) => {
@@ -347,13 +352,15 @@ impl SharedSession {
 
     /// Says which targets are wanted now.
     fn tell_targets(&mut self, now: Instant) {
-        let wanted: BTreeSet<RouteTarget> = self.wanted.values().flatten().copied().collect();
-        let new: Vec<RouteTarget> = wanted.difference(&self.told).copied().collect();
-        let old: Vec<RouteTarget> = self.told.difference(&wanted).copied().collect();
+        let wanted = self.wanters.keys().filter(|target| !self.told.contains(target));
+        let new: Vec<RouteTarget> = wanted.copied().collect();
+        let unwanted = self.told.iter().filter(|target| !self.wanters.contains_key(target));
+        let old: Vec<RouteTarget> = unwanted.copied().collect();
         let is_said = self.session.advertise_targets(&new, true, now).is_ok()
             && self.session.advertise_targets(&old, false, now).is_ok();
         if is_said {
-            self.told = wanted;
+            self.told.extend(new);
+            self.told.retain(|target| self.wanters.contains_key(target));
         }
     }
 
@@ -376,8 +383,9 @@ impl SharedSession {
             self.bereft.insert(network, hearers);
         }
         for Announcement { attributes, nlri } in update.announced {
-            let targets = attributes.extended_communities.iter();
-            let wanters = targets.filter_map(|target| self.wanters.get(target));
+            let communities = attributes.extended_communities.iter().copied();
+            let targets = communities.filter_map(RouteTarget::recognize);
+            let wanters = targets.filter_map(|target| self.wanters.get(&target));
             let wanters: Hearers = Arc::new(wanters.flatten().cloned().collect());
             if wanters.is_empty() {
                 self.not_kept += nlri.len() as u64;

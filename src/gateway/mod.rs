@@ -312,7 +312,10 @@ impl Gateway {
 
     fn note_applied(&mut self, now: Now) {
         let is_due = self.applied_generation < self.generation && !self.is_telling;
-        if is_due && !self.stopping && self.is_settled() {
+        // A device that cannot be made is a condition of its tenant; one that is being
+        // changed does not know of the generation yet.
+        let is_changing = || self.tenants.values().any(TenantMachine::is_device_changing);
+        if is_due && !self.stopping && self.is_settled() && !is_changing() {
             self.applied_generation = self.generation;
             self.last_applied = Some(now.wall);
         }

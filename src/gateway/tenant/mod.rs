@@ -206,6 +206,17 @@ impl TenantMachine {
         self.device_wanted.as_ref() == Some(config)
     }
 
+    /// Whether its device is being changed, or is about to be.
+    pub(super) fn is_device_changing(&self) -> bool {
+        match &self.device {
+            DevicePhase::Attaching(_) => true,
+            DevicePhase::Attached(config) => {
+                self.device_wanted.as_ref().is_some_and(|wanted| wanted != config)
+            }
+            DevicePhase::Absent | DevicePhase::Detaching => false,
+        }
+    }
+
     /// What its device is to be, and what to note down of it.
     pub(super) const fn device_and_history(&mut self) -> (Option<&DeviceConfig>, &mut History) {
         (self.device_wanted.as_ref(), &mut self.history)

@@ -1,6 +1,7 @@
 //! The device beside the namespace: attached behind its rules, taken away, lost.
 
 use super::world::{World, config, key, keyed, name, peer, usual, with_sites};
+use lockgate::gateway::Output;
 use lockgate::model::{Backend, BackendChoice, BackendReason, Endpoint, Host, Tenant};
 use lockgate::net::{ManagedName, Prefix};
 use lockgate::reconcile::{Device, Step};
@@ -25,6 +26,37 @@ fn a_lost_tun_is_detached_made_again_and_attached() {
     assert_eq!(world.deeds(), order);
     world.assert_settled(&config);
     assert!(world.tenant(&acme).conditions.holds(ConditionType::Programmed));
+}
+
+/// A preshared key was given to the customer when the documents with it were said to be
+/// applied, and the device heard of it a moment later: the customer's next handshake failed
+/// and it waited for five seconds.
+#[test]
+fn documents_counted_as_applied_before_the_device_had_them() {
+    let mut world = World::new();
+    let with_key =
+        |number| config(vec![with_sites("acme", vec![keyed("hq", number, &["192.168.1.0/24"])])]);
+    world.serve(&with_key(1));
+    let generations = |world: &mut World| {
+        let config = world.gateway.snapshot(world.now).config;
+        (config.loaded_generation, config.applied_generation)
+    };
+    assert_eq!(generations(&mut world), (1, 1));
+    world.load(&with_key(2));
+    let mut held = Vec::new();
+    loop {
+        world.collect();
+        match world.pending.pop_front() {
+            Some(output @ Output::Configure(..)) => held.push(output),
+            Some(output) => world.act(output),
+            None => break,
+        }
+    }
+    assert_eq!(held.len(), 1);
+    assert_eq!(generations(&mut world), (2, 1));
+    world.act(held.remove(0));
+    world.drain();
+    assert_eq!(generations(&mut world), (2, 2));
 }
 
 #[test]
