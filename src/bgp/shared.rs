@@ -117,12 +117,12 @@ impl SharedSession {
         now: Instant,
     ) {
         let targets: BTreeSet<RouteTarget> = targets.iter().copied().collect();
-        let before = self.wanted.get(tenant).cloned().unwrap_or_default();
-        if before == targets {
+        if self.wanted.get(tenant).map_or(targets.is_empty(), |before| *before == targets) {
             return;
         }
-        let is_more = !before.is_empty() && !targets.is_subset(&before);
         let was_idle = self.wanted.is_empty();
+        let before = self.wanted.remove(tenant).unwrap_or_default();
+        let is_more = !before.is_empty() && !targets.is_subset(&before);
         for target in before.difference(&targets) {
             if let Some(wanters) = self.wanters.get_mut(target) {
                 wanters.remove(tenant);
@@ -135,7 +135,6 @@ impl SharedSession {
             self.wanters.entry(*target).or_default().insert(tenant.clone());
         }
         if targets.is_empty() {
-            self.wanted.remove(tenant);
             self.forget(tenant);
         } else {
             self.wanted.insert(tenant.clone(), targets);

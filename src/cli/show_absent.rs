@@ -4,7 +4,7 @@
 
 use super::show_bgp::{Around, Network};
 use crate::net::Prefix;
-use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, Snapshot};
+use crate::status::{BgpSnapshot, NeighborSnapshot, NeighborState, ReflectorSnapshot, Snapshot};
 
 /// Tenants of whom it is said; who has more asks for one of them.
 const TENANTS: usize = 20;
@@ -33,6 +33,13 @@ pub(super) fn absent(
         for line in reasons(bgp, prefix) {
             text += &format!("  {line}\n");
         }
+    }
+    for reflector in snapshot.reflectors.iter().filter(|it| 0 < it.not_kept.0) {
+        let ReflectorSnapshot { name, class, not_kept, .. } = reflector;
+        text += &format!(
+            "{name}, which tenants of class {class} share, said {not_kept} VPN routes for none of \
+             their route targets; none is held\n"
+        );
     }
     match all().count().saturating_sub(TENANTS) {
         0 => {}

@@ -154,6 +154,9 @@ fn two_tenants_share_a_reflectors_session_and_none_of_its_routes() {
             assert!(shown.contains(words), "{shown}");
         }
         assert_eq!(shown.matches("reflector/rr1").count(), 2, "{shown}");
+        let shown = gateway.show(&["rib", "10.140.3.0/24"]);
+        let nobodys = "rr1, which tenants of class default share, said 1 VPN routes for none";
+        assert!(shown.contains(nobodys), "{shown}");
 
         // One tenant's goes, and the other's of the same network stays.
         vpn(&gobgp, "del", OF_ACME);

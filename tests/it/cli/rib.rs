@@ -17,6 +17,7 @@ fn a_network_that_nobody_says_comes_with_who_could_not_have_said_it() {
         beta/gw: no neighbor says 10.9.0.0/16
           nodes/172.16.130.201 is not up, but Active
           site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+        rr1, which tenants of class default share, said 17 VPN routes for none of their route targets; none is held
     "#]]
     .assert_eq(&ended.stdout);
     // What programs read has rows alone.
@@ -36,6 +37,7 @@ fn a_network_inside_one_that_is_said_was_said_by_nobody_and_that_was_all() {
           it lies in 10.140.1.0/24, of which something was said
           nodes/172.16.130.201 is not up, but Active
           site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+        rr1, which tenants of class default share, said 17 VPN routes for none of their route targets; none is held
     "#]]
     .assert_eq(&ended.stdout);
     let ended = ask(&server.socket, &["show", "rib", "2001:db8::/48", "-t", "acme/gw"]);
@@ -45,6 +47,7 @@ fn a_network_inside_one_that_is_said_was_said_by_nobody_and_that_was_all() {
           tor is up and could not say it: its session carries IPv4
           nodes/172.16.130.201 is not up, but Active
           site/poznan is not up, but Active: cannot connect: Connection refused (os error 111)
+        rr1, which tenants of class default share, said 17 VPN routes for none of their route targets; none is held
     "#]]
     .assert_eq(&ended.stdout);
 }
