@@ -51,5 +51,5 @@ pub use rib::{
     NeighborName, NeighborSettings, PathState, Retain, Rib, Stale, Standing, Treated, preference,
     select,
 };
-pub use shared::{SharedSession, SharedWork};
+pub use shared::SharedSession;
 pub use update::{Announcement, Family, Nlri, RouteDistinguisher, Update};

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                        ┌──── SharedSession ────┐
-//!   handle_* (sockets) ─▶│ a Session, receiving  │─▶ poll_io: dial, write, close
+//!   handle_* (sockets) ─▶│ a Session, receiving  │─▶ poll_work: dial, write, close
 //!   want (a tenant's     │ who wants which route │─▶ poll_event: to each tenant what
 //!     route targets) ───▶│ targets; who was told │     carries one of its own
 //!                        │ of which network      │
@@ -18,13 +18,11 @@
 //! Nothing is advertised but which targets are wanted (RFC 4684), which a reflector that
 //! knows of that takes for a bound.
 
-use super::proto::{Negotiated, Offer, RestartOffer};
-use super::session::{
-    ConnectionId, Event, Output, Session, SessionConfig, SessionSample, StopReason,
-};
-use super::speaker::{Endpoint, HOLD_TIME, RESTART_TIME};
+use super::proto::Negotiated;
+use super::session::{ConnectionId, Event, Output, Session, SessionSample, StopReason};
+use super::speaker::{Endpoint, SocketWork, config};
 use super::{Announcement, Family, Nlri, Update};
-use crate::model::VpnReflector;
+use crate::model::{VpnReflector, limits};
 use crate::net::{Instant, RouteTarget, TenantName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -38,27 +36,14 @@ const GATHER: Duration = Duration::from_millis(100);
 /// by one, and each has all to hear.
 const REPEAT: Duration = Duration::from_secs(2);
 
+/// How long a session stays down that said too much (6/1).
+const OVER_LIMIT: Duration = Duration::from_secs(300);
+
 /// What is carried.
 const FAMILIES: [Family; 3] = [Family::Ipv4Vpn, Family::Ipv6Vpn, Family::RouteTargets];
 
 /// Who has something to hear.
 type Hearers = Arc<BTreeSet<TenantName>>;
-
-/// Something for sockets to do, in the underlay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SharedWork {
-    /// Connect.
-    Dial(ConnectionId),
-    /// Write what [`SharedSession::unsent`] gives.
-    Write(ConnectionId),
-    /// Write as much of `last` as goes at once, and close.
-    Close {
-        /// Which one.
-        connection: ConnectionId,
-        /// The last words.
-        last: Vec<u8>,
-    },
-}
 
 /// A session that tenants share.
 #[derive(Debug)]
@@ -74,11 +59,13 @@ pub struct SharedSession {
     hearers: BTreeMap<Nlri, Hearers>,
     /// Who was told that the networks of the last update are no more.
     bereft: BTreeMap<Nlri, Hearers>,
+    /// How many networks of tenants it may say.
+    maximum: usize,
     not_kept: u64,
     /// When the neighbor is to be asked to say everything again, and when it was last.
     ask_at: Option<Instant>,
     asked_at: Option<Instant>,
-    work: VecDeque<SharedWork>,
+    work: VecDeque<SocketWork>,
     events: VecDeque<(TenantName, Event)>,
 }
 
@@ -86,22 +73,31 @@ impl SharedSession {
     /// A session with `reflector`, which begins when somebody wants something of it.
     /// `seed` is a random number; connections are numbered after `after`.
     pub fn new(reflector: &VpnReflector, (after, seed): (ConnectionId, u64), now: Instant) -> Self {
-        let mut session = Session::new(config(reflector), seed, now);
+        let endpoint = Endpoint::reflector(reflector);
+        let who = (reflector.local_asn, reflector.router_id);
+        let mut session = Session::new(config(&endpoint, who, FAMILIES.to_vec()), seed, now);
         session.number_after(after);
         Self {
-            endpoint: Endpoint::reflector(reflector),
+            endpoint,
             session,
             wanted: BTreeMap::new(),
             wanters: BTreeMap::new(),
             told: BTreeSet::new(),
             hearers: BTreeMap::new(),
             bereft: BTreeMap::new(),
+            maximum: limits::NETWORKS_PER_REFLECTOR,
             not_kept: 0,
             ask_at: None,
             asked_at: None,
             work: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// With another maximum of networks.
+    #[must_use]
+    pub fn with_maximum(self, maximum: usize) -> Self {
+        Self { maximum, ..self }
     }
 
     // Commands.
@@ -236,7 +232,7 @@ impl SharedSession {
     }
 
     /// The next piece of work for sockets.
-    pub fn poll_work(&mut self) -> Option<SharedWork> {
+    pub fn poll_work(&mut self) -> Option<SocketWork> {
         self.work.pop_front()
     }
 
@@ -282,10 +278,10 @@ impl SharedSession {
     fn pump(&mut self, now: Instant) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Dial(id) => self.work.push_back(SharedWork::Dial(id)),
-                Output::Write(id) => self.work.push_back(SharedWork::Write(id)),
+                Output::Dial(id) => self.work.push_back(SocketWork::Dial(id)),
+                Output::Write(id) => self.work.push_back(SocketWork::Write(id)),
                 Output::Close { connection, last } => {
-                    self.work.push_back(SharedWork::Close { connection, last });
+                    self.work.push_back(SocketWork::Close { connection, last });
                 }
                 Output::Event(event) => self.handle_event(event, now),
             }
@@ -302,7 +298,13 @@ impl SharedSession {
                 self.tell_targets(now);
                 self.end_of_ribs(&agreed, now);
             }
-            Event::Update(update) => self.distribute(update),
+            Event::Update(update) => {
+                self.distribute(update);
+                // What a tenant's speaker does not hold is remembered here all the same.
+                if self.maximum < self.hearers.len() {
+                    self.end_over_limit(now);
+                }
+            }
             Event::TreatedAsWithdrawn(fault, networks) => {
                 let mut treated: BTreeMap<TenantName, Vec<Nlri>> = BTreeMap::new();
                 for network in networks {
@@ -332,6 +334,13 @@ impl SharedSession {
                 self.tell_everybody(&event);
             }
         }
+    }
+
+    /// It says more than can be remembered: it is ended, and begins anew after a while.
+    fn end_over_limit(&mut self, now: Instant) {
+        let maximum = u32::try_from(self.maximum).unwrap_or(u32::MAX);
+        let (family, restart_after) = (Family::Ipv4Vpn, Some(OVER_LIMIT));
+        self.session.stop(&StopReason::MaximumPrefixes { family, maximum, restart_after }, now);
     }
 
     /// A tenant hears nothing more, and need not be told what is no more.
@@ -408,30 +417,4 @@ impl SharedSession {
         let events = told.into_iter().map(|(tenant, update)| (tenant, Event::Update(update)));
         self.events.extend(events);
     }
-}
-
-/// What the session with it is to be.
-fn config(reflector: &VpnReflector) -> SessionConfig {
-    SessionConfig::new(Offer {
-        local_asn: reflector.local_asn,
-        remote_asn: reflector.remote_asn,
-        router_id: reflector.router_id,
-        hold_time: u16::try_from(HOLD_TIME.as_secs()).unwrap_or(u16::MAX),
-        least_hold_time: 0,
-        families: FAMILIES.to_vec(),
-        required_families: Vec::new(),
-        add_path_receive: true,
-        extended_messages: true,
-        extended_next_hop: matches!(reflector.address, IpAddr::V6(_)),
-        restart: Some(RestartOffer {
-            restart_time: RESTART_TIME,
-            restarting: false,
-            notification: true,
-            forwarding_preserved: Vec::new(),
-        }),
-        long_lived: None,
-        role: None,
-        strict_role: false,
-        allowed_own_as: 0,
-    })
 }

@@ -9,9 +9,9 @@
 use super::bgp_connection::{self, Order};
 use super::pace::Pace;
 use super::task::text;
+use crate::bgp::NeighborName;
 use crate::bgp::session::ConnectionId;
-use crate::bgp::speaker::Endpoint;
-use crate::bgp::{NeighborName, SharedWork};
+use crate::bgp::speaker::{Endpoint, SocketWork};
 use crate::gateway::{BgpAction, Gateway, Listening, SharedName, SocketEvent};
 use crate::linux::Kernel;
 use crate::linux::tcp::{self, Guard, Reach};
@@ -120,15 +120,15 @@ impl Sockets {
     pub(super) fn carry_out_shared(
         &mut self,
         name: SharedName,
-        work: SharedWork,
+        work: SocketWork,
         gateway: &Gateway,
     ) {
         let endpoint = gateway.shared_endpoint(&name).cloned();
         let whose = |id| Whose { session: SessionName::Shared(name), id };
         match work {
-            SharedWork::Dial(id) => self.dial(endpoint, whose(id)),
-            SharedWork::Write(id) => self.write(&whose(id), gateway),
-            SharedWork::Close { connection, last } => self.close(&whose(connection), last),
+            SocketWork::Dial(id) => self.dial(endpoint, whose(id)),
+            SocketWork::Write(id) => self.write(&whose(id), gateway),
+            SocketWork::Close { connection, last } => self.close(&whose(connection), last),
         }
     }
 

@@ -57,7 +57,7 @@ mod test_page;
 mod view;
 mod wanting;
 
-use crate::bgp::SharedWork;
+use crate::bgp::speaker::SocketWork;
 use crate::model::{Backend, Config, Placement, Refusal, Tenant, limits};
 use crate::net::{Instant, Now, PublicKey, TenantName, Timestamp};
 use crate::probe::Shot;
@@ -105,7 +105,7 @@ pub enum Output {
     Bgp(TenantName, BgpAction),
     /// Something for the sockets of a session that tenants share, in the underlay; then
     /// [`Gateway::handle_shared`].
-    Shared(SharedName, SharedWork),
+    Shared(SharedName, SocketWork),
     /// Something for the sockets of the tenant's BFD.
     Bfd(TenantName, BfdAction),
     /// Ask a device of the tenant's whether it is there; then [`Gateway::handle_probe`].

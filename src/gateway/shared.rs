@@ -10,8 +10,8 @@
 use super::tenant::TenantMachine;
 use super::{Gateway, Output, SocketEvent, tenants};
 use crate::bgp::session::{ConnectionId, Event};
-use crate::bgp::speaker::{Endpoint, Speaker};
-use crate::bgp::{NeighborName, SharedSession, SharedWork};
+use crate::bgp::speaker::{Endpoint, SocketWork, Speaker};
+use crate::bgp::{NeighborName, SharedSession};
 use crate::model::VpnReflector;
 use crate::net::{Instant, Now, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ impl Shared {
 }
 
 /// What a session has to do and to tell.
-fn drain(session: &mut SharedSession) -> (Vec<SharedWork>, Vec<(TenantName, Event)>) {
+fn drain(session: &mut SharedSession) -> (Vec<SocketWork>, Vec<(TenantName, Event)>) {
     let work = std::iter::from_fn(|| session.poll_work()).collect();
     (work, std::iter::from_fn(|| session.poll_event()).collect())
 }
@@ -127,7 +127,7 @@ impl Gateway {
     fn bring_up(
         &mut self,
         name: &SharedName,
-        work: Vec<SharedWork>,
+        work: Vec<SocketWork>,
         events: Vec<(TenantName, Event)>,
         now: Now,
     ) {

@@ -102,6 +102,10 @@ pub const ALIAS_BYTES: usize = 16 << 20;
 /// Neighbors of one tenant on the fabric.
 pub const NEIGHBORS_PER_TENANT: usize = 64;
 
+/// Networks of tenants that one shared route reflector may say: about a hundred bytes each
+/// remember who was told.
+pub const NETWORKS_PER_REFLECTOR: usize = 2_000_000;
+
 /// Route reflectors that the tenants of one class share.
 pub const VPN_REFLECTORS: usize = 8;
 

@@ -2,12 +2,13 @@
 //! holds of that.
 
 use crate::bgp_scene::{name, namespace, tenant};
+use crate::bgp_vpn_messages::{Network, say, say_wrongly, take_back};
 use lockgate::bgp::proto::{Offer, RestartOffer};
 use lockgate::bgp::session::{
     ConnectionId, DownReason, Event, Output, Session, SessionConfig, SessionState, StopReason,
 };
-use lockgate::bgp::speaker::{Happening, Speaker};
-use lockgate::bgp::{Family, NeighborName, SharedSession, SharedWork};
+use lockgate::bgp::speaker::{Happening, SocketWork, Speaker};
+use lockgate::bgp::{Family, NeighborName, SharedSession};
 use lockgate::model::{Class, Tenant, VpnReflector};
 use lockgate::net::{Asn, Instant, TenantName};
 use lockgate::reconcile::Said;
@@ -42,65 +43,6 @@ fn of_targets(namespace: &str, targets: &[u32]) -> Tenant {
     import.route_targets =
         targets.iter().map(|value| format!("64512:{value}").parse().unwrap()).collect();
     tenant
-}
-
-/// One network of a VPN: a distinguisher, and the third byte of 192.168.N.0/26.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Network(u8, u8);
-
-impl Network {
-    fn bytes(self) -> Vec<u8> {
-        let Self(distinguisher, at) = self;
-        // A label, the distinguisher, the network.
-        let head = [24 + 64 + 26, 0, 1, 1, 0, 0, 0xfc, 0, 0, 0, 0, distinguisher];
-        [&head[..], &[192, 168, at, 0]].concat()
-    }
-}
-
-fn attribute(flags: u8, kind: u8, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
-    [&[flags | 0x10, kind][..], &length, value].concat()
-}
-
-fn message(attributes: &[Vec<u8>]) -> Vec<u8> {
-    let attributes = attributes.concat();
-    let length = u16::try_from(attributes.len()).unwrap().to_be_bytes();
-    let body = [&[0, 0][..], &length, &attributes].concat();
-    let total = u16::try_from(19 + body.len()).unwrap().to_be_bytes();
-    [&[0xff; 16][..], &total, &[2], &body].concat()
-}
-
-/// An UPDATE with these networks for these targets.
-fn say(networks: &[Network], targets: &[u32]) -> Vec<u8> {
-    let said: Vec<u8> = networks.iter().flat_map(|network| network.bytes()).collect();
-    let targets: Vec<u8> = targets
-        .iter()
-        .flat_map(|value| [&[0, 2, 0xfc, 0][..], &value.to_be_bytes()].concat())
-        .collect();
-    let reach = [&[0, 1, 128, 12][..], &[0; 8], &[10, 1, 0, 8], &[0], &said].concat();
-    message(&[
-        attribute(0x40, 1, &[0]),
-        attribute(0x40, 2, &[]),
-        attribute(0x40, 5, &[0, 0, 0, 100]),
-        attribute(0x80, 14, &reach),
-        attribute(0xc0, 16, &targets),
-    ])
-}
-
-/// The same without an AS_PATH, which makes it count as withdrawn (RFC 7606 §3 d).
-fn say_wrongly(network: Network) -> Vec<u8> {
-    let reach = [&[0, 1, 128, 12][..], &[0; 8], &[10, 1, 0, 8], &[0], &network.bytes()].concat();
-    message(&[
-        attribute(0x40, 1, &[0]),
-        attribute(0x40, 5, &[0, 0, 0, 100]),
-        attribute(0x80, 14, &reach),
-    ])
-}
-
-fn take_back(networks: &[Network]) -> Vec<u8> {
-    // Withdrawn networks have a label too, which says nothing.
-    let said: Vec<u8> = networks.iter().flat_map(|network| network.bytes()).collect();
-    message(&[attribute(0x80, 15, &[&[0, 1, 128][..], &said].concat())])
 }
 
 /// The reflector, the session with it, and the tenants' speakers.
@@ -214,14 +156,14 @@ impl Scene {
         panic!("it goes round in circles");
     }
 
-    fn carry_out(&mut self, work: SharedWork) {
+    fn carry_out(&mut self, work: SocketWork) {
         match work {
-            SharedWork::Dial(ours) => {
+            SocketWork::Dial(ours) => {
                 let theirs = self.reflector.handle_incoming(THEIRS.into(), OURS, self.now);
                 self.pipe = Some((ours, theirs));
                 self.shared.handle_connected(ours, (OURS, THEIRS.into()), self.now);
             }
-            SharedWork::Write(ours) => {
+            SocketWork::Write(ours) => {
                 let bytes = self.shared.unsent(ours).to_vec();
                 self.shared.handle_written(ours, bytes.len(), self.now);
                 let Some((_, theirs)) = self.pipe.filter(|pipe| pipe.0 == ours) else { return };
@@ -231,7 +173,7 @@ impl Scene {
                     rest = &rest[taken..];
                 }
             }
-            SharedWork::Close { connection, last } => {
+            SocketWork::Close { connection, last } => {
                 let Some((ours, theirs)) = self.pipe.filter(|pipe| pipe.0 == connection) else {
                     return;
                 };
@@ -460,6 +402,31 @@ fn a_tenant_for_which_too_much_is_said_hears_no_more_and_others_go_on() {
     assert_eq!(scene.asked.get(&Family::Ipv4Vpn), Some(&1));
     scene.say(&say(&[Network(1, 1)], &[40]));
     assert_eq!(scene.held("acme"), ["1:192.168.1.0/26 best"]);
+}
+
+/// Of more distinguishers than a tenant's speaker knows none is held there, so its own
+/// maximum never ends this.
+#[test]
+fn what_is_remembered_of_who_was_told_has_a_bound() {
+    let mut scene = Scene::new(&[]);
+    scene.shared = SharedSession::new(&reflector(), (ConnectionId::default(), 3), scene.now);
+    scene.shared = scene.shared.with_maximum(3);
+    scene.serve(&of_targets("acme", &[40]));
+    scene.settle();
+    for distinguisher in 1..4 {
+        scene.say(&say(&[Network(distinguisher, 1)], &[40]));
+    }
+    assert_eq!(scene.reflector.state(), SessionState::Established);
+    scene.say(&say(&[Network(4, 1)], &[40]));
+    assert_ne!(scene.reflector.state(), SessionState::Established);
+    assert!(scene.held("acme").is_empty());
+    let sent = scene.shared.sample().counters.notifications_sent;
+    assert_eq!(sent.get(&(6, 1)), Some(&1));
+    // After its time it begins anew.
+    scene.pass(Duration::from_secs(290));
+    assert_ne!(scene.reflector.state(), SessionState::Established);
+    scene.pass(Duration::from_secs(60));
+    assert_eq!(scene.reflector.state(), SessionState::Established);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod bgp_session;
 mod bgp_shared;
 mod bgp_speaker;
 mod bgp_treated;
+mod bgp_vpn_messages;
 mod cli;
 mod config_again;
 mod config_documents;

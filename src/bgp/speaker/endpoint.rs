@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// The time without a word that ends a session with the fabric (RFC 4271 §10).
-pub(in crate::bgp) const HOLD_TIME: Duration = Duration::from_secs(90);
+const HOLD_TIME: Duration = Duration::from_secs(90);
 
 /// One neighbor, as both its sockets and its session need to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,9 +24,8 @@ mod range;
 mod reflected;
 mod sample;
 
-pub(in crate::bgp) use endpoint::HOLD_TIME;
 pub use endpoint::{Endpoint, endpoints, ranges};
-pub(in crate::bgp) use neighbor::RESTART_TIME;
+pub(in crate::bgp) use neighbor::config;
 pub use range::ListenRange;
 pub use reflected::ReflectedSample;
 pub use sample::{NeighborSample, RangeSample, SpeakerSample};

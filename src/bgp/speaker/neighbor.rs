@@ -6,13 +6,13 @@ use crate::bgp::rib::Retain;
 use crate::bgp::session::{AdvertiseError, Advertised, ConnectionId, Session, SessionConfig};
 use crate::bgp::{AdjRibOut, Family, NextHopSelf, Update, Wanted};
 use crate::model::FabricBgp;
-use crate::net::{Instant, InterfaceAddress, Prefix, RouteTarget};
+use crate::net::{Asn, Instant, InterfaceAddress, Prefix, RouteTarget};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// How long we say that we take to come back (RFC 4724 §3), in seconds.
-pub(in crate::bgp) const RESTART_TIME: u16 = 120;
+const RESTART_TIME: u16 = 120;
 
 /// The longest that a neighbor's routes are kept while it restarts, whatever it
 /// says.
@@ -54,7 +54,7 @@ impl Neighbor {
         (after, seed): (ConnectionId, u64),
         now: Instant,
     ) -> Self {
-        let mut session = Session::new(config(&endpoint, bgp), seed, now);
+        let mut session = Session::new(own_config(&endpoint, bgp), seed, now);
         session.number_after(after);
         if restarted {
             session.set_restart(true, &families(&endpoint));
@@ -258,15 +258,24 @@ fn families(endpoint: &Endpoint) -> Vec<Family> {
     families
 }
 
-/// What the session with it is to be.
-pub(super) fn config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
+/// What a session of the tenant's own is to be.
+pub(super) fn own_config(endpoint: &Endpoint, bgp: &FabricBgp) -> SessionConfig {
+    config(endpoint, (bgp.local_asn, bgp.router_id), families(endpoint))
+}
+
+/// What the session with it is to be, as whom, and what it is to carry.
+pub(in crate::bgp) fn config(
+    endpoint: &Endpoint,
+    (local_asn, router_id): (Asn, Ipv4Addr),
+    families: Vec<Family>,
+) -> SessionConfig {
     let mut config = SessionConfig::new(Offer {
-        local_asn: bgp.local_asn,
+        local_asn,
         remote_asn: endpoint.remote_asn,
-        router_id: bgp.router_id,
+        router_id,
         hold_time: u16::try_from(endpoint.hold_time.as_secs()).unwrap_or(u16::MAX),
         least_hold_time: 0,
-        families: families(endpoint),
+        families,
         required_families: Vec::new(),
         add_path_receive: true,
         extended_messages: true,

@@ -10,6 +10,7 @@
 //! an owner. All of that counts towards the range's maximum.
 
 use super::neighbor::Neighbor;
+use super::neighbor::own_config;
 use super::{Endpoint, Happening, Speaker};
 use crate::bgp::rib::NeighborName;
 use crate::bgp::session::{ConnectionId, Session, SessionCounters};
@@ -107,8 +108,7 @@ impl Speaker {
         let bgp = self.bgp()?.clone();
         let name = NeighborName::Dynamic { range: range.clone(), address: remote };
         // A session that nobody has started takes no connection, and says so.
-        let mut session =
-            Session::new(super::neighbor::config(&listen.endpoint_of(remote), &bgp), 0, now);
+        let mut session = Session::new(own_config(&listen.endpoint_of(remote), &bgp), 0, now);
         session.number_after(self.last_id());
         let id = session.handle_incoming(local, remote, now);
         self.last_id = session.last_id();

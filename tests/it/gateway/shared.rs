@@ -2,7 +2,7 @@
 
 use super::bgp::fabric_bgp;
 use super::world::{World, config, name, usual};
-use lockgate::bgp::SharedWork;
+use lockgate::bgp::speaker::SocketWork;
 use lockgate::model::{Class, Config, Tenant, VpnReflector};
 use lockgate::net::Asn;
 use std::net::Ipv4Addr;
@@ -51,7 +51,7 @@ fn sessions(world: &mut World) -> Vec<String> {
 /// What sockets were asked for since this was asked last: dials, by the session.
 fn dialed(world: &mut World) -> Vec<String> {
     let all = std::mem::take(&mut world.shared).into_iter();
-    let dials = all.filter(|(_, work)| matches!(work, SharedWork::Dial(_)));
+    let dials = all.filter(|(_, work)| matches!(work, SocketWork::Dial(_)));
     dials.map(|(name, _)| name.to_string()).collect()
 }
 

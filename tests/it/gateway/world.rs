@@ -2,7 +2,7 @@
 
 use crate::random_config::{site, tenant};
 use crate::sim_kernel::SimKernel;
-use lockgate::bgp::SharedWork;
+use lockgate::bgp::speaker::SocketWork;
 use lockgate::gateway::{BfdAction, BgpAction, Gateway, Identity, Output, SharedName};
 use lockgate::model::{Attachment, Backend, Config, Placement, Site, Tenant, WireGuardPeer};
 use lockgate::net::{Instant, ManagedName, Now, PrivateKey, PublicKey, TenantName, Timestamp};
@@ -41,7 +41,7 @@ pub(crate) struct World {
     /// What sockets are to do.
     pub(crate) bgp: Vec<(TenantName, BgpAction)>,
     pub(crate) bfd: Vec<(TenantName, BfdAction)>,
-    pub(crate) shared: Vec<(SharedName, SharedWork)>,
+    pub(crate) shared: Vec<(SharedName, SocketWork)>,
     /// Devices that are to be asked.
     pub(crate) shots: Vec<(TenantName, Shot)>,
     /// What was done, a line each.
